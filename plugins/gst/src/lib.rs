@@ -1,0 +1,1 @@
+//! GStreamer elements of Ferroflow.

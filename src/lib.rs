@@ -1,0 +1,1 @@
+//! The Ferroflow engine.

@@ -1,0 +1,2 @@
+//! The `ferroflow` program.
+fn main() {}
