@@ -1,1 +1,47 @@
-//! GStreamer elements of Ferroflow.
+//! GStreamer elements that detect faces, read their expression, track, smooth, draw and write them.
+//!
+//! | element | what it does |
+//! |---|---|
+//! | [`ferfacedetect`](facedetect) | finds faces: Haar, SSD, YuNet |
+//! | [`fertrack`](track) | gives faces an identity across frames |
+//! | [`ferexpression`](expression) | reads expressions with an ONNX classifier |
+//! | [`fersmooth`](smooth) | steadies the scores and the label of a track |
+//! | [`feroverlay`](overlay) | draws what is known of each face |
+//! | [`fermeta`](writer) | writes what is known as JSON lines, CSV or bus messages |
+//! | [`fersource`](source) | a camera that comes back: RTSP or any address, restarted when it fails or freezes |
+//!
+//! All take the raw formats of [`frame::FORMATS`] as they are and pass faces on as [`meta`].
+
+pub mod expression;
+pub mod facedetect;
+pub mod frame;
+mod lock;
+pub mod meta;
+pub mod overlay;
+pub mod smooth;
+pub mod source;
+pub mod track;
+pub mod writer;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    meta::register();
+    facedetect::register(plugin)?;
+    track::register(plugin)?;
+    expression::register(plugin)?;
+    smooth::register(plugin)?;
+    overlay::register(plugin)?;
+    writer::register(plugin)?;
+    source::register(plugin)
+}
+
+gst::plugin_define!(
+    ferroflow,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);

@@ -1,6 +1,13 @@
 //! Faces in frames: detection, expression, tracking and smoothing.
 //!
-//! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`).
+//! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
+//! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
 
+pub mod detect;
+pub mod expression;
 pub mod face;
+pub mod frame;
 pub mod geometry;
+pub mod inference;
+pub mod model;
+pub mod sample;

@@ -1,0 +1,239 @@
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+};
+
+use ferroflow_vision::{
+    expression::{ExpressionClassifier, ExpressionError},
+    face::{Emotion, Face},
+    geometry::Rect,
+    inference::SessionOptions,
+    model,
+};
+use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::subclass::prelude::*;
+use gst_video::VideoInfo;
+
+use crate::{
+    frame,
+    lock::lock,
+    meta::{self, FaceReader, FrameSize},
+};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("ferexpression", gst::DebugColorFlags::empty(), Some("Expression classification"))
+});
+
+/// Frames after which the answer for a track that has not been seen is forgotten.
+const FORGET_AFTER: u64 = 300;
+
+#[derive(Clone, Debug)]
+struct Settings {
+    model: Option<String>,
+    device: Option<String>,
+    model_instance_id: Option<String>,
+    threads: u32,
+    batch_size: u32,
+    reclassify_interval: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: None,
+            device: None,
+            model_instance_id: None,
+            threads: 1,
+            batch_size: 32,
+            reclassify_interval: 1,
+        }
+    }
+}
+
+impl Settings {
+    fn open(&self) -> Result<ExpressionClassifier, ExpressionError> {
+        let file = model::resolve_model(self.model.as_deref().unwrap_or(model::DEFAULT_EXPRESSION))?;
+        let options = SessionOptions {
+            device: self.device.as_deref().unwrap_or_default().parse()?,
+            threads: self.threads as usize,
+            instance_id: self.model_instance_id.clone().unwrap_or_default(),
+        };
+        ExpressionClassifier::open(&file, &options, self.batch_size as usize)
+    }
+}
+
+/// The last answer for a track.
+struct Answer {
+    frame: u64,
+    emotion: Emotion,
+}
+
+/// Alive from `start` to `stop`.
+struct State {
+    classifier: ExpressionClassifier,
+    info: Option<VideoInfo>,
+    reader: FaceReader,
+    reclassify_interval: u64,
+    frame: u64,
+    answers: HashMap<u64, Answer>,
+    faces: Vec<Face>,
+    boxes: Vec<Rect>,
+    emotions: Vec<Emotion>,
+}
+
+impl State {
+    /// The answer that still holds for this face, if its track was classified recently enough.
+    fn held_answer(&self, face: &Face) -> Option<&Emotion> {
+        let answer = self.answers.get(&face.track_id?)?;
+        let age = self.frame.saturating_sub(answer.frame);
+        (self.reclassify_interval == 0 || age < self.reclassify_interval).then_some(&answer.emotion)
+    }
+
+    /// Reads the expressions of the buffer's faces into `emotions`, one for each of `faces`.
+    fn classify(&mut self, buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), String> {
+        self.reader.read(buffer, FrameSize::of(info), &mut self.faces);
+        self.frame += 1;
+        self.boxes.clear();
+        self.emotions.clear();
+        let fresh = self.faces.iter().filter(|face| self.held_answer(face).is_none());
+        self.boxes.extend(fresh.map(|face| face.detection.box_in_frame));
+        if !self.boxes.is_empty() {
+            let (classifier, boxes, emotions) = (&mut self.classifier, &self.boxes, &mut self.emotions);
+            frame::with_frame(buffer, info, |frame| classifier.classify(frame, boxes, emotions))
+                .map_err(|error| error.to_string())?
+                .map_err(|error| error.to_string())?;
+        }
+        let mut fresh = std::mem::take(&mut self.emotions).into_iter();
+        for face in &self.faces {
+            let emotion = match self.held_answer(face) {
+                Some(emotion) => emotion.clone(),
+                None => {
+                    let Some(emotion) = fresh.next() else { break };
+                    if let Some(id) = face.track_id.filter(|_| self.reclassify_interval != 1) {
+                        self.answers.insert(id, Answer { frame: self.frame, emotion: emotion.clone() });
+                    }
+                    emotion
+                }
+            };
+            self.emotions.push(emotion);
+        }
+        if self.frame.is_multiple_of(FORGET_AFTER) {
+            let (seen, frame) = (&self.faces, self.frame);
+            self.answers.retain(|id, answer| {
+                frame - answer.frame < FORGET_AFTER || seen.iter().any(|face| face.track_id == Some(*id))
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The element's private part.
+#[derive(Default, glib::Properties)]
+#[properties(wrapper_type = super::Expression)]
+pub struct Expression {
+    #[property(name = "model", get, set, type = Option<String>, member = model, mutable_ready,
+        nick = "Model", blurb = "A name in the model manifest or an ONNX file with its card beside it; unset takes the manifest's default")]
+    #[property(name = "device", get, set, type = Option<String>, member = device, mutable_ready,
+        nick = "Device", blurb = "auto (the default), cpu, cuda or cuda:N; a device that is asked for and missing is an error")]
+    #[property(name = "model-instance-id", get, set, type = Option<String>, member = model_instance_id, mutable_ready,
+        nick = "Model instance", blurb = "Elements with the same id, model, device and threads share one loaded model")]
+    #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready,
+        default = Settings::default().threads,
+        nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
+    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,
+        default = Settings::default().batch_size,
+        nick = "Batch size", blurb = "Most faces of a frame in one inference")]
+    #[property(name = "reclassify-interval", get, set, type = u32, member = reclassify_interval, mutable_ready,
+        default = Settings::default().reclassify_interval,
+        nick = "Reclassify interval", blurb = "Classify a tracked face on every n-th frame and repeat the answer between; 0 classifies a track once. Faces without a track are classified always")]
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Expression {
+    const NAME: &'static str = "GstFerExpression";
+    type Type = super::Expression;
+    type ParentType = gst_base::BaseTransform;
+}
+
+#[glib::derived_properties]
+impl ObjectImpl for Expression {}
+
+impl GstObjectImpl for Expression {}
+
+impl ElementImpl for Expression {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Expression classifier",
+                "Filter/Analyzer/Video",
+                "Reads the expression of each face with an ONNX classifier",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        frame::pad_templates()
+    }
+}
+
+impl BaseTransformImpl for Expression {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let classifier =
+            settings.open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
+        gst::info!(CAT, imp = self, "classifying with {}", classifier.describe());
+        *lock(&self.state) = Some(State {
+            classifier,
+            info: None,
+            reader: FaceReader::default(),
+            reclassify_interval: u64::from(settings.reclassify_interval),
+            frame: 0,
+            answers: HashMap::new(),
+            faces: Vec::new(),
+            boxes: Vec::new(),
+            emotions: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = frame::parse_caps(incaps)?;
+        if let Some(state) = &mut *lock(&self.state) {
+            state.info = Some(info);
+        }
+        Ok(())
+    }
+
+    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let mut state = lock(&self.state);
+        let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let info = state.info.take().ok_or(gst::FlowError::NotNegotiated)?;
+        let result = state.classify(buffer, &info);
+        state.info = Some(info);
+        if let Err(error) = result {
+            gst::element_imp_error!(self, gst::LibraryError::Failed, ["{error}"]);
+            return Err(gst::FlowError::Error);
+        }
+        let mut emotions = state.emotions.iter();
+        meta::retain_faces(buffer, |face| {
+            if let Some(emotion) = emotions.next() {
+                meta::add_emotion(face, "emotion", emotion);
+            }
+            true
+        });
+        Ok(gst::FlowSuccess::Ok)
+    }
+}

@@ -1,0 +1,263 @@
+use std::sync::{LazyLock, Mutex};
+
+use ferroflow_vision::{
+    detect::{self, DetectError, DetectorConfig, DetectorKind, FaceDetector},
+    face::Detection,
+    inference::SessionOptions,
+};
+use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::subclass::prelude::*;
+use gst_video::VideoInfo;
+
+use crate::{frame, lock::lock, meta};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("ferfacedetect", gst::DebugColorFlags::empty(), Some("Face detection"))
+});
+
+/// The detectors, as the element's property has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstFerDetector")]
+pub enum Detector {
+    /// Viola and Jones' cascade through OpenCV.
+    #[enum_value(name = "Haar cascade (OpenCV)", nick = "haar")]
+    Haar,
+    /// ResNet-10 SSD at 300x300.
+    #[enum_value(name = "ResNet-10 SSD 300x300", nick = "ssd")]
+    Ssd,
+    /// YuNet.
+    #[default]
+    #[enum_value(name = "YuNet", nick = "yunet")]
+    YuNet,
+}
+
+impl From<Detector> for DetectorKind {
+    fn from(detector: Detector) -> Self {
+        match detector {
+            Detector::Haar => Self::Haar,
+            Detector::Ssd => Self::Ssd,
+            Detector::YuNet => Self::YuNet,
+        }
+    }
+}
+
+/// The element's properties. A threshold below zero stands for the detector's own default.
+#[derive(Clone, Debug)]
+struct Settings {
+    detector: Detector,
+    model: Option<String>,
+    device: Option<String>,
+    model_instance_id: Option<String>,
+    threads: u32,
+    threshold: f32,
+    iou_threshold: f32,
+    max_detections: u32,
+    input_size: u32,
+    inference_interval: u32,
+    scale_factor: f64,
+    min_neighbors: u32,
+    min_size: u32,
+    max_size: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let detector = Detector::default();
+        let config = DetectorConfig::new(detector.into());
+        Self {
+            detector,
+            model: None,
+            device: None,
+            model_instance_id: None,
+            threads: 0,
+            threshold: -1.0,
+            iou_threshold: -1.0,
+            max_detections: config.max_detections as u32,
+            input_size: config.input_size as u32,
+            inference_interval: 1,
+            scale_factor: config.scale_factor,
+            min_neighbors: config.min_neighbors,
+            min_size: config.min_size,
+            max_size: config.max_size,
+        }
+    }
+}
+
+impl Settings {
+    fn config(&self) -> Result<DetectorConfig, DetectError> {
+        let kind = DetectorKind::from(self.detector);
+        let or = |value: f32, default: f32| if value < 0.0 { default } else { value };
+        Ok(DetectorConfig {
+            kind,
+            model: self.model.clone().unwrap_or_default(),
+            session: SessionOptions {
+                device: self.device.as_deref().unwrap_or_default().parse()?,
+                threads: self.threads as usize,
+                instance_id: self.model_instance_id.clone().unwrap_or_default(),
+            },
+            threshold: or(self.threshold, kind.default_threshold()),
+            iou_threshold: or(self.iou_threshold, kind.default_iou_threshold()),
+            max_detections: self.max_detections as usize,
+            input_size: self.input_size as usize,
+            scale_factor: self.scale_factor,
+            min_neighbors: self.min_neighbors,
+            min_size: self.min_size,
+            max_size: self.max_size,
+        })
+    }
+}
+
+/// Alive from `start` to `stop`.
+struct State {
+    detector: Box<dyn FaceDetector>,
+    info: Option<VideoInfo>,
+    faces: Vec<Detection>,
+    /// Frames seen since `start`.
+    frames: u64,
+    inference_interval: u64,
+    found: metrics::Counter,
+}
+
+/// The element's private part.
+#[derive(Default, glib::Properties)]
+#[properties(wrapper_type = super::FaceDetect)]
+pub struct FaceDetect {
+    #[property(name = "detector", get, set, type = Detector, member = detector, builder(Detector::default()), mutable_ready,
+        nick = "Detector", blurb = "Which detector looks for faces")]
+    #[property(name = "model", get, set, type = Option<String>, member = model, mutable_ready,
+        nick = "Model", blurb = "A name in the model manifest or a file (ONNX; a cascade's XML for haar); unset takes the detector's own")]
+    #[property(name = "device", get, set, type = Option<String>, member = device, mutable_ready,
+        nick = "Device", blurb = "auto (the default), cpu, cuda or cuda:N; a device that is asked for and missing is an error")]
+    #[property(name = "model-instance-id", get, set, type = Option<String>, member = model_instance_id, mutable_ready,
+        nick = "Model instance", blurb = "Elements with the same id, model, device and threads share one loaded model")]
+    #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready,
+        default = Settings::default().threads,
+        nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
+    #[property(name = "threshold", get, set, type = f32, member = threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
+        default = Settings::default().threshold,
+        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd 0.5, yunet 0.6, haar 0)")]
+    #[property(name = "iou-threshold", get, set, type = f32, member = iou_threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
+        default = Settings::default().iou_threshold,
+        nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, yunet 0.3)")]
+    #[property(name = "max-detections", get, set, type = u32, member = max_detections, mutable_ready, minimum = 1,
+        default = Settings::default().max_detections,
+        nick = "Max detections", blurb = "Most faces of one frame; the most confident are kept")]
+    #[property(name = "input-size", get, set, type = u32, member = input_size, mutable_ready, maximum = 16384,
+        default = Settings::default().input_size,
+        nick = "Input size", blurb = "yunet: longest side in pixels of what the network sees, larger frames are reduced to it; 0 takes each frame's own size")]
+    #[property(name = "inference-interval", get, set, type = u32, member = inference_interval, mutable_ready, minimum = 1,
+        default = Settings::default().inference_interval,
+        nick = "Inference interval", blurb = "Look at every n-th frame; fertrack carries the faces over those between")]
+    #[property(name = "scale-factor", get, set, type = f64, member = scale_factor, mutable_ready, minimum = 1.001, maximum = 10.0,
+        default = Settings::default().scale_factor,
+        nick = "Scale factor", blurb = "haar: ratio of one searched size to the next")]
+    #[property(name = "min-neighbors", get, set, type = u32, member = min_neighbors, mutable_ready,
+        default = Settings::default().min_neighbors,
+        nick = "Min neighbors", blurb = "haar: windows that must agree on a face")]
+    #[property(name = "min-size", get, set, type = u32, member = min_size, mutable_ready,
+        default = Settings::default().min_size,
+        nick = "Min size", blurb = "haar: side of the smallest face in pixels; 0 takes the cascade's own")]
+    #[property(name = "max-size", get, set, type = u32, member = max_size, mutable_ready,
+        default = Settings::default().max_size,
+        nick = "Max size", blurb = "haar: side of the largest face in pixels; 0 sets no limit")]
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FaceDetect {
+    const NAME: &'static str = "GstFerFaceDetect";
+    type Type = super::FaceDetect;
+    type ParentType = gst_base::BaseTransform;
+}
+
+#[glib::derived_properties]
+impl ObjectImpl for FaceDetect {}
+
+impl GstObjectImpl for FaceDetect {}
+
+impl ElementImpl for FaceDetect {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Face detector",
+                "Filter/Analyzer/Video",
+                "Finds faces (Haar, SSD, YuNet) and adds them to each frame as regions of interest",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        frame::pad_templates()
+    }
+}
+
+impl BaseTransformImpl for FaceDetect {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let open = || detect::open(&settings.config()?);
+        let detector =
+            open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
+        gst::info!(CAT, imp = self, "detecting with {}", detector.describe());
+        *lock(&self.state) = Some(State {
+            detector,
+            info: None,
+            faces: Vec::new(),
+            frames: 0,
+            inference_interval: u64::from(settings.inference_interval),
+            found: metrics::counter!("ferroflow_faces_total", "element" => self.obj().name().to_string()),
+        });
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = frame::parse_caps(incaps)?;
+        if let Some(state) = &mut *lock(&self.state) {
+            state.info = Some(info);
+        }
+        Ok(())
+    }
+
+    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let mut state = lock(&self.state);
+        let Some(State { detector, info: Some(info), faces, frames, inference_interval, found }) = &mut *state else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let skip = *frames % *inference_interval != 0;
+        *frames += 1;
+        if skip {
+            return match meta::mark_skipped(buffer) {
+                Ok(()) => Ok(gst::FlowSuccess::Ok),
+                Err(_) => Err(gst::FlowError::Error),
+            };
+        }
+        match frame::with_frame(buffer, info, |frame| detector.detect(frame, faces)) {
+            Err(error) => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
+                return Err(gst::FlowError::Error);
+            }
+            Ok(Err(error)) => {
+                gst::element_imp_error!(self, gst::LibraryError::Failed, ["{error}"]);
+                return Err(gst::FlowError::Error);
+            }
+            Ok(Ok(())) => {}
+        }
+        found.increment(faces.len() as u64);
+        gst::trace!(CAT, imp = self, "{} faces in frame {frames}", faces.len());
+        for face in faces.iter() {
+            meta::add_face(buffer, face, meta::FrameSize::of(info));
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}

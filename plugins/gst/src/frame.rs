@@ -1,0 +1,136 @@
+//! GStreamer's raw video buffers seen as [`Frame`]s: mapped for reading, never copied.
+
+use std::sync::LazyLock;
+
+use ferroflow_vision::frame::{Frame, FrameError, PixelFormat, Plane, YuvEncoding};
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
+
+/// The formats that all our elements take.
+pub const FORMATS: [VideoFormat; 15] = [
+    VideoFormat::I420,
+    VideoFormat::Nv12,
+    VideoFormat::Yv12,
+    VideoFormat::Nv21,
+    VideoFormat::Rgb,
+    VideoFormat::Bgr,
+    VideoFormat::Rgbx,
+    VideoFormat::Bgrx,
+    VideoFormat::Xrgb,
+    VideoFormat::Xbgr,
+    VideoFormat::Rgba,
+    VideoFormat::Bgra,
+    VideoFormat::Argb,
+    VideoFormat::Abgr,
+    VideoFormat::Gray8,
+];
+
+/// Raw video in system memory in one of [`FORMATS`], of any size and rate.
+pub static CAPS: LazyLock<gst::Caps> =
+    LazyLock::new(|| gst_video::VideoCapsBuilder::new().format_list(FORMATS).build());
+
+/// The layout of a format of [`FORMATS`]; `None` for others.
+pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
+    let packed = |pixel_stride, red, green, blue| PixelFormat::Packed { pixel_stride, red, green, blue };
+    Some(match format {
+        VideoFormat::I420 => PixelFormat::I420,
+        VideoFormat::Yv12 => PixelFormat::Yv12,
+        VideoFormat::Nv12 => PixelFormat::Nv12,
+        VideoFormat::Nv21 => PixelFormat::Nv21,
+        VideoFormat::Gray8 => PixelFormat::Gray8,
+        VideoFormat::Rgb => PixelFormat::RGB,
+        VideoFormat::Bgr => PixelFormat::BGR,
+        VideoFormat::Rgbx | VideoFormat::Rgba => PixelFormat::RGBX,
+        VideoFormat::Bgrx | VideoFormat::Bgra => PixelFormat::BGRX,
+        VideoFormat::Xrgb | VideoFormat::Argb => packed(4, 1, 2, 3),
+        VideoFormat::Xbgr | VideoFormat::Abgr => packed(4, 3, 2, 1),
+        _ => return None,
+    })
+}
+
+/// The matrix and range of a stream; BT.601 where the caps do not say.
+pub fn encoding(info: &VideoInfo) -> YuvEncoding {
+    let colorimetry = info.colorimetry();
+    YuvEncoding {
+        bt709: colorimetry.matrix() == VideoColorMatrix::Bt709,
+        full_range: colorimetry.range() == VideoColorRange::Range0_255,
+    }
+}
+
+/// Maps `buffer` for reading and hands the view to `look`.
+pub fn with_frame<R>(
+    buffer: &gst::BufferRef,
+    info: &VideoInfo,
+    look: impl FnOnce(&Frame<'_>) -> R,
+) -> Result<R, MapError> {
+    let format = pixel_format(info.format()).ok_or(MapError::Format(info.format()))?;
+    let mapped = VideoFrameRef::from_buffer_ref_readable(buffer, info)
+        .map_err(|_| MapError::Buffer { size: buffer.size(), expected: info.size() })?;
+    let mut planes = [Plane::default(); 3];
+    for (index, plane) in planes.iter_mut().enumerate().take(mapped.n_planes() as usize) {
+        let data = mapped.plane_data(index as u32).map_err(|_| MapError::Format(info.format()))?;
+        let stride = mapped.plane_stride().get(index).copied().unwrap_or(0);
+        *plane = Plane { data, stride: usize::try_from(stride).unwrap_or(0) };
+    }
+    let frame = Frame::new(
+        format,
+        mapped.width() as usize,
+        mapped.height() as usize,
+        &planes,
+        encoding(info),
+    )?;
+    Ok(look(&frame))
+}
+
+/// A buffer that is not the frame its caps promise.
+#[derive(Debug)]
+pub enum MapError {
+    /// A format we do not take; negotiation should have refused it.
+    Format(VideoFormat),
+    /// The buffer cannot be mapped or is too small.
+    Buffer {
+        /// Bytes in the buffer.
+        size: usize,
+        /// Bytes that the caps need.
+        expected: usize,
+    },
+    /// The planes do not fit the size.
+    Frame(FrameError),
+}
+
+impl From<FrameError> for MapError {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl std::fmt::Display for MapError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Format(format) => write!(f, "frames of format {format} are not taken"),
+            Self::Buffer { size, expected } => {
+                write!(f, "a buffer of {size} bytes cannot be mapped as a frame of {expected}")
+            }
+            Self::Frame(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The pads of an element that passes frames of [`CAPS`] on.
+pub fn pad_templates() -> &'static [gst::PadTemplate] {
+    static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+        let template = |name, direction| {
+            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &CAPS)
+        };
+        [template("sink", gst::PadDirection::Sink), template("src", gst::PadDirection::Src)]
+            .into_iter()
+            .flatten()
+            .collect()
+    });
+    &TEMPLATES
+}
+
+/// The stream's caps as an element keeps them between `set_caps` and `stop`.
+pub fn parse_caps(caps: &gst::Caps) -> Result<VideoInfo, gst::LoggableError> {
+    VideoInfo::from_caps(caps)
+        .map_err(|_| gst::loggable_error!(gst::CAT_RUST, "{caps} is not raw video that can be understood"))
+}

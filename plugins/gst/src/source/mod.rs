@@ -1,0 +1,28 @@
+//! `fersource`: a camera that comes back. It decodes an address (`rtsp://`, `http://`, `file://`, `v4l2://` ...) in a
+//! pipeline of its own and hands the frames on; when that pipeline fails, ends or freezes, it is taken down and built
+//! again with back-off, while everything downstream goes on waiting. Frames are stamped with the running time at which
+//! they arrive, so time goes on across restarts; a change of resolution reaches downstream as new caps.
+//!
+//! When downstream cannot follow, the oldest waiting frame is dropped and counted.
+//!
+//! ```text
+//! gst-launch-1.0 fersource uri=rtsp://camera/stream ! ferfacedetect ! feroverlay ! videoconvert ! autovideosink
+//! ```
+
+use gst::{glib, prelude::*};
+
+mod backoff;
+mod imp;
+mod supervisor;
+
+glib::wrapper! {
+    /// The element. See the module's documentation.
+    pub struct Source(ObjectSubclass<imp::Source>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
+}
+
+/// Makes the element known to GStreamer.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "fersource", gst::Rank::NONE, Source::static_type())
+}

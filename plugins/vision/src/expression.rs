@@ -1,0 +1,163 @@
+//! Expression classification: any ONNX classifier whose card says how its input is made and what its classes are.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{
+    face::{Emotion, Labels},
+    frame::Frame,
+    geometry::Rect,
+    inference::{InferenceError, Output, SessionOptions, SharedSession},
+    model::{ModelError, ModelFile},
+    sample::{ImageSpec, Sampler, TensorLayout},
+};
+
+/// Why a classifier could not be opened or failed.
+#[derive(Debug, Error)]
+pub enum ExpressionError {
+    /// The model cannot be found or has no usable card.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The network cannot be loaded or failed.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+}
+
+/// Reads the expression of faces, all faces of a frame in one run of the network.
+pub struct ExpressionClassifier {
+    session: Arc<SharedSession>,
+    spec: ImageSpec,
+    /// Share of the box added on each side before the crop.
+    padding: f32,
+    logits: bool,
+    labels: Labels,
+    name: Arc<str>,
+    /// Most faces in one run; 1 for models exported with a batch of one.
+    batch_size: usize,
+    sampler: Sampler,
+    input: Vec<f32>,
+}
+
+impl ExpressionClassifier {
+    /// Opens the model and checks that its input and output are what its card promises.
+    ///
+    /// `batch_size` limits the faces of one run.
+    pub fn open(
+        model: &ModelFile,
+        options: &SessionOptions,
+        batch_size: usize,
+    ) -> Result<Self, ExpressionError> {
+        let card = model.card()?;
+        let session = SharedSession::open(&model.path, options)?;
+        let spec = card.image_spec();
+        let labels: Labels = card.labels.clone().into();
+        let image = image_shape(1, &spec).map(|side| side as i64);
+        let fits = |shape: &[i64]| {
+            shape.len() == 4 && shape.iter().zip(image).skip(1).all(|(&have, want)| have == -1 || have == want)
+        };
+        let input = match session.inputs() {
+            [input] if fits(&input.shape) => input,
+            inputs => {
+                let found =
+                    inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let [_, a, b, c] = image;
+                return Err(session
+                    .misfit(format!("its card promises one input of [N, {a}, {b}, {c}], found {found}"))
+                    .into());
+            }
+        };
+        let classes = labels.len() as i64;
+        match session.outputs() {
+            [output] if output.shape.last() == Some(&classes) => {}
+            outputs => {
+                let found = outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(session
+                    .misfit(format!("its card names {classes} labels, so one output of [N, {classes}] is needed, found {found}"))
+                    .into());
+            }
+        }
+        let fixed_batch = input.shape.first().and_then(|&batch| usize::try_from(batch).ok());
+        Ok(Self {
+            spec,
+            padding: card.input.crop_padding,
+            logits: card.softmax,
+            labels,
+            name: model.name.as_str().into(),
+            batch_size: fixed_batch.unwrap_or(batch_size).max(1),
+            session,
+            sampler: Sampler::default(),
+            input: Vec::new(),
+        })
+    }
+
+    /// The classes, in the order of the scores.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Model and device, for logs.
+    pub fn describe(&self) -> String {
+        format!("{} on {}", self.name, self.session.device())
+    }
+
+    /// Appends to `emotions` one answer for each of the faces, in their order. Boxes may reach past the frame.
+    pub fn classify(
+        &mut self,
+        frame: &Frame<'_>,
+        boxes_in_frame: &[Rect],
+        emotions: &mut Vec<Emotion>,
+    ) -> Result<(), ExpressionError> {
+        let length = self.spec.len();
+        for batch in boxes_in_frame.chunks(self.batch_size) {
+            self.input.resize(length * batch.len(), 0.0);
+            for (face, image) in batch.iter().zip(self.input.chunks_exact_mut(length)) {
+                let part = face.padded(self.padding).squared();
+                self.sampler.sample(frame, part, &self.spec, image);
+            }
+            let answers = emotions.len();
+            let (classes, logits) = (self.labels.len(), self.logits);
+            self.session.run(image_shape(batch.len(), &self.spec), &self.input, |outputs| {
+                let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
+                emotions.extend(values.chunks_exact(classes).map(|scores| {
+                    let scores = if logits { softmax(scores) } else { scores.to_vec() };
+                    let label_id = argmax(&scores);
+                    Emotion { labels: self.labels.clone(), scores, label_id, model: self.name.clone() }
+                }));
+            })?;
+            if let Some(bad) = emotions[answers..].iter().find(|e| !e.scores.iter().all(|s| s.is_finite())) {
+                let reason = format!("it answered {:?}, which are not probabilities", bad.scores);
+                emotions.truncate(answers);
+                return Err(InferenceError::Run { model: self.name.to_string(), reason }.into());
+            }
+            if emotions.len() != answers + batch.len() {
+                let reason = format!("{} faces went in, {} answers came out", batch.len(), emotions.len() - answers);
+                emotions.truncate(answers);
+                return Err(InferenceError::Run { model: self.name.to_string(), reason }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn image_shape(batch: usize, spec: &ImageSpec) -> [usize; 4] {
+    let (height, width, channels) = (spec.height, spec.width, spec.color.channels());
+    match spec.layout {
+        TensorLayout::Chw => [batch, channels, height, width],
+        TensorLayout::Hwc => [batch, height, width, channels],
+    }
+}
+
+/// Index of the greatest value; 0 for none.
+pub(crate) fn argmax(values: &[f32]) -> usize {
+    values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
+}
+
+/// Probabilities from logits, shifted by the greatest so that nothing overflows.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut powers: Vec<f32> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.iter_mut().for_each(|power| *power /= sum);
+    powers
+}

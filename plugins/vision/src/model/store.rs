@@ -1,0 +1,102 @@
+//! Where assets lie: `FERROFLOW_HOME`, else `$XDG_CACHE_HOME/ferroflow`, else `~/.cache/ferroflow`.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Card, DEFAULT_EXPRESSION, Manifest, ModelError,
+    manifest::{Asset, Kind, Registry},
+};
+
+/// A model that can be opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFile {
+    /// Its name in the manifest, or its file's name without extension.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// How it is fed. A cascade, which needs none, has an empty one.
+    pub card: Option<Card>,
+}
+
+impl ModelFile {
+    /// The card, or an error that shows what one looks like.
+    pub fn card(&self) -> Result<&Card, ModelError> {
+        self.card.as_ref().ok_or_else(|| ModelError::NoCard {
+            path: self.path.clone(),
+            card: self.path.with_extension("toml"),
+        })
+    }
+}
+
+/// The folder of all fetched assets.
+pub fn home() -> Result<PathBuf, ModelError> {
+    let from = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("FERROFLOW_HOME")
+        .or_else(|| Some(from("XDG_CACHE_HOME")?.join("ferroflow")))
+        .or_else(|| Some(from("HOME")?.join(".cache/ferroflow")))
+        .ok_or(ModelError::NoHome)
+}
+
+/// Where an asset lies once it is fetched.
+pub fn location(asset: &Asset) -> Result<PathBuf, ModelError> {
+    match (asset.registry, asset.members.first()) {
+        (Registry::Debian, Some(member)) => Ok(PathBuf::from(&member.path)),
+        _ => Ok(home()?.join(&asset.file)),
+    }
+}
+
+/// The file of an asset, if it is there.
+pub fn asset_path(name: &str) -> Result<PathBuf, ModelError> {
+    let manifest = Manifest::load()?;
+    let asset = manifest
+        .asset(name)
+        .ok_or_else(|| ModelError::Unknown { name: name.to_owned(), known: manifest.names() })?;
+    let path = location(asset)?;
+    if path.is_file() { Ok(path) } else { Err(ModelError::NotFetched { name: name.to_owned(), path }) }
+}
+
+/// Finds a model by its name in the manifest (`default` for the default classifier) or by its file.
+pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
+    let manifest = Manifest::load()?;
+    let name = match name_or_path {
+        "" | DEFAULT_EXPRESSION => manifest.defaults.expression.as_str(),
+        other => other,
+    };
+    if let Some(asset) = manifest.asset(name).filter(|asset| matches!(asset.kind, Kind::Model | Kind::Cascade)) {
+        let path = location(asset)?;
+        if !path.is_file() {
+            return Err(ModelError::NotFetched { name: name.to_owned(), path });
+        }
+        return Ok(ModelFile { name: name.to_owned(), path, card: asset.card.clone() });
+    }
+    let path = PathBuf::from(name);
+    if !path.is_file() {
+        let known = manifest.names();
+        return Err(ModelError::Unknown { name: name.to_owned(), known });
+    }
+    let stem = path.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Ok(ModelFile { name: stem, card: card_beside(&path)?, path })
+}
+
+/// The card `model.toml` of `model.onnx`, if there is one.
+fn card_beside(path: &Path) -> Result<Option<Card>, ModelError> {
+    let card_path = path.with_extension("toml");
+    match fs::read_to_string(&card_path) {
+        Err(_) => Ok(None),
+        Ok(text) => {
+            let card = Card::parse(&text).map_err(|reason| ModelError::BadCard { path: card_path, reason })?;
+            Ok(Some(card))
+        }
+    }
+}
+
+/// ONNX Runtime's library: `ORT_DYLIB_PATH` where it is set, else the fetched one.
+pub fn onnxruntime_library() -> Result<PathBuf, ModelError> {
+    match env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) {
+        Some(path) => Ok(path.into()),
+        None => asset_path("onnxruntime"),
+    }
+}

@@ -1,0 +1,54 @@
+//! The types of a pipeline file.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+/// A whole pipeline file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PipelineFile {
+    /// A short name; the file's own where it has none.
+    pub name: String,
+    /// One line for `ferroflow plan`.
+    pub description: String,
+    /// Values that `${name}` stands for, with their defaults; an empty string means that one must be given.
+    pub parameters: BTreeMap<String, toml::Value>,
+    /// Live streams, each a pipeline of its own.
+    pub stream: BTreeMap<String, StreamTable>,
+    /// A directory of video files.
+    pub directory: Option<DirectoryTable>,
+}
+
+/// One live stream.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StreamTable {
+    /// The pipeline in gst-launch's syntax.
+    pub launch: String,
+    /// How often the whole stream is built again after it failed.
+    #[serde(default)]
+    pub restarts: u32,
+}
+
+/// A directory of video files and what is done with each.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DirectoryTable {
+    /// A directory, searched with all that is below it, or a single video.
+    pub input: PathBuf,
+    /// Where results go, a folder for each video.
+    pub output: PathBuf,
+    /// Videos at once.
+    #[serde(default = "one")]
+    pub jobs: usize,
+    /// Write each video with its faces drawn in.
+    #[serde(default)]
+    pub annotate: bool,
+    /// The elements between decoder and results, in gst-launch's syntax.
+    pub launch: String,
+}
+
+fn one() -> usize {
+    1
+}

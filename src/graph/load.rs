@@ -1,0 +1,80 @@
+//! Puts a pipeline file together: the file, then the environment, then `--set`.
+//!
+//! `FERROFLOW_A__B=value` sets the key `a.b`; `FERROFLOW_NAME=value` sets the parameter `name` where the file has it.
+//! `--set key=value` sets a key by its path, or a parameter by its bare name. Values are read as TOML where they are
+//! TOML, else as text.
+
+use std::{env, fs, path::Path};
+
+use super::{GraphError, PipelineFile, keys};
+
+const PREFIX: &str = "FERROFLOW_";
+
+/// Loads a file with what the environment and `sets` (each `key=value`) change in it.
+pub fn load(path: &Path, sets: &[String]) -> Result<PipelineFile, GraphError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| GraphError::Read { path: path.to_owned(), source })?;
+    let environment = env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    parse(path, &text, environment, sets)
+}
+
+/// As [`load`], from text; `path` is for messages and for the default name.
+pub fn parse(
+    path: &Path,
+    text: &str,
+    environment: impl Iterator<Item = (String, String)>,
+    sets: &[String],
+) -> Result<PipelineFile, GraphError> {
+    let syntax = |error: &dyn std::fmt::Display| GraphError::Syntax {
+        path: path.to_owned(),
+        reason: error.to_string().trim_end().to_owned(),
+    };
+    // Parsed here first: this error has line and column, and the file's parameters decide what names mean.
+    let own: toml::Value = toml::from_str(text).map_err(|error| syntax(&error))?;
+    keys::check(path, &own, &keys::PIPELINE_FILE, "")?;
+    let is_parameter = |name: &str| own.get("parameters").and_then(|table| table.get(name)).is_some();
+    let mut builder =
+        config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
+    for (key, value) in environment {
+        let Some(name) = key.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
+        let target = if name.contains("__") {
+            name.replace("__", ".").replace('_', "-")
+        } else if is_parameter(&name) {
+            format!("parameters.{name}")
+        } else {
+            continue;
+        };
+        builder = builder.set_override(target, scalar(&value)).map_err(|error| syntax(&error))?;
+    }
+    for set in sets {
+        let (key, value) = set.split_once('=').ok_or_else(|| GraphError::BadSet(set.clone()))?;
+        let key = key.trim();
+        let target = if is_parameter(key) { format!("parameters.{key}") } else { key.to_owned() };
+        builder = builder.set_override(target, scalar(value)).map_err(|error| syntax(&error))?;
+    }
+    let merged = builder.build().map_err(|error| syntax(&error))?;
+    let merged: toml::Value = merged.try_deserialize().map_err(|error| syntax(&error))?;
+    keys::check(path, &merged, &keys::PIPELINE_FILE, "")?;
+    let mut file: PipelineFile = merged.try_into().map_err(|error| syntax(&error))?;
+    if file.name.is_empty() {
+        file.name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    }
+    if file.stream.is_empty() && file.directory.is_none() {
+        return Err(GraphError::Empty { path: path.to_owned() });
+    }
+    Ok(file)
+}
+
+/// Numbers and booleans as such, all else as text.
+fn scalar(text: &str) -> config::Value {
+    if let Ok(flag) = text.parse::<bool>() {
+        return flag.into();
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return number.into();
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => number.into(),
+        _ => text.into(),
+    }
+}

@@ -1,0 +1,94 @@
+//! Pipeline files: from text to a checked description of what is to run. Knows nothing of faces and runs nothing.
+//!
+//! A file goes through steps that stand beside each other: [`load`] puts together the file, the environment and
+//! `--set`; [`keys`] refuses unknown keys; [`file`] gives it types; [`substitute`] fills in `${parameters}`.
+
+pub mod file;
+pub mod keys;
+pub mod load;
+pub mod substitute;
+
+pub use file::{DirectoryTable, PipelineFile, StreamTable};
+pub use load::load;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What is wrong with a pipeline file. Each names the file and the way out.
+#[derive(Debug, Error)]
+pub enum GraphError {
+    /// Cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a value of the wrong type.
+    #[error("{}: {reason}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A key nobody reads.
+    #[error("{}: unknown key `{key}`{}; known here: {known}", path.display(), suggestion(nearest))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key with its path.
+        key: String,
+        /// The most similar known key, when one is similar enough.
+        nearest: Option<String>,
+        /// All known keys in that place.
+        known: String,
+    },
+    /// `--set` without `=`.
+    #[error("--set {0}: write key=value, for example --set input=clip.mp4")]
+    BadSet(String),
+    /// A placeholder without a parameter.
+    #[error("{}: `${{{name}}}` in `{key}` is no parameter{}; add it to [parameters]; known: {known}", path.display(), suggestion(nearest))]
+    UnknownParameter {
+        /// The file.
+        path: PathBuf,
+        /// Where it is used.
+        key: String,
+        /// The name between the braces.
+        name: String,
+        /// The most similar parameter.
+        nearest: Option<String>,
+        /// All parameters.
+        known: String,
+    },
+    /// A parameter without a value.
+    #[error("{}: the parameter `{name}` has no value: give one with --set {name}=...", path.display())]
+    MissingValue {
+        /// The file.
+        path: PathBuf,
+        /// The parameter.
+        name: String,
+    },
+    /// An asset that is not in the cache or not in the manifest.
+    #[error("{}: `${{asset:{name}}}`: {reason}", path.display())]
+    Asset {
+        /// The file.
+        path: PathBuf,
+        /// The asset.
+        name: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// Neither streams nor a directory.
+    #[error("{}: nothing to run: add a [stream.NAME] with `launch = \"...\"` or a [directory]", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+fn suggestion(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
+}

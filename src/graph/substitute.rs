@@ -1,0 +1,103 @@
+//! Fills in `${parameter}` and `${asset:name}`.
+
+use std::path::Path;
+
+use super::{GraphError, PipelineFile, keys};
+
+/// Finds the file of an asset of the manifest, or says why there is none.
+pub type AssetPath<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+/// Replaces every placeholder in the file's launch strings and paths.
+pub fn substitute(path: &Path, mut file: PipelineFile, asset: AssetPath<'_>) -> Result<PipelineFile, GraphError> {
+    let parameters = std::mem::take(&mut file.parameters);
+    let mut values = Vec::with_capacity(parameters.len());
+    for (name, value) in &parameters {
+        let text = match value {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        values.push((name.as_str(), text));
+    }
+    let filler = Filler { path, values: &values, asset };
+    for (name, stream) in &mut file.stream {
+        stream.launch = filler.fill(&format!("stream.{name}.launch"), &stream.launch, quoted)?;
+    }
+    if let Some(directory) = &mut file.directory {
+        directory.launch = filler.fill("directory.launch", &directory.launch, quoted)?;
+        for (key, target) in [("input", &mut directory.input), ("output", &mut directory.output)] {
+            let text = filler.fill(&format!("directory.{key}"), &target.to_string_lossy(), plain)?;
+            *target = text.into();
+        }
+    }
+    file.parameters = parameters;
+    Ok(file)
+}
+
+/// As it is.
+fn plain(value: &str) -> String {
+    value.to_owned()
+}
+
+/// So that it can stand between double quotes in a gst-launch string.
+fn quoted(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+struct Filler<'a> {
+    path: &'a Path,
+    values: &'a [(&'a str, String)],
+    asset: AssetPath<'a>,
+}
+
+impl Filler<'_> {
+    fn fill(&self, key: &str, text: &str, escape: fn(&str) -> String) -> Result<String, GraphError> {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            filled.push_str(before);
+            let Some((name, behind)) = after.split_once('}') else {
+                filled.push_str("${");
+                rest = after;
+                continue;
+            };
+            // A parameter's value may name an asset in turn.
+            let value = self.value(key, name)?;
+            let value = match value.strip_prefix("asset:") {
+                Some(name) => self.asset_path(name)?,
+                None => value,
+            };
+            filled.push_str(&escape(&value));
+            rest = behind;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    fn value(&self, key: &str, name: &str) -> Result<String, GraphError> {
+        if let Some(asset) = name.strip_prefix("asset:") {
+            return self.asset_path(asset);
+        }
+        let names = || self.values.iter().map(|(name, _)| *name);
+        match self.values.iter().find(|(known, _)| *known == name) {
+            Some((_, value)) if value.is_empty() => {
+                Err(GraphError::MissingValue { path: self.path.to_owned(), name: name.to_owned() })
+            }
+            Some((_, value)) => Ok(value.clone()),
+            None => Err(GraphError::UnknownParameter {
+                path: self.path.to_owned(),
+                key: key.to_owned(),
+                name: name.to_owned(),
+                nearest: keys::nearest(name, names()),
+                known: names().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    fn asset_path(&self, name: &str) -> Result<String, GraphError> {
+        (self.asset)(name).map_err(|reason| GraphError::Asset {
+            path: self.path.to_owned(),
+            name: name.to_owned(),
+            reason,
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! Pipelines from gst-launch strings, with errors that say what to do.
+
+use anyhow::{Context, anyhow, bail};
+use gst::prelude::*;
+
+use crate::graph::keys::nearest;
+
+/// Builds a pipeline from a gst-launch string.
+pub fn parse(name: &str, description: &str) -> anyhow::Result<gst::Pipeline> {
+    let mut context = gst::ParseContext::new();
+    let flags = gst::ParseFlags::FATAL_ERRORS;
+    let parsed = gst::parse::launch_full(description, Some(&mut context), flags);
+    let element = match parsed {
+        Ok(element) => element,
+        Err(error) => {
+            let missing = context.missing_elements();
+            if missing.is_empty() {
+                return Err(anyhow!("{}", error.message())).with_context(|| format!("stream `{name}`"));
+            }
+            let advice = missing.iter().map(|element| missing_element(element)).collect::<Vec<_>>();
+            bail!("stream `{name}`: {}", advice.join("; "));
+        }
+    };
+    let pipeline = match element.downcast::<gst::Pipeline>() {
+        Ok(pipeline) => pipeline,
+        Err(element) => {
+            let pipeline = gst::Pipeline::new();
+            pipeline.add(&element).with_context(|| format!("stream `{name}`"))?;
+            pipeline
+        }
+    };
+    // A pipeline in a file may have a name of its own; the stream's tells more in logs and metrics.
+    pipeline.set_property("name", name);
+    Ok(pipeline)
+}
+
+fn missing_element(name: &str) -> String {
+    let known: Vec<_> = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::ANY, gst::Rank::NONE)
+        .iter()
+        .map(|factory| factory.name().to_string())
+        .collect();
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(nearest) => format!("no element `{name}`, did you mean `{nearest}`?"),
+        None => format!("no element `{name}`: install the GStreamer plug-in that has it (`ferroflow doctor` lists those we need)"),
+    }
+}
+
+/// An error from the bus in words: which element, what, and GStreamer's details.
+pub fn describe(error: &gst::message::Error) -> String {
+    let element = error.src().map(|source| source.name().to_string()).unwrap_or_default();
+    let details = error.debug().map(|debug| debug.to_string()).unwrap_or_default();
+    // The last line of the details is the plug-in's own text; those above give its place in the plug-in's source.
+    let detail = details.lines().last().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('.'));
+    match detail {
+        Some(detail) => format!("{element}: {} ({detail})", error.error()),
+        None => format!("{element}: {}", error.error()),
+    }
+}

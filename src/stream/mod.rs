@@ -1,0 +1,23 @@
+//! Runs graphs live: GStreamer pipelines, their supervision and their statistics.
+
+pub mod interrupt;
+pub mod launch;
+pub mod live;
+pub mod stats;
+pub mod tracer;
+
+use std::sync::OnceLock;
+
+use anyhow::Context;
+
+/// Starts GStreamer and makes our elements known, once.
+pub fn init() -> anyhow::Result<()> {
+    static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
+    let start = || -> anyhow::Result<()> {
+        gst::init().context("GStreamer could not be started")?;
+        gstferroflow::plugin_register_static().context("the elements of Ferroflow could not be registered")?;
+        tracer::install()
+    };
+    let started = STARTED.get_or_init(|| start().map_err(|error| format!("{error:#}")));
+    started.clone().map_err(anyhow::Error::msg)
+}

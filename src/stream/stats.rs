@@ -1,0 +1,220 @@
+//! What is counted while a pipeline runs.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+use hdrhistogram::Histogram;
+
+/// Frames whose latency can be under measurement at once.
+const IN_FLIGHT: usize = 1024;
+
+/// Counts of one element.
+#[derive(Debug)]
+pub struct ElementStats {
+    /// The element's name.
+    pub name: String,
+    /// Its kind: `ferfacedetect`, `queue` ...
+    pub factory: String,
+    /// Buffers that came in.
+    pub buffers_in: AtomicU64,
+    /// Buffers that went out.
+    pub buffers_out: AtomicU64,
+    /// Nanoseconds inside the element, without what it pushed into others.
+    pub nanoseconds: AtomicU64,
+    element: gst::glib::WeakRef<gst::Element>,
+}
+
+impl ElementStats {
+    fn is_queue(&self) -> bool {
+        matches!(self.factory.as_str(), "queue" | "queue2")
+    }
+
+    /// Buffers that wait in a queue now.
+    fn queued(&self) -> Option<u64> {
+        let element = self.element.upgrade().filter(|_| self.is_queue())?;
+        Some(u64::from(element.property::<u32>("current-level-buffers")))
+    }
+
+    /// Buffers that were lost inside: dropped by a leaky queue, or by a source whose downstream was late.
+    fn dropped(&self) -> u64 {
+        let Some(element) = self.element.upgrade() else { return 0 };
+        match self.factory.as_str() {
+            "queue" if element.property_value("leaky").transform::<i32>().is_ok_and(|leaky| leaky.get() != Ok(0)) => {
+                let (gone_in, gone_out) =
+                    (self.buffers_in.load(Ordering::Relaxed), self.buffers_out.load(Ordering::Relaxed));
+                gone_in.saturating_sub(gone_out + self.queued().unwrap_or(0))
+            }
+            "fersource" => element.property::<u64>("dropped"),
+            _ => 0,
+        }
+    }
+}
+
+/// Counts of one pipeline, from its start.
+pub struct PipelineStats {
+    /// The stream's name.
+    pub stream: String,
+    started: Instant,
+    elements: Mutex<Vec<Arc<ElementStats>>>,
+    latency: Mutex<Latency>,
+}
+
+struct Latency {
+    entered: VecDeque<(gst::ClockTime, Instant)>,
+    microseconds: Histogram<u64>,
+}
+
+impl PipelineStats {
+    /// Starts counting for the stream of this name.
+    pub fn new(stream: &str) -> Option<Arc<Self>> {
+        // One microsecond to one minute, three digits.
+        let microseconds = Histogram::new_with_bounds(1, 60_000_000, 3).ok()?;
+        let latency = Mutex::new(Latency { entered: VecDeque::with_capacity(IN_FLIGHT), microseconds });
+        let (elements, started) = (Mutex::default(), Instant::now());
+        Some(Arc::new(Self { stream: stream.to_owned(), started, elements, latency }))
+    }
+
+    /// Begins to count an element.
+    pub fn add(&self, element: &gst::Element) -> Arc<ElementStats> {
+        let stats = Arc::new(ElementStats {
+            name: element.name().to_string(),
+            factory: element.factory().map(|factory| factory.name().to_string()).unwrap_or_default(),
+            buffers_in: AtomicU64::new(0),
+            buffers_out: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
+            element: element.downgrade(),
+        });
+        self.lock_elements().push(Arc::clone(&stats));
+        stats
+    }
+
+    fn lock_elements(&self) -> std::sync::MutexGuard<'_, Vec<Arc<ElementStats>>> {
+        self.elements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A decoded frame has entered the part that is measured.
+    pub fn entered(&self, pts: gst::ClockTime) {
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        if latency.entered.len() == IN_FLIGHT {
+            latency.entered.pop_front();
+        }
+        latency.entered.push_back((pts, Instant::now()));
+    }
+
+    /// A frame has reached a sink.
+    pub fn arrived(&self, pts: gst::ClockTime) {
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entered) = latency.entered.iter().rev().find(|(entered, _)| *entered == pts) else { return };
+        let elapsed = entered.1.elapsed();
+        latency.microseconds.saturating_record(elapsed.as_micros() as u64);
+        drop(latency);
+        metrics::histogram!("ferroflow_latency_seconds", "stream" => self.stream.clone()).record(elapsed);
+    }
+
+    /// Brings the metrics up to what has been counted.
+    pub fn publish(&self) {
+        for element in self.lock_elements().iter() {
+            let labels = [("stream", self.stream.clone()), ("element", element.name.clone())];
+            metrics::counter!("ferroflow_buffers_total", &labels)
+                .absolute(element.buffers_in.load(Ordering::Relaxed));
+            metrics::gauge!("ferroflow_element_busy_seconds", &labels)
+                .set(element.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9);
+            if let Some(queued) = element.queued() {
+                metrics::gauge!("ferroflow_queue_depth", &labels).set(queued as f64);
+            }
+        }
+        let summary = self.summary();
+        let labels = [("stream", self.stream.clone())];
+        metrics::counter!("ferroflow_frames_total", &labels).absolute(summary.frames);
+        metrics::counter!("ferroflow_frames_dropped_total", &labels).absolute(summary.dropped);
+    }
+
+    /// All counts as they are now.
+    pub fn summary(&self) -> Summary {
+        let elements = self.lock_elements();
+        let frames = elements
+            .iter()
+            .filter(|element| element.factory.starts_with("fer") && element.factory != "fersource")
+            .map(|element| element.buffers_in.load(Ordering::Relaxed))
+            .max();
+        let busiest = || elements.iter().map(|element| element.buffers_in.load(Ordering::Relaxed)).max();
+        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let percentile = |quantile| Duration::from_micros(latency.microseconds.value_at_quantile(quantile));
+        Summary {
+            stream: self.stream.clone(),
+            elapsed: self.started.elapsed(),
+            frames: frames.or_else(busiest).unwrap_or(0),
+            dropped: elements.iter().map(|element| element.dropped()).sum(),
+            latency: (!latency.microseconds.is_empty()).then(|| [0.5, 0.95, 0.99].map(percentile)),
+            elements: elements
+                .iter()
+                .map(|element| ElementSummary {
+                    name: element.name.clone(),
+                    buffers: element.buffers_in.load(Ordering::Relaxed),
+                    busy: Duration::from_nanos(element.nanoseconds.load(Ordering::Relaxed)),
+                })
+                .filter(|element| element.buffers > 0)
+                .collect(),
+        }
+    }
+}
+
+/// One element's line of the summary.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ElementSummary {
+    /// Its name.
+    pub name: String,
+    /// Buffers that came in.
+    pub buffers: u64,
+    /// Time inside, without what it pushed into others.
+    pub busy: Duration,
+}
+
+/// What a run counted.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Summary {
+    /// The stream's name.
+    pub stream: String,
+    /// Since its start.
+    pub elapsed: Duration,
+    /// Frames that came to the first of our elements.
+    pub frames: u64,
+    /// Frames dropped because something was late.
+    pub dropped: u64,
+    /// Median, 95th and 99th percentile from decoded frame to sink.
+    pub latency: Option<[Duration; 3]>,
+    /// Elements that saw buffers, in the order they were first seen.
+    pub elements: Vec<ElementSummary>,
+}
+
+impl Summary {
+    /// Frames a second over the whole run.
+    pub fn fps(&self) -> f64 {
+        self.frames as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, fps) = (self.elapsed.as_secs_f64(), self.fps());
+        write!(f, "{}: {} frames in {seconds:.1} s, {fps:.1} frames/s, {} dropped", self.stream, self.frames, self.dropped)?;
+        if let Some([median, p95, p99]) = self.latency {
+            let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+            write!(f, "\n  latency      {:.1} ms median, {:.1} ms p95, {:.1} ms p99", ms(median), ms(p95), ms(p99))?;
+        }
+        for element in &self.elements {
+            let each = element.busy.as_secs_f64() * 1e3 / element.buffers.max(1) as f64;
+            let share = element.busy.as_secs_f64() / seconds.max(1e-9) * 100.0;
+            write!(f, "\n  {:<24} {:>7} buffers {each:>8.3} ms each {share:>5.1} % of the time", element.name, element.buffers)?;
+        }
+        Ok(())
+    }
+}
