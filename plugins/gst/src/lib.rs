@@ -12,6 +12,8 @@
 //!
 //! All take the raw formats of [`frame::FORMATS`] as they are and pass faces on as [`meta`].
 
+#![allow(missing_docs, reason = "the blurb documents a property; the macro that makes methods of properties knows no other")]
+
 pub mod expression;
 pub mod facedetect;
 pub mod frame;
@@ -42,6 +44,6 @@ gst::plugin_define!(
     "MIT/X11",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_REPOSITORY"),
+    "Ferroflow",
     env!("BUILD_REL_DATE")
 );

@@ -16,7 +16,7 @@ use ferroflow_vision::{
     face::{Detection, Emotion, Face, Labels},
     geometry::{Point, Rect},
 };
-use gst::{MetaRefMut, meta::Standalone};
+use gst::{MetaRefMut, buffer::BufferMetaForeachAction as Action, meta::Standalone};
 use gst_video::VideoRegionOfInterestMeta;
 
 /// The type of our regions.
@@ -94,10 +94,9 @@ pub fn add_emotion(meta: &mut FaceMeta, name: &str, emotion: &Emotion) {
 /// Runs `visit` on the region of every face, in the order they were added; `visit` answers whether the face stays.
 pub fn retain_faces(buffer: &mut gst::BufferRef, mut visit: impl FnMut(&mut FaceMeta) -> bool) {
     buffer.foreach_meta_mut(|mut meta| {
-        let action = match meta.downcast_mut::<FaceMeta>() {
-            Some(face) if face.roi_type() == FACE && !visit(face) => gst::BufferMetaForeachAction::Remove,
-            _ => gst::BufferMetaForeachAction::Keep,
-        };
+        let face = meta.downcast_mut::<FaceMeta>().filter(|region| region.roi_type() == FACE);
+        let stays = face.is_none_or(|face| visit(face));
+        let action = if stays { Action::Keep } else { Action::Remove };
         ControlFlow::Continue(action)
     });
 }

@@ -10,4 +10,7 @@ pub mod frame;
 pub mod geometry;
 pub mod inference;
 pub mod model;
+pub mod record;
 pub mod sample;
+pub mod smooth;
+pub mod track;

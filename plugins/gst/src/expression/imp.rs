@@ -95,8 +95,11 @@ impl State {
         self.frame += 1;
         self.boxes.clear();
         self.emotions.clear();
-        let fresh = self.faces.iter().filter(|face| self.held_answer(face).is_none());
-        self.boxes.extend(fresh.map(|face| face.detection.box_in_frame));
+        for index in 0..self.faces.len() {
+            if self.held_answer(&self.faces[index]).is_none() {
+                self.boxes.push(self.faces[index].detection.box_in_frame);
+            }
+        }
         if !self.boxes.is_empty() {
             let (classifier, boxes, emotions) = (&mut self.classifier, &self.boxes, &mut self.emotions);
             frame::with_frame(buffer, info, |frame| classifier.classify(frame, boxes, emotions))

@@ -122,8 +122,8 @@ struct State {
 #[derive(Default, glib::Properties)]
 #[properties(wrapper_type = super::FaceDetect)]
 pub struct FaceDetect {
-    #[property(name = "detector", get, set, type = Detector, member = detector, builder(Detector::default()), mutable_ready,
-        nick = "Detector", blurb = "Which detector looks for faces")]
+    #[property(name = "detector", get, set, type = Detector, member = detector,
+        nick = "Detector", blurb = "Which detector looks for faces", builder(Detector::default()).mutable_ready())]
     #[property(name = "model", get, set, type = Option<String>, member = model, mutable_ready,
         nick = "Model", blurb = "A name in the model manifest or a file (ONNX; a cascade's XML for haar); unset takes the detector's own")]
     #[property(name = "device", get, set, type = Option<String>, member = device, mutable_ready,

@@ -221,7 +221,7 @@ fn frame_sink(
     let mut offset: Option<(gst::ClockTime, gst::ClockTime)> = None;
     let deliver = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let (mut buffer, Some(caps)) = (sample.buffer_owned().ok_or(gst::FlowError::Error)?, sample.caps()) else {
+        let (mut buffer, Some(caps)) = (sample.buffer_owned().ok_or(gst::FlowError::Error)?, sample.caps_owned()) else {
             return Err(gst::FlowError::NotNegotiated);
         };
         *lock(&last_frame) = Instant::now();
@@ -238,7 +238,7 @@ fn frame_sink(
             counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
         counters.frames.fetch_add(1, Ordering::Relaxed);
-        let frame = gst::Sample::builder().buffer(&buffer).caps(caps).build();
+        let frame = gst::Sample::builder().buffer(&buffer).caps(&caps).build();
         // While downstream flushes or stops there is nobody to hand frames to; the supervisor ends this life.
         outlet.push_sample(&frame)
     };

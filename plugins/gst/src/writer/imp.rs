@@ -66,8 +66,8 @@ struct State {
 #[derive(Default, glib::Properties)]
 #[properties(wrapper_type = super::Meta)]
 pub struct Meta {
-    #[property(name = "format", get, set, type = Format, member = format, builder(Format::default()), mutable_ready,
-        nick = "Format", blurb = "How faces are written")]
+    #[property(name = "format", get, set, type = Format, member = format,
+        nick = "Format", blurb = "How faces are written", builder(Format::default()).mutable_ready())]
     #[property(name = "location", get, set, type = Option<String>, member = location, mutable_ready,
         nick = "Location", blurb = "File to write; it appears under this name when the stream has ended")]
     #[property(name = "fd", get, set, type = i32, member = fd, mutable_ready, minimum = -1, default = Settings::default().fd,
