@@ -1,1 +1,13 @@
-//! The Ferroflow engine.
+//! The Ferroflow engine: from a pipeline file to what it leaves behind.
+//!
+//! [`cli`] reads the command line; [`graph`] reads pipeline files; [`stream`] runs them live; [`report`] makes pages of
+//! what they did; [`models`] brings what they need.
+
+pub mod atomic;
+pub mod cli;
+pub mod exit;
+pub mod graph;
+pub mod metrics;
+pub mod models;
+pub mod report;
+pub mod stream;

@@ -1,2 +1,7 @@
 //! The `ferroflow` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ferroflow::cli::main()
+}

@@ -35,8 +35,9 @@ pub struct StreamTable {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DirectoryTable {
-    /// A directory, searched with all that is below it, or a single video.
-    pub input: PathBuf,
+    /// Directories, searched with all that is below them, and single videos; one may stand without brackets.
+    #[serde(deserialize_with = "one_or_many")]
+    pub input: Vec<PathBuf>,
     /// Where results go, a folder for each video.
     pub output: PathBuf,
     /// Videos at once.
@@ -47,6 +48,19 @@ pub struct DirectoryTable {
     pub annotate: bool,
     /// The elements between decoder and results, in gst-launch's syntax.
     pub launch: String,
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(PathBuf),
+        Many(Vec<PathBuf>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(path) => vec![path],
+        OneOrMany::Many(paths) => paths,
+    })
 }
 
 fn one() -> usize {

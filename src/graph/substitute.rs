@@ -20,22 +20,17 @@ pub fn substitute(path: &Path, mut file: PipelineFile, asset: AssetPath<'_>) -> 
     }
     let filler = Filler { path, values: &values, asset };
     for (name, stream) in &mut file.stream {
-        stream.launch = filler.fill(&format!("stream.{name}.launch"), &stream.launch, quoted)?;
+        stream.launch = filler.fill(&format!("stream.{name}.launch"), &stream.launch)?;
     }
     if let Some(directory) = &mut file.directory {
-        directory.launch = filler.fill("directory.launch", &directory.launch, quoted)?;
-        for (key, target) in [("input", &mut directory.input), ("output", &mut directory.output)] {
-            let text = filler.fill(&format!("directory.{key}"), &target.to_string_lossy(), plain)?;
-            *target = text.into();
+        directory.launch = filler.fill("directory.launch", &directory.launch)?;
+        for input in &mut directory.input {
+            *input = filler.fill("directory.input", &input.to_string_lossy())?.into();
         }
+        directory.output = filler.fill("directory.output", &directory.output.to_string_lossy())?.into();
     }
     file.parameters = parameters;
     Ok(file)
-}
-
-/// As it is.
-fn plain(value: &str) -> String {
-    value.to_owned()
 }
 
 /// So that it can stand between double quotes in a gst-launch string.
@@ -50,7 +45,7 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    fn fill(&self, key: &str, text: &str, escape: fn(&str) -> String) -> Result<String, GraphError> {
+    fn fill(&self, key: &str, text: &str) -> Result<String, GraphError> {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -66,7 +61,9 @@ impl Filler<'_> {
                 Some(name) => self.asset_path(name)?,
                 None => value,
             };
-            filled.push_str(&escape(&value));
+            // Only a value between double quotes must not end them.
+            let between_quotes = filled.matches('"').count() % 2 == 1;
+            filled.push_str(&if between_quotes { quoted(&value) } else { value });
             rest = behind;
         }
         filled.push_str(rest);

@@ -17,8 +17,7 @@ pub fn parse(name: &str, description: &str) -> anyhow::Result<gst::Pipeline> {
             if missing.is_empty() {
                 return Err(anyhow!("{}", error.message())).with_context(|| format!("stream `{name}`"));
             }
-            let advice = missing.iter().map(|element| missing_element(element)).collect::<Vec<_>>();
-            bail!("stream `{name}`: {}", advice.join("; "));
+            bail!("stream `{name}`: {}", missing_elements(&missing));
         }
     };
     let pipeline = match element.downcast::<gst::Pipeline>() {
@@ -32,6 +31,11 @@ pub fn parse(name: &str, description: &str) -> anyhow::Result<gst::Pipeline> {
     // A pipeline in a file may have a name of its own; the stream's tells more in logs and metrics.
     pipeline.set_property("name", name);
     Ok(pipeline)
+}
+
+/// Says of each element that there is none, and what to do.
+pub fn missing_elements(names: &[String]) -> String {
+    names.iter().map(|name| missing_element(name)).collect::<Vec<_>>().join("; ")
 }
 
 fn missing_element(name: &str) -> String {

@@ -1,8 +1,10 @@
 //! Runs graphs live: GStreamer pipelines, their supervision and their statistics.
 
+pub mod directory;
 pub mod interrupt;
 pub mod launch;
 pub mod live;
+pub mod plan;
 pub mod stats;
 pub mod tracer;
 

@@ -8,6 +8,7 @@ pub mod expression;
 pub mod face;
 pub mod frame;
 pub mod geometry;
+pub mod import;
 pub mod inference;
 pub mod model;
 pub mod record;

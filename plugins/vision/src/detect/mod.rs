@@ -183,3 +183,11 @@ pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectErro
         DetectorKind::YuNet => Box::new(YuNet::open(&model, config)?),
     })
 }
+
+/// OpenCV's version, if this build has it.
+pub fn opencv_version() -> Option<String> {
+    #[cfg(feature = "opencv")]
+    return opencv::core::get_version_string().ok();
+    #[cfg(not(feature = "opencv"))]
+    return None;
+}

@@ -1,0 +1,283 @@
+//! The part of ONNX's file format that importers write and edit (`onnx.proto`, IR version 8), and a builder for graphs.
+//!
+//! All fields of the messages that appear in inference graphs are listed, so that decoding and encoding a file again
+//! loses nothing of its graph.
+
+#![allow(missing_docs, reason = "names and meanings are those of onnx.proto")]
+
+use prost::Message;
+
+/// The operator set that our graphs are written against.
+const OPSET: i64 = 13;
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ModelProto {
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
+    #[prost(string, tag = "2")]
+    pub producer_name: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
+    #[prost(string, tag = "4")]
+    pub domain: String,
+    #[prost(int64, tag = "5")]
+    pub model_version: i64,
+    #[prost(string, tag = "6")]
+    pub doc_string: String,
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<GraphProto>,
+    #[prost(message, repeated, tag = "8")]
+    pub opset_import: Vec<OperatorSetId>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringEntry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct OperatorSetId {
+    #[prost(string, tag = "1")]
+    pub domain: String,
+    #[prost(int64, tag = "2")]
+    pub version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct StringEntry {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct GraphProto {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<TensorProto>,
+    #[prost(string, tag = "10")]
+    pub doc_string: String,
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfoProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeProto {
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(string, tag = "4")]
+    pub op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeProto>,
+    #[prost(string, tag = "6")]
+    pub doc_string: String,
+    #[prost(string, tag = "7")]
+    pub domain: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AttributeProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorProto>,
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<GraphProto>,
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
+    #[prost(int32, tag = "20")]
+    pub kind: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorProto {
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    pub dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    pub data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub string_data: Vec<Vec<u8>>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
+    #[prost(string, tag = "8")]
+    pub name: String,
+    #[prost(bytes = "vec", optional, tag = "9")]
+    pub raw_data: Option<Vec<u8>>,
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ValueInfoProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(message, optional, tag = "2")]
+    pub r#type: Option<TypeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TypeProto {
+    #[prost(message, optional, tag = "1")]
+    pub tensor_type: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorType {
+    #[prost(int32, tag = "1")]
+    pub elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<TensorShape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorShape {
+    #[prost(message, repeated, tag = "1")]
+    pub dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Dimension {
+    #[prost(int64, optional, tag = "1")]
+    pub dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
+}
+
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+
+/// One side of a tensor: of a length, or free under a name.
+#[derive(Clone, Copy, Debug)]
+pub enum Side {
+    /// This length.
+    Fixed(usize),
+    /// Any length.
+    Free(&'static str),
+}
+
+impl From<Side> for Dimension {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Fixed(length) => Self { dim_value: Some(length as i64), dim_param: None },
+            Side::Free(name) => Self { dim_value: None, dim_param: Some(name.to_owned()) },
+        }
+    }
+}
+
+/// An attribute of a node.
+pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    let ints = values.iter().map(|&value| value as i64).collect();
+    AttributeProto { name: name.to_owned(), ints, kind: 7, ..AttributeProto::default() }
+}
+
+/// An attribute of a node.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), i: Some(value), kind: 2, ..AttributeProto::default() }
+}
+
+/// An attribute of a node.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), f: Some(value), kind: 1, ..AttributeProto::default() }
+}
+
+/// Puts a graph together, node by node. Values are named after the nodes that make them.
+#[derive(Default)]
+pub struct GraphBuilder {
+    graph: GraphProto,
+    metadata: Vec<StringEntry>,
+}
+
+impl GraphBuilder {
+    /// Adds a graph input of floats.
+    pub fn input(&mut self, name: &str, shape: &[Side]) {
+        self.graph.input.push(value_info(name, shape));
+    }
+
+    /// Declares a value as graph output.
+    pub fn output(&mut self, name: &str, shape: &[Side]) {
+        self.graph.output.push(value_info(name, shape));
+    }
+
+    /// Adds a constant of floats and answers its name.
+    pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, dims, FLOAT, raw)
+    }
+
+    /// Adds a constant row of integers and answers its name.
+    pub fn ints(&mut self, name: &str, values: &[i64]) -> String {
+        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], INT64, raw)
+    }
+
+    fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw: Vec<u8>) -> String {
+        let dims = dims.iter().map(|&side| side as i64).collect();
+        let (name, raw_data) = (name.to_owned(), Some(raw));
+        self.graph.initializer.push(TensorProto { dims, data_type, name: name.clone(), raw_data, ..Default::default() });
+        name
+    }
+
+    /// Adds a node with one output, named like the node, and answers that name.
+    pub fn node(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![name.to_owned()],
+            name: name.to_owned(),
+            op_type: op.to_owned(),
+            attribute: attributes,
+            ..NodeProto::default()
+        });
+        name.to_owned()
+    }
+
+    /// Adds a line of metadata.
+    pub fn metadata(&mut self, key: &str, value: impl ToString) {
+        self.metadata.push(StringEntry { key: key.to_owned(), value: value.to_string() });
+    }
+
+    /// The finished file.
+    pub fn finish(mut self, name: &str) -> Vec<u8> {
+        self.graph.name = name.to_owned();
+        let model = ModelProto {
+            ir_version: 8,
+            producer_name: "ferroflow".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
+            metadata_props: self.metadata,
+            ..ModelProto::default()
+        };
+        model.encode_to_vec()
+    }
+}
+
+fn value_info(name: &str, shape: &[Side]) -> ValueInfoProto {
+    let dim = shape.iter().map(|&side| side.into()).collect();
+    let tensor_type = TensorType { elem_type: FLOAT, shape: Some(TensorShape { dim }) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}

@@ -1,0 +1,37 @@
+//! Files that appear whole or not at all.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+
+use anyhow::Context;
+
+/// Writes a file beside its name, makes sure that it is on disk, and gives it its name.
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let what = || format!("{} cannot be written", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).with_context(what)?;
+    temporary.write_all(bytes).with_context(what)?;
+    temporary.as_file().sync_all().with_context(what)?;
+    temporary.persist(path).map_err(|error| error.error).with_context(what)?;
+    sync_folder(folder);
+    Ok(())
+}
+
+/// Renames a folder or file and makes sure that the new name lasts.
+pub fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::rename(from, to).with_context(|| format!("{} cannot be renamed to {}", from.display(), to.display()))?;
+    if let Some(folder) = to.parent() {
+        sync_folder(folder);
+    }
+    Ok(())
+}
+
+/// Not every file system can sync a folder; those that cannot have nothing to sync.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}

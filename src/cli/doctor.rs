@@ -1,0 +1,116 @@
+//! `ferroflow doctor`
+
+use ferroflow_vision::{
+    inference,
+    model::{self, Manifest, manifest::Kind, store},
+};
+
+use gst::prelude::*;
+
+use super::{Exit, Outcome};
+use crate::{exit, stream};
+
+/// GStreamer elements that shipped pipelines use, and the Debian package that has each.
+const ELEMENTS: [(&str, &str); 14] = [
+    ("decodebin", "gstreamer1.0-plugins-base"),
+    ("videoconvert", "gstreamer1.0-plugins-base"),
+    ("videotestsrc", "gstreamer1.0-plugins-base"),
+    ("appsink", "gstreamer1.0-plugins-base"),
+    ("qtdemux", "gstreamer1.0-plugins-good"),
+    ("matroskademux", "gstreamer1.0-plugins-good"),
+    ("avidemux", "gstreamer1.0-plugins-good"),
+    ("mp4mux", "gstreamer1.0-plugins-good"),
+    ("rtspsrc", "gstreamer1.0-plugins-good"),
+    ("v4l2src", "gstreamer1.0-plugins-good"),
+    ("h264parse", "gstreamer1.0-plugins-bad"),
+    ("tsdemux", "gstreamer1.0-plugins-bad"),
+    ("x264enc", "gstreamer1.0-plugins-ugly"),
+    ("avdec_h264", "gstreamer1.0-libav"),
+];
+
+/// Prints a line and remembers whether anything needed is missing.
+#[derive(Default)]
+struct Doctor {
+    missing: bool,
+}
+
+impl Doctor {
+    fn good(&self, what: &str, version: &str) {
+        println!("ok       {what:<24} {version}");
+    }
+
+    fn absent(&self, what: &str, advice: &str) {
+        println!("absent   {what:<24} {advice}");
+    }
+
+    fn bad(&mut self, what: &str, advice: &str) {
+        self.missing = true;
+        println!("MISSING  {what:<24} {advice}");
+    }
+}
+
+/// Runs the command.
+pub fn run() -> Outcome {
+    let mut doctor = Doctor::default();
+    doctor.good("ferroflow", env!("CARGO_PKG_VERSION"));
+    gstreamer(&mut doctor);
+    match ferroflow_vision::detect::opencv_version() {
+        Some(version) => doctor.good("OpenCV", &version),
+        None => doctor.absent("OpenCV", "this build has none; the detector haar needs it"),
+    }
+    onnxruntime(&mut doctor);
+    models(&mut doctor);
+    if doctor.missing { Err(Exit::quiet(exit::MISSING)) } else { Ok(()) }
+}
+
+fn gstreamer(doctor: &mut Doctor) {
+    match stream::init() {
+        Ok(()) => doctor.good("GStreamer", &gst::version_string()),
+        Err(error) => return doctor.bad("GStreamer", &format!("{error:#}: install gstreamer1.0-tools")),
+    }
+    for (name, package) in ELEMENTS {
+        match gst::ElementFactory::find(name).and_then(|factory| factory.plugin()) {
+            Some(plugin) => doctor.good(&format!("  {name}"), &format!("{} {}", plugin.plugin_name(), plugin.version())),
+            None => doctor.bad(&format!("  {name}"), &format!("apt-get install {package}")),
+        }
+    }
+    let ours = gst::Registry::get().find_plugin("ferroflow");
+    if ours.is_none() {
+        doctor.bad("  ferroflow's elements", "a bug: they are part of this program");
+    }
+}
+
+fn onnxruntime(doctor: &mut Doctor) {
+    let library = match model::onnxruntime_library() {
+        Ok(library) => library,
+        Err(error) => return doctor.bad("ONNX Runtime", &error.to_string()),
+    };
+    match inference::runtime_version() {
+        Ok(version) => doctor.good("ONNX Runtime", &format!("{version}, {}", library.display())),
+        Err(error) => return doctor.bad("ONNX Runtime", &error.to_string()),
+    }
+    match inference::cuda_provider() {
+        Ok(()) => doctor.good("CUDA", "ONNX Runtime's CUDA provider loads; device=auto takes it"),
+        Err(error) => {
+            let reason = error.to_string();
+            let first = reason.lines().next().unwrap_or_default();
+            doctor.absent("CUDA", &format!("models run on the CPU. For CUDA, point ORT_DYLIB_PATH at the library of the package onnxruntime-gpu. ({first})"));
+        }
+    }
+}
+
+fn models(doctor: &mut Doctor) {
+    let manifest = match Manifest::load() {
+        Ok(manifest) => manifest,
+        Err(error) => return doctor.bad("model manifest", &error.to_string()),
+    };
+    for asset in manifest.assets.iter().filter(|asset| asset.kind != Kind::Runtime) {
+        let what = format!("  {}", asset.name);
+        match store::location(asset) {
+            Ok(path) if path.is_file() => doctor.good(&what, &path.display().to_string()),
+            Ok(_) if asset.kind == Kind::Cascade => doctor.bad(&what, &format!("apt-get install {}", asset.package)),
+            Ok(_) => doctor.bad(&what, &format!("ferroflow models fetch {}", asset.name)),
+            Err(error) => doctor.bad(&what, &error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line, one file a command.
+
+pub mod batch;
+pub mod completions;
+pub mod doctor;
+pub mod launch;
+pub mod models;
+pub mod plan;
+pub mod run;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::{exit, graph::GraphError};
+
+/// Watches faces in video and reads their expression.
+#[derive(Debug, Parser)]
+#[command(name = "ferroflow", version, about, after_help = exit::HELP, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look. RUST_LOG sets which are shown.
+    #[arg(long, global = true, value_enum, default_value = "pretty")]
+    log: LogFormat,
+    /// Serve Prometheus metrics on this address, for example 127.0.0.1:9090.
+    #[arg(long, global = true, value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a pipeline file.
+    Run(run::Args),
+    /// Run a gst-launch string, with our elements and metrics.
+    Launch(launch::Args),
+    /// Read the expressions in every video of a directory.
+    Batch(batch::Args),
+    /// Show what a pipeline file would run.
+    Plan(plan::Args),
+    /// List, fetch, check and import models.
+    Models(models::Args),
+    /// Say what is installed, what is missing, and what to do about it.
+    Doctor,
+    /// Write a completion script for a shell.
+    Completions(completions::Args),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object a line, on standard error.
+    Json,
+}
+
+/// An error with the exit code it stands for.
+#[derive(Debug)]
+pub struct Exit {
+    /// See [`exit`].
+    pub code: u8,
+    /// What to print, if anything.
+    pub error: Option<anyhow::Error>,
+}
+
+impl Exit {
+    /// With a code of its own.
+    pub fn with(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Self { code, error: Some(error.into()) }
+    }
+
+    /// Without words: what was wrong has been said.
+    pub fn quiet(code: u8) -> Self {
+        Self { code, error: None }
+    }
+}
+
+impl From<anyhow::Error> for Exit {
+    fn from(error: anyhow::Error) -> Self {
+        let code = if error.downcast_ref::<GraphError>().is_some() {
+            exit::USAGE
+        } else if error.downcast_ref::<ferroflow_vision::model::ModelError>().is_some() {
+            exit::MISSING
+        } else {
+            exit::FAILURE
+        };
+        Self { code, error: Some(error) }
+    }
+}
+
+/// What a command answers.
+pub type Outcome = Result<(), Exit>;
+
+/// Reads the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log);
+    let outcome = match cli.metrics_listen.map(crate::metrics::listen) {
+        Some(Err(error)) => Err(Exit::with(exit::FAILURE, error)),
+        _ => match cli.command {
+            Command::Run(args) => run::run(&args),
+            Command::Launch(args) => launch::run(&args),
+            Command::Batch(args) => batch::run(&args),
+            Command::Plan(args) => plan::run(&args),
+            Command::Models(args) => models::run(&args),
+            Command::Doctor => doctor::run(),
+            Command::Completions(args) => completions::run(&args),
+        },
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(exit::SUCCESS),
+        Err(Exit { code, error }) => {
+            if let Some(error) = error {
+                match cli.log {
+                    LogFormat::Pretty => eprintln!("error: {error:#}"),
+                    LogFormat::Json => tracing::error!("{error:#}"),
+                }
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    // ONNX Runtime's own log repeats what our errors say.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=off"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => builder.with_target(false).compact().init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

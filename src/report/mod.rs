@@ -1,0 +1,4 @@
+//! Pages that a run leaves behind. Each is one file: styles and plots are inside, nothing is loaded from elsewhere.
+
+pub mod directory;
+pub mod plot;

@@ -1,0 +1,75 @@
+//! Plots as SVG.
+
+use ferroflow_vision::face::EXPRESSIONS;
+use plotters::prelude::*;
+
+use crate::stream::directory::timeline::Timeline;
+
+/// A colour for each expression, the same as in the annotated video.
+pub fn expression_color(index: usize) -> (u8, u8, u8) {
+    const COLORS: [(u8, u8, u8); 7] =
+        [(230, 70, 60), (140, 160, 50), (150, 100, 220), (250, 190, 40), (70, 130, 220), (240, 120, 190), (120, 200, 190)];
+    COLORS.get(index).copied().unwrap_or((160, 170, 180))
+}
+
+/// Mean scores over time, stacked to 1; gaps where there was no face.
+pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    let span = (timeline.bins.len() as f64 * timeline.seconds).max(timeline.seconds);
+    {
+        let root = SVGBackend::with_string(&mut svg, (900, 200)).into_drawing_area();
+        let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("the plot could not be drawn: {error}");
+        let gray = RGBColor(128, 128, 128);
+        let label = ("sans-serif", 12).into_font().color(&gray);
+        let mut chart = ChartBuilder::on(&root)
+            .margin(8)
+            .x_label_area_size(24)
+            .y_label_area_size(36)
+            .build_cartesian_2d(0.0..span, 0.0..1.0)
+            .map_err(|error| failed(&error))?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(gray.mix(0.25))
+            .axis_style(gray)
+            .x_labels(8)
+            .y_labels(3)
+            .x_label_formatter(&|seconds| clock(*seconds))
+            .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
+            .label_style(label)
+            .draw()
+            .map_err(|error| failed(&error))?;
+        for (index, bin) in timeline.bins.iter().enumerate().filter(|(_, bin)| bin.faces > 0) {
+            let (left, right) = (index as f64 * timeline.seconds, (index + 1) as f64 * timeline.seconds);
+            let mut base = 0.0;
+            for (expression, mean) in bin.means().into_iter().enumerate() {
+                let (r, g, b) = expression_color(expression);
+                let bar = Rectangle::new([(left, base), (right, base + mean)], RGBColor(r, g, b).filled());
+                chart.draw_series([bar]).map_err(|error| failed(&error))?;
+                base += mean;
+            }
+        }
+        root.present().map_err(|error| failed(&error))?;
+    }
+    // The page decides how wide it is.
+    Ok(svg.replacen("<svg width=\"900\" height=\"200\"", "<svg role=\"img\" aria-label=\"expressions over time\"", 1))
+}
+
+/// Minutes and seconds.
+fn clock(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    if seconds < 60.0 { format!("{seconds:.1} s") } else { format!("{}:{:02}", whole / 60, whole % 60) }
+}
+
+/// Names and colours, for a legend.
+pub fn legend() -> Vec<(&'static str, String)> {
+    EXPRESSIONS
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let (r, g, b) = expression_color(index);
+            (*name, format!("rgb({r},{g},{b})"))
+        })
+        .collect()
+}

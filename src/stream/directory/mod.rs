@@ -1,0 +1,47 @@
+//! Directories of video files: the job that people leave running overnight.
+//!
+//! [`scan`] finds the files; [`job`] hands them to workers; [`process`] runs one through GStreamer; [`results`] keeps what
+//! comes out, so that it is whole or not there; [`fingerprint`] knows whether it is there already.
+
+pub mod fingerprint;
+pub mod job;
+pub mod process;
+pub mod progress;
+pub mod results;
+pub mod scan;
+pub mod table;
+pub mod timeline;
+
+use std::path::PathBuf;
+
+use crate::graph::DirectoryTable;
+
+/// What is to be done with a directory.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Directories and single videos.
+    pub input: Vec<PathBuf>,
+    /// Where results go.
+    pub output: PathBuf,
+    /// Videos at once.
+    pub jobs: usize,
+    /// Write each video with its faces drawn in.
+    pub annotate: bool,
+    /// The elements between decoder and results.
+    pub launch: String,
+    /// Do again what is done.
+    pub force: bool,
+}
+
+impl From<&DirectoryTable> for Settings {
+    fn from(table: &DirectoryTable) -> Self {
+        Self {
+            input: table.input.clone(),
+            output: table.output.clone(),
+            jobs: table.jobs,
+            annotate: table.annotate,
+            launch: table.launch.clone(),
+            force: false,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! One video through GStreamer: decoder, the chain of elements, results.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow, bail};
+use ferroflow_vision::{face::FrameFaces, model};
+use gst::prelude::*;
+use gstferroflow::meta::{FaceReader, FrameSize};
+use indicatif::ProgressBar;
+
+use super::{Settings, results::ResultWriter};
+use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
+
+const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+
+/// What went through.
+#[derive(Clone, Debug)]
+pub struct Processed {
+    /// Frames that the decoder gave.
+    pub frames_decoded: u64,
+    /// Length of what was decoded.
+    pub seconds: f64,
+    /// Time it took.
+    pub elapsed: Duration,
+}
+
+/// Why a video has no result.
+#[derive(Debug)]
+pub enum Failure {
+    /// This video's fault; others may go on.
+    Video(anyhow::Error),
+    /// Results cannot be written, which will not be better with the next video.
+    Output(anyhow::Error),
+    /// Stopped from outside.
+    Interrupted,
+}
+
+/// The chain of elements as a bin, checked.
+fn chain(description: &str, job: &str, jobs: usize) -> anyhow::Result<gst::Bin> {
+    let mut context = gst::ParseContext::new();
+    let parsed =
+        gst::parse::bin_from_description_full(description, true, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
+    let parsed = parsed.map_err(|error| {
+        let missing = context.missing_elements();
+        match missing.is_empty() {
+            true => anyhow!("directory.launch: {}", error.message()),
+            false => anyhow!("directory.launch: {}", launch::missing_elements(&missing)),
+        }
+    })?;
+    let bin = parsed.downcast::<gst::Bin>().map_err(|_| anyhow!("directory.launch is no chain of elements"))?;
+    if bin.static_pad("sink").is_none() || bin.static_pad("src").is_none() {
+        bail!("directory.launch must be a chain of elements with an input and an output, without source or sink");
+    }
+    if jobs > 1 {
+        // Videos that run side by side would wait for each other's turn at a shared session.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for element in bin.iterate_recurse().into_iter().flatten().filter(|e| e.has_property("model-instance-id")) {
+            if element.property::<Option<String>>("model-instance-id").is_none() {
+                element.set_property("model-instance-id", job);
+            }
+            if element.property::<u32>("threads") == 0 {
+                element.set_property("threads", cores.div_ceil(jobs) as u32);
+            }
+        }
+    }
+    Ok(bin)
+}
+
+/// The files of all models that the chain uses, in the order of its elements.
+pub fn models(description: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let bin = chain(description, "", 1)?;
+    let mut files = Vec::new();
+    for element in bin.iterate_recurse().into_iter().flatten() {
+        let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
+        let default = match factory.as_str() {
+            "ferexpression" => model::DEFAULT_EXPRESSION,
+            "ferfacedetect" => {
+                let detector: gstferroflow::facedetect::Detector = element.property("detector");
+                ferroflow_vision::detect::DetectorKind::from(detector).default_model()
+            }
+            _ => continue,
+        };
+        let named = element.property::<Option<String>>("model");
+        let file = model::resolve_model(named.as_deref().unwrap_or(default))
+            .with_context(|| format!("the element `{}`", element.name()))?;
+        files.push(file.path);
+    }
+    Ok(files)
+}
+
+/// State that GStreamer's threads share with the one that waits.
+#[derive(Default)]
+struct Shared {
+    decoded: AtomicU64,
+    /// Presentation time at the end of the last frame, in nanoseconds.
+    end: AtomicU64,
+    output_error: Mutex<Option<anyhow::Error>>,
+}
+
+/// Runs a video and writes each frame's faces to `results`.
+pub fn process(
+    input: &Path,
+    settings: &Settings,
+    job: &str,
+    results: &Arc<Mutex<ResultWriter>>,
+    bar: &ProgressBar,
+    interrupted: &AtomicBool,
+) -> Result<Processed, Failure> {
+    let started = Instant::now();
+    let shared = Arc::<Shared>::default();
+    let pipeline = build(input, settings, job, results, &shared).map_err(Failure::Video)?;
+    let stats = PipelineStats::new(job);
+    let _watched = stats.as_ref().map(|stats| Watched::new(&pipeline, stats));
+    let outcome = play(&pipeline, &shared, bar, interrupted);
+    let duration = pipeline.query_duration::<gst::ClockTime>();
+    if let Some(stats) = &stats {
+        stats.publish();
+    }
+    // Stopping cannot fail in a way that matters here: the pipeline is dropped next.
+    let _ = pipeline.set_state(gst::State::Null);
+    if let Some(error) = shared.output_error.lock().ok().and_then(|mut error| error.take()) {
+        return Err(Failure::Output(error));
+    }
+    outcome?;
+    let seconds = shared.end.load(Ordering::SeqCst) as f64 / 1e9;
+    let frames_decoded = shared.decoded.load(Ordering::SeqCst);
+    if frames_decoded == 0 {
+        return Err(Failure::Video(anyhow!("no frame could be decoded")));
+    }
+    let promised = duration.map_or(0.0, |duration| duration.nseconds() as f64 / 1e9);
+    // Containers round, and sound may be longer than the picture: a second or a twentieth is let pass.
+    if promised - seconds > (promised * 0.05).max(1.0) {
+        return Err(Failure::Video(anyhow!(
+            "cut short or damaged: it promises {promised:.1} s, {seconds:.1} s ({frames_decoded} frames) could be decoded"
+        )));
+    }
+    Ok(Processed { frames_decoded, seconds, elapsed: started.elapsed() })
+}
+
+fn build(
+    input: &Path,
+    settings: &Settings,
+    job: &str,
+    results: &Arc<Mutex<ResultWriter>>,
+    shared: &Arc<Shared>,
+) -> anyhow::Result<gst::Pipeline> {
+    let pipeline = gst::Pipeline::with_name(job);
+    let make = |factory: &str| {
+        gst::ElementFactory::make(factory).build().with_context(|| launch::missing_elements(&[factory.into()]))
+    };
+    let (source, decoder, queue, convert) = (make("filesrc")?, make("decodebin")?, make("queue")?, make("videoconvert")?);
+    source.set_property("location", input);
+    set_queue(&queue);
+    let chain = chain(&settings.launch, job, settings.jobs)?;
+    let sink = faces_sink(input, results, shared);
+    pipeline.add_many([&source, &decoder, &queue, &convert, chain.upcast_ref(), sink.upcast_ref()])?;
+    source.link(&decoder)?;
+    gst::Element::link_many([&queue, &convert, chain.upcast_ref()])?;
+    if settings.annotate {
+        let tee = make("tee")?;
+        let faces_queue = make("queue")?;
+        let annotated = results.lock().map(|results| results.annotated()).map_err(|_| anyhow!("results are gone"))?;
+        let branch = annotated_branch(&annotated)?;
+        set_queue(&faces_queue);
+        pipeline.add_many([&tee, &faces_queue, branch.upcast_ref()])?;
+        gst::Element::link_many([chain.upcast_ref(), &tee, &faces_queue, sink.upcast_ref()])?;
+        tee.link(&branch)?;
+    } else {
+        chain.link(&sink)?;
+    }
+    link_first_video(&decoder, &queue, shared)?;
+    Ok(pipeline)
+}
+
+/// Few frames, whatever their size: enough to keep both sides busy.
+fn set_queue(queue: &gst::Element) {
+    queue.set_property("max-size-buffers", 4u32);
+    queue.set_property("max-size-bytes", 0u32);
+    queue.set_property("max-size-time", 0u64);
+}
+
+fn annotated_branch(path: &Path) -> anyhow::Result<gst::Bin> {
+    let quoted = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+    let description = format!(
+        "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! feroverlay fps=false ! videoconvert ! \
+         x264enc speed-preset=veryfast quantizer=23 pass=qual ! h264parse ! mp4mux ! filesink location=\"{quoted}\" async=false"
+    );
+    gst::parse::bin_from_description(&description, true).context("the annotated video needs x264enc and mp4mux")
+}
+
+/// Links the decoder's first video pad to the queue and counts what comes out of it. A file without one is an error.
+fn link_first_video(decoder: &gst::Element, queue: &gst::Element, shared: &Arc<Shared>) -> anyhow::Result<()> {
+    let target = queue.static_pad("sink").context("the queue has no sink pad")?;
+    let (linked, shared) = (target.clone(), Arc::clone(shared));
+    decoder.connect_pad_added(move |_, pad| {
+        let is_video =
+            pad.current_caps().and_then(|caps| Some(caps.structure(0)?.name().as_str() == "video/x-raw"));
+        if is_video != Some(true) || linked.is_linked() {
+            return;
+        }
+        let shared = Arc::clone(&shared);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer() {
+                shared.decoded.fetch_add(1, Ordering::SeqCst);
+                if let Some(pts) = buffer.pts() {
+                    let end = pts + buffer.duration().unwrap_or_default();
+                    shared.end.fetch_max(end.nseconds(), Ordering::SeqCst);
+                }
+            }
+            gst::PadProbeReturn::Ok
+        });
+        // A failure to link is reported by the decoder as not-linked.
+        let _ = pad.link(&linked);
+    });
+    decoder.connect_no_more_pads(move |decoder| {
+        if !target.is_linked() {
+            gst::element_error!(decoder, gst::StreamError::WrongType, ["the file has no video stream"]);
+        }
+    });
+    Ok(())
+}
+
+/// The end of the chain: reads each frame's faces and writes them.
+fn faces_sink(input: &Path, results: &Arc<Mutex<ResultWriter>>, shared: &Arc<Shared>) -> gst_app::AppSink {
+    let (results, shared) = (Arc::clone(results), Arc::clone(shared));
+    let mut reader = FaceReader::default();
+    let source = input.to_string_lossy().as_ref().into();
+    let mut record = FrameFaces { source, frame: 0, pts: None, width: 0, height: 0, faces: Vec::new() };
+    let mut caps_seen: Option<(gst::Caps, gst_video::VideoInfo)> = None;
+    let take = move |sink: &gst_app::AppSink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps_owned()) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        if caps_seen.as_ref().is_none_or(|(known, _)| *known != caps) {
+            let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| gst::FlowError::NotNegotiated)?;
+            caps_seen = Some((caps, info));
+        }
+        let Some((_, info)) = &caps_seen else { return Err(gst::FlowError::NotNegotiated) };
+        (record.width, record.height) = (info.width(), info.height());
+        record.pts = buffer.pts().map(gst::ClockTime::nseconds);
+        reader.read(buffer, FrameSize::of(info), &mut record.faces);
+        let written = results.lock().map_err(|_| gst::FlowError::Error)?.frame(&record);
+        record.frame += 1;
+        if let Err(error) = written {
+            if let Ok(mut slot) = shared.output_error.lock() {
+                *slot = Some(error);
+            }
+            gst::element_error!(sink, gst::ResourceError::Write, ["results cannot be written"]);
+            return Err(gst::FlowError::Error);
+        }
+        Ok(gst::FlowSuccess::Ok)
+    };
+    gst_app::AppSink::builder()
+        .sync(false)
+        .max_buffers(2)
+        .enable_last_sample(false)
+        .callbacks(gst_app::AppSinkCallbacks::builder().new_sample(take).build())
+        .build()
+}
+
+fn play(
+    pipeline: &gst::Pipeline,
+    shared: &Shared,
+    bar: &ProgressBar,
+    interrupted: &AtomicBool,
+) -> Result<(), Failure> {
+    let bus = pipeline.bus().context("the pipeline has no bus").map_err(Failure::Video)?;
+    let began = Instant::now();
+    // A failure here is on the bus with its reason.
+    let _ = pipeline.set_state(gst::State::Playing);
+    loop {
+        if interrupted.load(Ordering::SeqCst) {
+            return Err(Failure::Interrupted);
+        }
+        if bar.length() == Some(0)
+            && let Some(duration) = pipeline.query_duration::<gst::ClockTime>()
+        {
+            bar.set_length(duration.mseconds());
+        }
+        let frames = shared.decoded.load(Ordering::Relaxed);
+        bar.set_position(shared.end.load(Ordering::Relaxed) / 1_000_000);
+        bar.set_message(format!("{frames} frames, {:.0}/s", frames as f64 / began.elapsed().as_secs_f64().max(1e-3)));
+        let Some(message) = bus.timed_pop_filtered(TICK, &[gst::MessageType::Error, gst::MessageType::Eos]) else {
+            continue;
+        };
+        return match message.view() {
+            gst::MessageView::Error(error) => {
+                let full = error.error().matches(gst::ResourceError::NoSpaceLeft);
+                let reason = anyhow!("{}", launch::describe(error));
+                Err(if full { Failure::Output(reason) } else { Failure::Video(reason) })
+            }
+            _ => Ok(()),
+        };
+    }
+}

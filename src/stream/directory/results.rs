@@ -1,0 +1,192 @@
+//! What is kept of a video: `faces.jsonl`, `faces.csv`, `faces.parquet`, perhaps `annotated.mp4`, and `done.json`, all in a
+//! folder that gets its name only when all of it is whole and on disk.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use ferroflow_vision::{face::FrameFaces, record};
+use serde::{Deserialize, Serialize};
+
+use super::{fingerprint::Content, table::FacesTable, timeline::Timeline};
+
+/// Begins the names of folders that are not finished.
+const PARTIAL: &str = ".partial-";
+/// The file that says what a result is of.
+const DONE: &str = "done.json";
+
+/// What is known of a finished video.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// The video's path as it was given.
+    pub source: String,
+    /// Its content.
+    pub content: Content,
+    /// Key of elements, models and program version.
+    pub settings: String,
+    /// Frames that the decoder gave.
+    pub frames_decoded: u64,
+    /// Frames in the result.
+    pub frames: u64,
+    /// Faces in the result.
+    pub faces: u64,
+    /// Identities given.
+    pub tracks: u64,
+    /// Frame size of the first frame.
+    pub resolution: (u32, u32),
+    /// Length in seconds of what was decoded.
+    pub seconds: f64,
+    /// Time that it took.
+    pub elapsed: Duration,
+    /// Expression over time.
+    pub timeline: Timeline,
+}
+
+/// The result of an earlier run in this folder, if there is a whole one.
+pub fn done(folder: &Path) -> Option<Done> {
+    serde_json::from_slice(&fs::read(folder.join(DONE)).ok()?).ok()
+}
+
+/// Removes what earlier runs left unfinished below `output`. Only for who holds the lock on it.
+pub fn sweep(output: &Path) {
+    let entries = walkdir::WalkDir::new(output).into_iter().filter_map(Result::ok);
+    let is_partial = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(PARTIAL);
+    let partial: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_type().is_dir() && is_partial(entry.file_name()))
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    for folder in partial {
+        if let Err(error) = fs::remove_dir_all(&folder) {
+            tracing::warn!("{} is left of an earlier run and cannot be removed: {error}", folder.display());
+        }
+    }
+}
+
+/// A result that is being written. Dropped before [`ResultWriter::publish`], it leaves nothing behind.
+pub struct ResultWriter {
+    partial: PathBuf,
+    target: PathBuf,
+    json: BufWriter<File>,
+    csv: BufWriter<File>,
+    table: Option<FacesTable>,
+    line: Vec<u8>,
+    timeline: Timeline,
+    counts: Counts,
+}
+
+/// What has been written so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Frames.
+    pub frames: u64,
+    /// Faces.
+    pub faces: u64,
+    /// Identities.
+    pub tracks: u64,
+    newest_track: u64,
+    /// Frame size of the first frame.
+    pub resolution: (u32, u32),
+}
+
+impl ResultWriter {
+    /// Begins the result that will have the name `target`.
+    pub fn create(target: &Path) -> anyhow::Result<Self> {
+        let parent = target.parent().unwrap_or(Path::new("."));
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let partial = parent.join(format!("{PARTIAL}{name}"));
+        let make = || -> anyhow::Result<Self> {
+            fs::create_dir_all(&partial)?;
+            let open = |name: &str| File::create(partial.join(name)).map(BufWriter::new);
+            let mut csv = open("faces.csv")?;
+            csv.write_all(record::csv::HEADER.as_bytes())?;
+            Ok(Self {
+                json: open("faces.jsonl")?,
+                csv,
+                table: Some(FacesTable::create(&partial.join("faces.parquet"))?),
+                partial: partial.clone(),
+                target: target.to_owned(),
+                line: Vec::new(),
+                timeline: Timeline::default(),
+                counts: Counts::default(),
+            })
+        };
+        make().with_context(|| format!("results cannot be written to {}", partial.display()))
+    }
+
+    /// Where the annotated video belongs while it is written.
+    pub fn annotated(&self) -> PathBuf {
+        self.partial.join("annotated.mp4")
+    }
+
+    /// What has been written so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Adds a frame.
+    pub fn frame(&mut self, frame: &FrameFaces) -> anyhow::Result<()> {
+        let write = |this: &mut Self| -> anyhow::Result<()> {
+            this.line.clear();
+            record::json::write_line(frame, &mut this.line);
+            this.json.write_all(&this.line)?;
+            this.line.clear();
+            record::csv::write_rows(frame, &mut this.line);
+            this.csv.write_all(&this.line)?;
+            if let Some(table) = &mut this.table {
+                table.add(frame)?;
+            }
+            Ok(())
+        };
+        write(self).with_context(|| format!("results cannot be written to {}", self.partial.display()))?;
+        self.timeline.add(frame);
+        let counts = &mut self.counts;
+        if counts.frames == 0 {
+            counts.resolution = (frame.width, frame.height);
+        }
+        counts.frames += 1;
+        counts.faces += frame.faces.len() as u64;
+        // Trackers count upwards, so an identity is new when it is the highest so far.
+        for id in frame.faces.iter().filter_map(|face| face.track_id) {
+            if id > counts.newest_track {
+                counts.newest_track = id;
+                counts.tracks += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the files, writes `done.json`, and gives the folder its name, in place of an older result.
+    pub fn publish(mut self, complete: impl FnOnce(Counts, Timeline) -> Done) -> anyhow::Result<Done> {
+        let finish = |this: &mut Self| -> anyhow::Result<Done> {
+            for file in [&mut this.json, &mut this.csv] {
+                file.flush()?;
+                file.get_ref().sync_all()?;
+            }
+            if let Some(table) = this.table.take() {
+                table.finish()?;
+            }
+            let done = complete(this.counts, std::mem::take(&mut this.timeline));
+            crate::atomic::write(&this.partial.join(DONE), &serde_json::to_vec_pretty(&done)?)?;
+            Ok(done)
+        };
+        let done =
+            finish(&mut self).with_context(|| format!("results cannot be completed in {}", self.partial.display()))?;
+        if self.target.exists() {
+            fs::remove_dir_all(&self.target)
+                .with_context(|| format!("the older result {} cannot be removed", self.target.display()))?;
+        }
+        crate::atomic::rename(&self.partial, &self.target)?;
+        Ok(done)
+    }
+}
+
+impl Drop for ResultWriter {
+    fn drop(&mut self) {
+        // After `publish` there is no such folder; else nothing half-written is left.
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
