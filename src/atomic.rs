@@ -12,7 +12,10 @@ use anyhow::Context;
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let what = || format!("{} cannot be written", path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).with_context(what)?;
+    // Readable for all, as far as the user's umask lets it be: results are there to be read.
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mut temporary =
+        tempfile::Builder::new().permissions(permissions).tempfile_in(folder).with_context(what)?;
     temporary.write_all(bytes).with_context(what)?;
     temporary.as_file().sync_all().with_context(what)?;
     temporary.persist(path).map_err(|error| error.error).with_context(what)?;
@@ -22,7 +25,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Renames a folder or file and makes sure that the new name lasts.
 pub fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::rename(from, to).with_context(|| format!("{} cannot be renamed to {}", from.display(), to.display()))?;
+    fs::rename(from, to)
+        .with_context(|| format!("{} cannot be renamed to {}", from.display(), to.display()))?;
     if let Some(folder) = to.parent() {
         sync_folder(folder);
     }

@@ -16,17 +16,25 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<()> {
 }
 
 fn describe() {
-    use metrics::{describe_counter, describe_gauge, describe_histogram, Unit};
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("ferroflow_frames_total", "Frames that reached the first of our elements");
     describe_counter!("ferroflow_frames_dropped_total", "Frames dropped because something was late");
     describe_counter!("ferroflow_faces_total", "Faces that detectors found");
     describe_counter!("ferroflow_buffers_total", "Buffers that came into an element");
-    describe_gauge!("ferroflow_element_busy_seconds", Unit::Seconds, "Time spent in an element since the start");
+    describe_gauge!(
+        "ferroflow_element_busy_seconds",
+        Unit::Seconds,
+        "Time spent in an element since the start"
+    );
     describe_gauge!("ferroflow_queue_depth", "Buffers that wait in a queue");
     describe_gauge!("ferroflow_source_up", "1 while a source gives frames");
     describe_gauge!("ferroflow_model_loaded", "1 for each loaded model, with the device that runs it");
     describe_counter!("ferroflow_source_restarts_total", "Restarts of a source");
     describe_histogram!("ferroflow_latency_seconds", Unit::Seconds, "From decoded frame to sink");
-    describe_histogram!("ferroflow_inference_seconds", Unit::Seconds, "One run of a network, waiting included");
+    describe_histogram!(
+        "ferroflow_inference_seconds",
+        Unit::Seconds,
+        "One run of a network, waiting included"
+    );
     describe_histogram!("ferroflow_inference_batch_size", "Images in one run of a network");
 }

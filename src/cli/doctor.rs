@@ -70,7 +70,9 @@ fn gstreamer(doctor: &mut Doctor) {
     }
     for (name, package) in ELEMENTS {
         match gst::ElementFactory::find(name).and_then(|factory| factory.plugin()) {
-            Some(plugin) => doctor.good(&format!("  {name}"), &format!("{} {}", plugin.plugin_name(), plugin.version())),
+            Some(plugin) => {
+                doctor.good(&format!("  {name}"), &format!("{} {}", plugin.plugin_name(), plugin.version()))
+            }
             None => doctor.bad(&format!("  {name}"), &format!("apt-get install {package}")),
         }
     }
@@ -108,7 +110,9 @@ fn models(doctor: &mut Doctor) {
         let what = format!("  {}", asset.name);
         match store::location(asset) {
             Ok(path) if path.is_file() => doctor.good(&what, &path.display().to_string()),
-            Ok(_) if asset.kind == Kind::Cascade => doctor.bad(&what, &format!("apt-get install {}", asset.package)),
+            Ok(_) if asset.kind == Kind::Cascade => {
+                doctor.bad(&what, &format!("apt-get install {}", asset.package))
+            }
             Ok(_) => doctor.bad(&what, &format!("ferroflow models fetch {}", asset.name)),
             Err(error) => doctor.bad(&what, &error.to_string()),
         }

@@ -6,11 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use ferroflow_vision::{
     import,
-    model::{
-        Manifest, ModelError,
-        manifest::Asset,
-        store,
-    },
+    model::{Manifest, ModelError, manifest::Asset, store},
 };
 
 use super::{Exit, Outcome};
@@ -64,7 +60,10 @@ pub fn run(args: &Args) -> Outcome {
                 (Some(prototxt), _) => import::caffe::import(prototxt, file),
                 (None, Some("h5" | "hdf5" | "keras")) => import::keras::import(file),
                 (None, Some("caffemodel")) => {
-                    return Err(Exit::with(exit::USAGE, anyhow::anyhow!("a caffemodel needs --prototxt, the file that describes its layers")));
+                    return Err(Exit::with(
+                        exit::USAGE,
+                        anyhow::anyhow!("a caffemodel needs --prototxt, the file that describes its layers"),
+                    ));
                 }
                 (None, _) => import::free_size::import(file),
             };
@@ -86,7 +85,11 @@ fn list() -> Outcome {
         let state = if path.is_file() { "here" } else { "missing" };
         let kind = format!("{:?}", asset.kind).to_lowercase();
         let is_default = if asset.name == manifest.defaults.expression { " (default)" } else { "" };
-        let package = if asset.version.is_empty() { asset.package.clone() } else { format!("{} {}", asset.package, asset.version) };
+        let package = if asset.version.is_empty() {
+            asset.package.clone()
+        } else {
+            format!("{} {}", asset.package, asset.version)
+        };
         println!("{:<26} {kind:<8} {state:<8} {package:<22} {}{is_default}", asset.name, asset.licence);
     }
     Ok(())

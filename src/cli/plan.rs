@@ -21,7 +21,12 @@ pub fn run(args: &Args) -> Outcome {
     }
     if let Some(table) = &file.directory {
         let models = stream::directory::process::models(&table.launch)?;
-        println!("directory {} -> {}, {} at once", stream::directory::job::names(&table.input), table.output.display(), table.jobs);
+        println!(
+            "directory {} -> {}, {} at once",
+            stream::directory::job::names(&table.input),
+            table.output.display(),
+            table.jobs
+        );
         println!("  {}", table.launch.split_whitespace().collect::<Vec<_>>().join(" "));
         models.iter().for_each(|model| println!("  model {}", model.display()));
         let settings = stream::directory::Settings::from(table);

@@ -46,7 +46,11 @@ pub fn directory_job(settings: &directory::Settings, interrupted: &std::sync::at
     let summary = directory::job::run(settings, interrupted)?;
     let (done, skipped, failed) = summary.counts();
     let page = summary.output.join("index.html");
-    println!("{done} done, {skipped} unchanged, {failed} failed in {:.1} s; see {}", summary.elapsed.as_secs_f64(), page.display());
+    println!(
+        "{done} done, {skipped} unchanged, {failed} failed in {:.1} s; see {}",
+        summary.elapsed.as_secs_f64(),
+        page.display()
+    );
     match (summary.interrupted, failed) {
         (true, _) => Err(Exit::quiet(exit::INTERRUPTED)),
         (false, 0) => Ok(()),
@@ -56,7 +60,10 @@ pub fn directory_job(settings: &directory::Settings, interrupted: &std::sync::at
 }
 
 /// Runs live streams and says how each went.
-pub fn streams(streams: &BTreeMap<String, StreamTable>, interrupted: &std::sync::Arc<std::sync::atomic::AtomicBool>) -> Outcome {
+pub fn streams(
+    streams: &BTreeMap<String, StreamTable>,
+    interrupted: &std::sync::Arc<std::sync::atomic::AtomicBool>,
+) -> Outcome {
     if streams.is_empty() {
         return Ok(());
     }

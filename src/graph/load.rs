@@ -14,7 +14,8 @@ const PREFIX: &str = "FERROFLOW_";
 pub fn load(path: &Path, sets: &[String]) -> Result<PipelineFile, GraphError> {
     let text =
         fs::read_to_string(path).map_err(|source| GraphError::Read { path: path.to_owned(), source })?;
-    let environment = env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     parse(path, &text, environment, sets)
 }
 

@@ -8,7 +8,11 @@ use super::{GraphError, PipelineFile, keys};
 pub type AssetPath<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 /// Replaces every placeholder in the file's launch strings and paths.
-pub fn substitute(path: &Path, mut file: PipelineFile, asset: AssetPath<'_>) -> Result<PipelineFile, GraphError> {
+pub fn substitute(
+    path: &Path,
+    mut file: PipelineFile,
+    asset: AssetPath<'_>,
+) -> Result<PipelineFile, GraphError> {
     let parameters = std::mem::take(&mut file.parameters);
     let mut values = Vec::with_capacity(parameters.len());
     for (name, value) in &parameters {

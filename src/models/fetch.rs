@@ -99,7 +99,10 @@ pub fn check(asset: &Asset) -> anyhow::Result<()> {
     let (digest, _) = verify::sha256(File::open(&target)?)?;
     let noted = fs::read_to_string(stamp(&target)).unwrap_or_default();
     if noted != stamp_text(asset, &digest) {
-        bail!("{} has changed, or was made of other files: run `ferroflow models fetch {name}`", target.display());
+        bail!(
+            "{} has changed, or was made of other files: run `ferroflow models fetch {name}`",
+            target.display()
+        );
     }
     Ok(())
 }

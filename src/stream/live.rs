@@ -42,7 +42,8 @@ pub fn run(streams: &BTreeMap<String, StreamTable>, interrupted: &Arc<AtomicBool
         running
             .into_iter()
             .map(|(name, thread)| {
-                let panicked = || Outcome { summary: None, result: Err(anyhow::anyhow!("stream `{name}` panicked")) };
+                let panicked =
+                    || Outcome { summary: None, result: Err(anyhow::anyhow!("stream `{name}` panicked")) };
                 (name.clone(), thread.join().unwrap_or_else(|_| panicked()))
             })
             .collect()
@@ -68,7 +69,12 @@ fn run_stream(name: &str, table: &StreamTable, interrupted: &AtomicBool) -> Outc
 }
 
 /// One life of a stream.
-fn play(name: &str, description: &str, stats: &Arc<PipelineStats>, interrupted: &AtomicBool) -> anyhow::Result<()> {
+fn play(
+    name: &str,
+    description: &str,
+    stats: &Arc<PipelineStats>,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<()> {
     let pipeline = launch::parse(name, description)?;
     let watched = Watched::new(&pipeline, stats);
     let bus = pipeline.bus().context("the pipeline has no bus")?;
@@ -91,7 +97,9 @@ fn play(name: &str, description: &str, stats: &Arc<PipelineStats>, interrupted: 
 fn first_error(name: &str, bus: &gst::Bus) -> anyhow::Error {
     let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(1), &[gst::MessageType::Error]);
     match message.as_ref().map(|message| message.view()) {
-        Some(gst::MessageView::Error(error)) => anyhow::anyhow!("stream `{name}`: {}", launch::describe(error)),
+        Some(gst::MessageView::Error(error)) => {
+            anyhow::anyhow!("stream `{name}`: {}", launch::describe(error))
+        }
         _ => anyhow::anyhow!("stream `{name}` cannot be played"),
     }
 }
@@ -103,8 +111,12 @@ fn watch(
     stats: &PipelineStats,
     interrupted: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let wanted =
-        [gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::Warning, gst::MessageType::Element];
+    let wanted = [
+        gst::MessageType::Error,
+        gst::MessageType::Eos,
+        gst::MessageType::Warning,
+        gst::MessageType::Element,
+    ];
     let mut asked_to_end: Option<Instant> = None;
     let mut published = Instant::now();
     loop {
@@ -113,7 +125,9 @@ fn watch(
             pipeline.send_event(gst::event::Eos::new());
         }
         if asked_to_end.is_some_and(|asked| asked.elapsed() > PATIENCE) {
-            bail!("stream `{name}` did not end within {PATIENCE:?} of being asked to; its last output may be incomplete");
+            bail!(
+                "stream `{name}` did not end within {PATIENCE:?} of being asked to; its last output may be incomplete"
+            );
         }
         if published.elapsed() >= Duration::from_secs(1) {
             stats.publish();

@@ -17,7 +17,8 @@ pub fn init() -> anyhow::Result<()> {
     static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
     let start = || -> anyhow::Result<()> {
         gst::init().context("GStreamer could not be started")?;
-        gstferroflow::plugin_register_static().context("the elements of Ferroflow could not be registered")?;
+        gstferroflow::plugin_register_static()
+            .context("the elements of Ferroflow could not be registered")?;
         tracer::install()
     };
     let started = STARTED.get_or_init(|| start().map_err(|error| format!("{error:#}")));

@@ -14,7 +14,9 @@ pub fn describe(pipeline: &gst::Pipeline) -> String {
         let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
         let mut next = Vec::new();
         for pad in element.src_pads() {
-            next.extend(pad.peer().and_then(|peer| peer.parent_element()).map(|peer| peer.name().to_string()));
+            next.extend(
+                pad.peer().and_then(|peer| peer.parent_element()).map(|peer| peer.name().to_string()),
+            );
         }
         let _ = write!(text, "  {factory} {}", element.name());
         for property in element.list_properties() {
@@ -25,7 +27,9 @@ pub fn describe(pipeline: &gst::Pipeline) -> String {
                 continue;
             }
             let value = element.property_value(property.name());
-            let (Ok(now), Ok(default)) = (value.serialize(), property.default_value().serialize()) else { continue };
+            let (Ok(now), Ok(default)) = (value.serialize(), property.default_value().serialize()) else {
+                continue;
+            };
             if now != default {
                 let _ = write!(text, " {}={now}", property.name());
             }

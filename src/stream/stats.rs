@@ -47,7 +47,12 @@ impl ElementStats {
     fn dropped(&self) -> u64 {
         let Some(element) = self.element.upgrade() else { return 0 };
         match self.factory.as_str() {
-            "queue" if element.property_value("leaky").transform::<i32>().is_ok_and(|leaky| leaky.get() != Ok(0)) => {
+            "queue"
+                if element
+                    .property_value("leaky")
+                    .transform::<i32>()
+                    .is_ok_and(|leaky| leaky.get() != Ok(0)) =>
+            {
                 let (gone_in, gone_out) =
                     (self.buffers_in.load(Ordering::Relaxed), self.buffers_out.load(Ordering::Relaxed));
                 gone_in.saturating_sub(gone_out + self.queued().unwrap_or(0))
@@ -205,15 +210,29 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, fps) = (self.elapsed.as_secs_f64(), self.fps());
-        write!(f, "{}: {} frames in {seconds:.1} s, {fps:.1} frames/s, {} dropped", self.stream, self.frames, self.dropped)?;
+        write!(
+            f,
+            "{}: {} frames in {seconds:.1} s, {fps:.1} frames/s, {} dropped",
+            self.stream, self.frames, self.dropped
+        )?;
         if let Some([median, p95, p99]) = self.latency {
             let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-            write!(f, "\n  latency      {:.1} ms median, {:.1} ms p95, {:.1} ms p99", ms(median), ms(p95), ms(p99))?;
+            write!(
+                f,
+                "\n  latency      {:.1} ms median, {:.1} ms p95, {:.1} ms p99",
+                ms(median),
+                ms(p95),
+                ms(p99)
+            )?;
         }
         for element in &self.elements {
             let each = element.busy.as_secs_f64() * 1e3 / element.buffers.max(1) as f64;
             let share = element.busy.as_secs_f64() / seconds.max(1e-9) * 100.0;
-            write!(f, "\n  {:<24} {:>7} buffers {each:>8.3} ms each {share:>5.1} % of the time", element.name, element.buffers)?;
+            write!(
+                f,
+                "\n  {:<24} {:>7} buffers {each:>8.3} ms each {share:>5.1} % of the time",
+                element.name, element.buffers
+            )?;
         }
         Ok(())
     }

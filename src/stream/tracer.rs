@@ -150,7 +150,12 @@ mod imp {
             STACK.with_borrow_mut(|stack| stack.push((Instant::now(), 0)));
         }
 
-        fn pad_chain_post(&self, _ts: u64, pad: &gst::Pad, _result: Result<gst::FlowSuccess, gst::FlowError>) {
+        fn pad_chain_post(
+            &self,
+            _ts: u64,
+            pad: &gst::Pad,
+            _result: Result<gst::FlowSuccess, gst::FlowError>,
+        ) {
             // A frame that entered before the watch began has nothing on the stack.
             let Some((began, inside)) = STACK.with_borrow_mut(Vec::pop) else { return };
             let total = began.elapsed().as_nanos() as u64;

@@ -71,13 +71,8 @@ pub fn with_frame<R>(
         let stride = mapped.plane_stride().get(index).copied().unwrap_or(0);
         *plane = Plane { data, stride: usize::try_from(stride).unwrap_or(0) };
     }
-    let frame = Frame::new(
-        format,
-        mapped.width() as usize,
-        mapped.height() as usize,
-        &planes,
-        encoding(info),
-    )?;
+    let frame =
+        Frame::new(format, mapped.width() as usize, mapped.height() as usize, &planes, encoding(info))?;
     Ok(look(&frame))
 }
 
@@ -118,9 +113,8 @@ impl std::fmt::Display for MapError {
 /// The pads of an element that passes frames of [`CAPS`] on.
 pub fn pad_templates() -> &'static [gst::PadTemplate] {
     static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-        let template = |name, direction| {
-            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &CAPS)
-        };
+        let template =
+            |name, direction| gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &CAPS);
         [template("sink", gst::PadDirection::Sink), template("src", gst::PadDirection::Src)]
             .into_iter()
             .flatten()

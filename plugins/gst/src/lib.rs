@@ -12,7 +12,10 @@
 //!
 //! All take the raw formats of [`frame::FORMATS`] as they are and pass faces on as [`meta`].
 
-#![allow(missing_docs, reason = "the blurb documents a property; the macro that makes methods of properties knows no other")]
+#![allow(
+    missing_docs,
+    reason = "the blurb documents a property; the macro that makes methods of properties knows no other"
+)]
 
 pub mod expression;
 pub mod facedetect;

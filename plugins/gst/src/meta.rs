@@ -61,7 +61,8 @@ pub fn add_face<'a>(
         .field("confidence", f64::from(detection.confidence))
         .field("label_id", 0i32);
     if let Some(points) = &detection.landmarks_in_frame {
-        let flat = points.iter().flat_map(|point| [normal(point.x, size.width), normal(point.y, size.height)]);
+        let flat =
+            points.iter().flat_map(|point| [normal(point.x, size.width), normal(point.y, size.height)]);
         structure = structure.field("landmarks", gst::Array::new(flat));
     }
     meta.add_param(structure.build());
@@ -137,7 +138,8 @@ impl FaceReader {
     fn emotion(&mut self, structure: &gst::StructureRef) -> Option<Emotion> {
         let scores = structure.get::<gst::Structure>("scores").ok()?;
         let known = self.labels.as_ref().filter(|labels| {
-            labels.len() == scores.n_fields() && scores.fields().zip(labels.iter()).all(|(a, b)| a.as_str() == b)
+            labels.len() == scores.n_fields()
+                && scores.fields().zip(labels.iter()).all(|(a, b)| a.as_str() == b)
         });
         let labels = match known {
             Some(labels) => labels.clone(),

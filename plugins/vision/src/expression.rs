@@ -54,13 +54,13 @@ impl ExpressionClassifier {
         let labels: Labels = card.labels.clone().into();
         let image = image_shape(1, &spec).map(|side| side as i64);
         let fits = |shape: &[i64]| {
-            shape.len() == 4 && shape.iter().zip(image).skip(1).all(|(&have, want)| have == -1 || have == want)
+            shape.len() == 4
+                && shape.iter().zip(image).skip(1).all(|(&have, want)| have == -1 || have == want)
         };
         let input = match session.inputs() {
             [input] if fits(&input.shape) => input,
             inputs => {
-                let found =
-                    inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let found = inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let [_, a, b, c] = image;
                 return Err(session
                     .misfit(format!("its card promises one input of [N, {a}, {b}, {c}], found {found}"))
@@ -131,7 +131,8 @@ impl ExpressionClassifier {
                 return Err(InferenceError::Run { model: self.name.to_string(), reason }.into());
             }
             if emotions.len() != answers + batch.len() {
-                let reason = format!("{} faces went in, {} answers came out", batch.len(), emotions.len() - answers);
+                let reason =
+                    format!("{} faces went in, {} answers came out", batch.len(), emotions.len() - answers);
                 emotions.truncate(answers);
                 return Err(InferenceError::Run { model: self.name.to_string(), reason }.into());
             }

@@ -155,8 +155,7 @@ fn environment() -> Result<&'static ort::environment::Environment, InferenceErro
     static ENVIRONMENT: OnceLock<Result<ort::environment::Environment, String>> = OnceLock::new();
     let loaded = ENVIRONMENT.get_or_init(|| {
         let library = model::onnxruntime_library().map_err(|error| error.to_string())?;
-        let builder =
-            ort::init_from(&library).map_err(|error| format!("{}: {error}", library.display()))?;
+        let builder = ort::init_from(&library).map_err(|error| format!("{}: {error}", library.display()))?;
         builder.with_name("ferroflow").with_telemetry(false).build().map_err(|error| error.to_string())
     });
     loaded.as_ref().map_err(|reason| InferenceError::Runtime(reason.clone()))

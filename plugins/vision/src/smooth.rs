@@ -63,7 +63,11 @@ impl Smoother {
             }
         }
         if !(0.0..=1.0).contains(&config.switch_margin) {
-            return Err(SmootherError { name: "switch-margin", value: config.switch_margin, range: "from 0 to 1" });
+            return Err(SmootherError {
+                name: "switch-margin",
+                value: config.switch_margin,
+                range: "from 0 to 1",
+            });
         }
         Ok(Self { config, tracks: HashMap::new() })
     }

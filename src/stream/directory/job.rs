@@ -110,7 +110,9 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
     let fatal = job.fatal.into_inner().unwrap_or_else(PoisonError::into_inner);
     let written = crate::report::directory::write(&summary);
     match fatal {
-        Some(error) => Err(error.context("stopped; what was finished before is kept, run the same again to go on")),
+        Some(error) => {
+            Err(error.context("stopped; what was finished before is kept, run the same again to go on"))
+        }
         None => written.map(|()| summary),
     }
 }
@@ -126,7 +128,9 @@ pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let key = fingerprint::settings(&settings.launch, settings.annotate, &models)?;
     let found = scan::scan(&settings.input, &settings.output);
     let state = |file: &Found| -> anyhow::Result<String> {
-        let Some(done) = results::done(&settings.output.join(&file.relative)) else { return Ok("to run".into()) };
+        let Some(done) = results::done(&settings.output.join(&file.relative)) else {
+            return Ok("to run".into());
+        };
         let content = fingerprint::content(&file.path, Some(&done.content))?;
         Ok(match (done.content.blake3 == content.blake3, done.settings == key) {
             (true, true) => "done",
@@ -139,7 +143,8 @@ pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
         let state = state(file).unwrap_or_else(|error| format!("cannot be read: {error:#}"));
         (file.relative.clone(), state)
     });
-    let unreadable = found.unreadable.into_iter().map(|(path, reason)| (path, format!("cannot be looked into: {reason}")));
+    let unreadable =
+        found.unreadable.into_iter().map(|(path, reason)| (path, format!("cannot be looked into: {reason}")));
     Ok(files.chain(unreadable).collect())
 }
 

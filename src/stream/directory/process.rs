@@ -45,8 +45,12 @@ pub enum Failure {
 /// The chain of elements as a bin, checked.
 fn chain(description: &str, job: &str, jobs: usize) -> anyhow::Result<gst::Bin> {
     let mut context = gst::ParseContext::new();
-    let parsed =
-        gst::parse::bin_from_description_full(description, true, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
+    let parsed = gst::parse::bin_from_description_full(
+        description,
+        true,
+        Some(&mut context),
+        gst::ParseFlags::FATAL_ERRORS,
+    );
     let parsed = parsed.map_err(|error| {
         let missing = context.missing_elements();
         match missing.is_empty() {
@@ -54,14 +58,19 @@ fn chain(description: &str, job: &str, jobs: usize) -> anyhow::Result<gst::Bin> 
             false => anyhow!("directory.launch: {}", launch::missing_elements(&missing)),
         }
     })?;
-    let bin = parsed.downcast::<gst::Bin>().map_err(|_| anyhow!("directory.launch is no chain of elements"))?;
+    let bin =
+        parsed.downcast::<gst::Bin>().map_err(|_| anyhow!("directory.launch is no chain of elements"))?;
     if bin.static_pad("sink").is_none() || bin.static_pad("src").is_none() {
-        bail!("directory.launch must be a chain of elements with an input and an output, without source or sink");
+        bail!(
+            "directory.launch must be a chain of elements with an input and an output, without source or sink"
+        );
     }
     if jobs > 1 {
         // Videos that run side by side would wait for each other's turn at a shared session.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        for element in bin.iterate_recurse().into_iter().flatten().filter(|e| e.has_property("model-instance-id")) {
+        for element in
+            bin.iterate_recurse().into_iter().flatten().filter(|e| e.has_property("model-instance-id"))
+        {
             if element.property::<Option<String>>("model-instance-id").is_none() {
                 element.set_property("model-instance-id", job);
             }
@@ -153,9 +162,12 @@ fn build(
 ) -> anyhow::Result<gst::Pipeline> {
     let pipeline = gst::Pipeline::with_name(job);
     let make = |factory: &str| {
-        gst::ElementFactory::make(factory).build().with_context(|| launch::missing_elements(&[factory.into()]))
+        gst::ElementFactory::make(factory)
+            .build()
+            .with_context(|| launch::missing_elements(&[factory.into()]))
     };
-    let (source, decoder, queue, convert) = (make("filesrc")?, make("decodebin")?, make("queue")?, make("videoconvert")?);
+    let (source, decoder, queue, convert) =
+        (make("filesrc")?, make("decodebin")?, make("queue")?, make("videoconvert")?);
     source.set_property("location", input);
     set_queue(&queue);
     let chain = chain(&settings.launch, job, settings.jobs)?;
@@ -166,7 +178,8 @@ fn build(
     if settings.annotate {
         let tee = make("tee")?;
         let faces_queue = make("queue")?;
-        let annotated = results.lock().map(|results| results.annotated()).map_err(|_| anyhow!("results are gone"))?;
+        let annotated =
+            results.lock().map(|results| results.annotated()).map_err(|_| anyhow!("results are gone"))?;
         let branch = annotated_branch(&annotated)?;
         set_queue(&faces_queue);
         pipeline.add_many([&tee, &faces_queue, branch.upcast_ref()])?;
@@ -192,11 +205,16 @@ fn annotated_branch(path: &Path) -> anyhow::Result<gst::Bin> {
         "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! feroverlay fps=false ! videoconvert ! \
          x264enc speed-preset=veryfast quantizer=23 pass=qual ! h264parse ! mp4mux ! filesink location=\"{quoted}\" async=false"
     );
-    gst::parse::bin_from_description(&description, true).context("the annotated video needs x264enc and mp4mux")
+    gst::parse::bin_from_description(&description, true)
+        .context("the annotated video needs x264enc and mp4mux")
 }
 
 /// Links the decoder's first video pad to the queue and counts what comes out of it. A file without one is an error.
-fn link_first_video(decoder: &gst::Element, queue: &gst::Element, shared: &Arc<Shared>) -> anyhow::Result<()> {
+fn link_first_video(
+    decoder: &gst::Element,
+    queue: &gst::Element,
+    shared: &Arc<Shared>,
+) -> anyhow::Result<()> {
     let target = queue.static_pad("sink").context("the queue has no sink pad")?;
     let (linked, shared) = (target.clone(), Arc::clone(shared));
     decoder.connect_pad_added(move |_, pad| {
@@ -287,8 +305,12 @@ fn play(
         }
         let frames = shared.decoded.load(Ordering::Relaxed);
         bar.set_position(shared.end.load(Ordering::Relaxed) / 1_000_000);
-        bar.set_message(format!("{frames} frames, {:.0}/s", frames as f64 / began.elapsed().as_secs_f64().max(1e-3)));
-        let Some(message) = bus.timed_pop_filtered(TICK, &[gst::MessageType::Error, gst::MessageType::Eos]) else {
+        bar.set_message(format!(
+            "{frames} frames, {:.0}/s",
+            frames as f64 / began.elapsed().as_secs_f64().max(1e-3)
+        ));
+        let Some(message) = bus.timed_pop_filtered(TICK, &[gst::MessageType::Error, gst::MessageType::Eos])
+        else {
             continue;
         };
         return match message.view() {

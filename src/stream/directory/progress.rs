@@ -15,7 +15,9 @@ impl Progress {
     pub fn new(files: usize) -> Self {
         let bars = MultiProgress::new();
         let overall = bars.add(ProgressBar::new(files as u64));
-        overall.set_style(style("{prefix:>24} {bar:30.cyan/dim} {pos}/{len} videos  {elapsed} elapsed, {eta} left"));
+        overall.set_style(style(
+            "{prefix:>24} {bar:30.cyan/dim} {pos}/{len} videos  {elapsed} elapsed, {eta} left",
+        ));
         overall.set_prefix("all");
         overall.enable_steady_tick(Duration::from_millis(250));
         Self { bars, overall }

@@ -173,8 +173,8 @@ impl ResultWriter {
             crate::atomic::write(&this.partial.join(DONE), &serde_json::to_vec_pretty(&done)?)?;
             Ok(done)
         };
-        let done =
-            finish(&mut self).with_context(|| format!("results cannot be completed in {}", self.partial.display()))?;
+        let done = finish(&mut self)
+            .with_context(|| format!("results cannot be completed in {}", self.partial.display()))?;
         if self.target.exists() {
             fs::remove_dir_all(&self.target)
                 .with_context(|| format!("the older result {} cannot be removed", self.target.display()))?;

@@ -33,7 +33,9 @@ pub fn scan(inputs: &[PathBuf], output: &Path) -> Scan {
     let (files, doubles): (Vec<_>, Vec<_>) =
         found.files.into_iter().partition(|file| names.insert(file.relative.clone()));
     found.files = files;
-    let reason = |file: Found| (file.path, "another input has a file of this path, and results would collide".to_owned());
+    let reason = |file: Found| {
+        (file.path, "another input has a file of this path, and results would collide".to_owned())
+    };
     found.unreadable.extend(doubles.into_iter().map(reason));
     found
 }

@@ -113,7 +113,14 @@ mod tests {
     #[test]
     fn a_nonsense_time_ends_in_some_bin() {
         let mut timeline = Timeline::default();
-        let frame = FrameFaces { source: "x".into(), frame: 0, pts: Some(u64::MAX), width: 1, height: 1, faces: vec![] };
+        let frame = FrameFaces {
+            source: "x".into(),
+            frame: 0,
+            pts: Some(u64::MAX),
+            width: 1,
+            height: 1,
+            faces: vec![],
+        };
         timeline.add(&frame);
         assert_eq!(timeline.total().frames, 1);
     }

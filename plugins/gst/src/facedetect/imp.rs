@@ -202,8 +202,7 @@ impl BaseTransformImpl for FaceDetect {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let open = || detect::open(&settings.config()?);
-        let detector =
-            open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
+        let detector = open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
         gst::info!(CAT, imp = self, "detecting with {}", detector.describe());
         *lock(&self.state) = Some(State {
             detector,
@@ -231,7 +230,9 @@ impl BaseTransformImpl for FaceDetect {
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         let mut state = lock(&self.state);
-        let Some(State { detector, info: Some(info), faces, frames, inference_interval, found }) = &mut *state else {
+        let Some(State { detector, info: Some(info), faces, frames, inference_interval, found }) =
+            &mut *state
+        else {
             return Err(gst::FlowError::NotNegotiated);
         };
         let skip = *frames % *inference_interval != 0;

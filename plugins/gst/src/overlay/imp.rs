@@ -141,7 +141,11 @@ impl BaseTransformImpl for Overlay {
         reader.read(buffer, FrameSize::of(info), faces);
         let format = frame::pixel_format(info.format()).ok_or(gst::FlowError::NotNegotiated)?;
         let Ok(mut mapped) = VideoFrameRef::from_buffer_ref_writable(buffer, info) else {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["a buffer cannot be mapped to be drawn into"]);
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ["a buffer cannot be mapped to be drawn into"]
+            );
             return Err(gst::FlowError::Error);
         };
         let strides: Vec<usize> =

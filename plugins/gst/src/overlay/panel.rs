@@ -88,7 +88,10 @@ fn draw_scores(
     } else if x - gap - panel_width >= 0 {
         (x - gap - panel_width, top)
     } else {
-        (x.min(canvas.width - panel_width).max(0), (y + height + gap).min(canvas.height - panel_height).max(0))
+        (
+            x.min(canvas.width - panel_width).max(0),
+            (y + height + gap).min(canvas.height - panel_height).max(0),
+        )
     };
     canvas.fill(left, top, panel_width, panel_height, INK, 150);
     for (index, (label, score)) in emotion.labels.iter().zip(&emotion.scores).enumerate() {

@@ -61,8 +61,7 @@ impl Text {
 }
 
 fn rasterise(character: char, size: f32) -> Glyph {
-    let mut glyph =
-        Glyph { left: 0, top: 0, width: 0, height: 0, coverage: Vec::new(), advance: size * 0.6 };
+    let mut glyph = Glyph { left: 0, top: 0, width: 0, height: 0, coverage: Vec::new(), advance: size * 0.6 };
     let Some(font) = &*FONT else { return glyph };
     let scaled = font.as_scaled(PxScale::from(size));
     let id = scaled.glyph_id(character);

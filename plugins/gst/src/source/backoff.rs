@@ -42,7 +42,10 @@ mod tests {
     fn delays_double_up_to_the_longest_and_start_again_after_a_success() {
         let ms = Duration::from_millis;
         let mut backoff = Backoff::new(ms(100), ms(500));
-        assert_eq!([backoff.fail(), backoff.fail(), backoff.fail(), backoff.fail()], [ms(100), ms(200), ms(400), ms(500)]);
+        assert_eq!(
+            [backoff.fail(), backoff.fail(), backoff.fail(), backoff.fail()],
+            [ms(100), ms(200), ms(400), ms(500)]
+        );
         backoff.succeed();
         assert_eq!(backoff.fail(), ms(100));
     }

@@ -155,7 +155,10 @@ impl ElementImpl for Source {
         &TEMPLATES
     }
 
-    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::ReadyToPaused => self.start()?,
             gst::StateChange::PausedToReady => self.raise_stop(),
@@ -172,11 +175,16 @@ impl ElementImpl for Source {
 impl Source {
     fn start(&self) -> Result<(), gst::StateChangeError> {
         let Some(plan) = lock(&self.settings).plan() else {
-            gst::element_imp_error!(self, gst::ResourceError::NotFound, ["no address: set the property `uri`"]);
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::NotFound,
+                ["no address: set the property `uri`"]
+            );
             return Err(gst::StateChangeError);
         };
         self.outlet.set_max_buffers(plan.max_buffers);
-        let (stop, counters, outlet) = (Arc::<Stop>::default(), Arc::clone(&self.counters), self.outlet.clone());
+        let (stop, counters, outlet) =
+            (Arc::<Stop>::default(), Arc::clone(&self.counters), self.outlet.clone());
         let element = self.obj().downgrade();
         let supervisor = {
             let stop = Arc::clone(&stop);
@@ -230,7 +238,11 @@ impl Source {
             }
             Event::GaveUp { reason } => {
                 up.set(0.0);
-                gst::element_imp_error!(self, gst::ResourceError::OpenRead, ["gave up after the restart budget: {reason}"]);
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::OpenRead,
+                    ["gave up after the restart budget: {reason}"]
+                );
                 builder.field("state", "gave-up").field("reason", reason).build()
             }
         };

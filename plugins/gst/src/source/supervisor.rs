@@ -99,11 +99,18 @@ enum End {
 }
 
 /// Runs lives of the pipeline one after the other until it is stopped or the budget is spent.
-pub fn supervise(plan: &Plan, outlet: &gst_app::AppSrc, counters: &Arc<Counters>, stop: &Stop, tell: &dyn Fn(Event)) {
+pub fn supervise(
+    plan: &Plan,
+    outlet: &gst_app::AppSrc,
+    counters: &Arc<Counters>,
+    stop: &Stop,
+    tell: &dyn Fn(Event),
+) {
     let mut backoff = Backoff::new(plan.retry_delay, plan.max_retry_delay);
     while !stop.is_raised() {
         let before = counters.frames.load(Ordering::Relaxed);
-        let end = live(plan, outlet, counters, stop, tell).unwrap_or_else(|error| End::Failed(error.to_string()));
+        let end =
+            live(plan, outlet, counters, stop, tell).unwrap_or_else(|error| End::Failed(error.to_string()));
         let End::Failed(reason) = end else { return };
         if counters.frames.load(Ordering::Relaxed) > before {
             backoff.succeed();
@@ -148,7 +155,8 @@ fn live(
     pipeline.add_many([&decoder, sink.upcast_ref()])?;
     let convert_to = sink.static_pad("sink").ok_or_else(|| glib::bool_error!("appsink has no sink pad"))?;
     decoder.connect_pad_added(move |_, pad| {
-        let is_video = pad.current_caps().and_then(|caps| Some(caps.structure(0)?.name().starts_with("video/")));
+        let is_video =
+            pad.current_caps().and_then(|caps| Some(caps.structure(0)?.name().starts_with("video/")));
         if is_video == Some(true) && !convert_to.is_linked() {
             // A failure to link ends in a not-linked error on the bus, which is where it is reported.
             let _ = pad.link(&convert_to);
@@ -160,7 +168,9 @@ fn live(
         Ok(_) => watch(plan, &bus, counters, &last_frame, stop, tell),
     };
     // The sink may wait inside the outlet; a pipeline that cannot be stopped would keep its threads and memory.
-    pipeline.set_state(gst::State::Null).map_err(|_| glib::bool_error!("a source's pipeline could not be stopped"))?;
+    pipeline
+        .set_state(gst::State::Null)
+        .map_err(|_| glib::bool_error!("a source's pipeline could not be stopped"))?;
     Ok(end)
 }
 
@@ -221,7 +231,9 @@ fn frame_sink(
     let mut offset: Option<(gst::ClockTime, gst::ClockTime)> = None;
     let deliver = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let (mut buffer, Some(caps)) = (sample.buffer_owned().ok_or(gst::FlowError::Error)?, sample.caps_owned()) else {
+        let (mut buffer, Some(caps)) =
+            (sample.buffer_owned().ok_or(gst::FlowError::Error)?, sample.caps_owned())
+        else {
             return Err(gst::FlowError::NotNegotiated);
         };
         *lock(&last_frame) = Instant::now();

@@ -15,16 +15,10 @@ use crate::{
     meta::{self, FaceReader, FrameSize},
 };
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Settings {
     config: TrackerConfig,
     keep_untracked: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { config: TrackerConfig::default(), keep_untracked: false }
-    }
 }
 
 /// Alive from `start` to `stop`.
@@ -133,7 +127,8 @@ impl BaseTransformImpl for Track {
             for &(id, predicted) in tracker.skip() {
                 let inside = predicted.clamped(size.width, size.height);
                 if inside.is_valid() {
-                    let detection = Detection { box_in_frame: predicted, confidence: 0.0, landmarks_in_frame: None };
+                    let detection =
+                        Detection { box_in_frame: predicted, confidence: 0.0, landmarks_in_frame: None };
                     meta::set_track_id(&mut meta::add_face(buffer, &detection, size), id);
                 }
             }

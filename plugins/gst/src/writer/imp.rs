@@ -126,9 +126,9 @@ impl Meta {
             }
             Ok(outlet)
         });
-        opened
-            .map(Some)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ["{what} cannot be written: {error}"]))
+        opened.map(Some).map_err(|error| {
+            gst::error_msg!(gst::ResourceError::OpenWrite, ["{what} cannot be written: {error}"])
+        })
     }
 
     /// Completes what has been written. A failure is told on the bus.

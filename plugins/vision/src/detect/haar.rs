@@ -9,7 +9,12 @@ use opencv::{
 };
 
 use super::{DetectError, DetectorConfig, FaceDetector};
-use crate::{face::Detection, frame::{Frame, Plane}, geometry::Rect, model::ModelFile};
+use crate::{
+    face::Detection,
+    frame::{Frame, Plane},
+    geometry::Rect,
+    model::ModelFile,
+};
 
 /// The detector. It looks at luma alone: planar formats are searched where they lie, packed ones through a gray copy.
 pub struct OpenCvHaar {
@@ -52,7 +57,8 @@ impl FaceDetector for OpenCvHaar {
         // SAFETY: `Frame` has checked that the plane holds `rows` rows of `columns` bytes at this stride, and the matrix,
         // which is only read, does not outlive it.
         #[allow(unsafe_code)]
-        let image = unsafe { Mat::new_rows_cols_with_data_unsafe(rows, columns, CV_8UC1, data, plane.stride) }?;
+        let image =
+            unsafe { Mat::new_rows_cols_with_data_unsafe(rows, columns, CV_8UC1, data, plane.stride) }?;
         let (mut boxes, mut neighbors) = (Vector::<CvRect>::new(), Vector::<i32>::new());
         let side = |length: u32| i32::try_from(length).unwrap_or(i32::MAX);
         let size = |length: u32| Size::new(side(length), side(length));

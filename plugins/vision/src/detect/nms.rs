@@ -34,7 +34,11 @@ mod tests {
 
     #[test]
     fn boxes_of_nan_are_dropped() {
-        let mut faces = vec![face((f32::NAN, 0.0, 5.0, 0.9)), face((0.0, 0.0, 5.0, f32::NAN)), face((0.0, 0.0, 5.0, 0.5))];
+        let mut faces = vec![
+            face((f32::NAN, 0.0, 5.0, 0.9)),
+            face((0.0, 0.0, 5.0, f32::NAN)),
+            face((0.0, 0.0, 5.0, 0.5)),
+        ];
         suppress(&mut faces, 0.5, 10);
         assert_eq!(faces, [face((0.0, 0.0, 5.0, 0.5))]);
     }

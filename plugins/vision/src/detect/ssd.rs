@@ -33,10 +33,16 @@ impl Ssd {
             [input] if input.shape.get(1..) == Some(&expected[..]) => {}
             inputs => {
                 let found = inputs.first().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-                return Err(session.misfit(format!("its card says an input of [N, 3, {}, {}], found {found}", spec.height, spec.width)).into());
+                return Err(session
+                    .misfit(format!(
+                        "its card says an input of [N, 3, {}, {}], found {found}",
+                        spec.height, spec.width
+                    ))
+                    .into());
             }
         }
-        if !matches!(session.outputs(), [scores, boxes] if scores.shape.len() == 2 && boxes.shape.last() == Some(&4)) {
+        if !matches!(session.outputs(), [scores, boxes] if scores.shape.len() == 2 && boxes.shape.last() == Some(&4))
+        {
             let reason = "an SSD gives `confidences` [N, priors] and `boxes` [N, priors, 4]: import it with `ferroflow models import`";
             return Err(session.misfit(reason).into());
         }
@@ -56,7 +62,8 @@ impl FaceDetector for Ssd {
             let [scores, boxes] = outputs else { return };
             for (&confidence, corners) in scores.values.iter().zip(boxes.values.chunks_exact(4)) {
                 if confidence > threshold {
-                    let [x0, y0, x1, y1] = [corners[0] * width, corners[1] * height, corners[2] * width, corners[3] * height];
+                    let [x0, y0, x1, y1] =
+                        [corners[0] * width, corners[1] * height, corners[2] * width, corners[3] * height];
                     let box_in_frame = Rect::from_corners(x0, y0, x1, y1);
                     faces.push(Detection { box_in_frame, confidence, landmarks_in_frame: None });
                 }

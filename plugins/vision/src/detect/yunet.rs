@@ -34,13 +34,21 @@ impl YuNet {
         let fixed_size = match session.inputs() {
             [input] => match input.shape[..] {
                 [_, 3, height, width] => usize::try_from(height).ok().zip(usize::try_from(width).ok()),
-                _ => return Err(session.misfit(format!("YuNet takes [1, 3, height, width], found {input}")).into()),
+                _ => {
+                    return Err(session
+                        .misfit(format!("YuNet takes [1, 3, height, width], found {input}"))
+                        .into());
+                }
             },
-            inputs => return Err(session.misfit(format!("YuNet takes one input, found {}", inputs.len())).into()),
+            inputs => {
+                return Err(session.misfit(format!("YuNet takes one input, found {}", inputs.len())).into());
+            }
         };
         let find = |name: String| {
             let position = session.outputs().iter().position(|output| output.name == name);
-            position.ok_or_else(|| session.misfit(format!("YuNet gives an output `{name}`, found none of that name")))
+            position.ok_or_else(|| {
+                session.misfit(format!("YuNet gives an output `{name}`, found none of that name"))
+            })
         };
         let mut outputs = [[0; 4]; 3];
         for (row, stride) in outputs.iter_mut().zip(STRIDES) {
@@ -90,7 +98,9 @@ impl FaceDetector for YuNet {
         let (indices, threshold) = (self.outputs, self.config.threshold);
         self.session.run([1, 3, height, width], &self.input, |outputs| {
             for (stride, row) in STRIDES.into_iter().zip(indices) {
-                if let [Some(class), Some(object), Some(boxes), Some(points)] = row.map(|index| outputs.get(index)) {
+                if let [Some(class), Some(object), Some(boxes), Some(points)] =
+                    row.map(|index| outputs.get(index))
+                {
                     let grid = Grid { stride, columns: width / stride, scale, threshold };
                     grid.decode(class, object, boxes, points, faces);
                 }
@@ -114,14 +124,20 @@ struct Grid {
 }
 
 impl Grid {
-    fn decode(&self, class: &Output, object: &Output, boxes: &Output, points: &Output, faces: &mut Vec<Detection>) {
+    fn decode(
+        &self,
+        class: &Output,
+        object: &Output,
+        boxes: &Output,
+        points: &Output,
+        faces: &mut Vec<Detection>,
+    ) {
         let cells = class.values.iter().zip(object.values);
         let shapes = boxes.values.chunks_exact(4).zip(points.values.chunks_exact(10));
         let to_frame = self.stride as f32 / self.scale;
         for (index, ((&class, &object), (offsets, landmarks))) in cells.zip(shapes).enumerate() {
             let confidence = (class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0)).sqrt();
-            // `NaN < threshold` is false: ask the other way round so that NaN is refused.
-            if !(confidence >= self.threshold) {
+            if confidence.is_nan() || confidence < self.threshold {
                 continue;
             }
             let column = (index % self.columns.max(1)) as f32;

@@ -65,8 +65,18 @@ struct Blob {
 
 /// Weights of a convolution or a scaling that later layers may still be folded into.
 enum Open {
-    Convolution { weights: Vec<f32>, bias: Vec<f32>, dims: [usize; 4], input: String, attributes: Vec<super::onnx::AttributeProto> },
-    Affine { scale: Vec<f32>, bias: Vec<f32>, input: String },
+    Convolution {
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        dims: [usize; 4],
+        input: String,
+        attributes: Vec<super::onnx::AttributeProto>,
+    },
+    Affine {
+        scale: Vec<f32>,
+        bias: Vec<f32>,
+        input: String,
+    },
 }
 
 #[derive(Default)]
@@ -83,7 +93,8 @@ struct Converter {
 impl Converter {
     fn convert(&mut self, network: &Message) -> Result<(), String> {
         let input = network.word("input").ok_or("no `input`: only deploy files can be imported")?.to_owned();
-        let dims = network.message("input_shape").words("dim").map(str::parse).collect::<Result<Vec<usize>, _>>();
+        let dims =
+            network.message("input_shape").words("dim").map(str::parse).collect::<Result<Vec<usize>, _>>();
         let Ok(&[_, channels, height, width]) = dims.as_deref() else {
             return Err("`input_shape` must have four dims".into());
         };
@@ -98,7 +109,11 @@ impl Converter {
             let name = layer.word("name").unwrap_or_default();
             self.layer(name, layer).map_err(|reason| format!("layer `{name}`: {reason}"))?;
         }
-        if self.blobs.contains_key(DETECTIONS) { Ok(()) } else { Err("no `DetectionOutput` layer: this is not an SSD".into()) }
+        if self.blobs.contains_key(DETECTIONS) {
+            Ok(())
+        } else {
+            Err("no `DetectionOutput` layer: this is not an SSD".into())
+        }
     }
 
     fn layer(&mut self, name: &str, layer: &Message) -> Result<(), String> {
@@ -126,12 +141,14 @@ impl Converter {
             }
             "Normalize" => self.normalize(name, layer, bottom, top),
             "Permute" => {
-                let order: Result<Vec<usize>, _> = layer.message("permute_param").words("order").map(str::parse).collect();
+                let order: Result<Vec<usize>, _> =
+                    layer.message("permute_param").words("order").map(str::parse).collect();
                 if order.as_deref() != Ok(&[0, 2, 3, 1]) {
                     return Err("only the order 0 2 3 1 is known".into());
                 }
                 let from = self.close(bottom)?;
-                let value = self.builder.node("Transpose", name, &[&from.value], vec![ints("perm", &[0, 2, 3, 1])]);
+                let value =
+                    self.builder.node("Transpose", name, &[&from.value], vec![ints("perm", &[0, 2, 3, 1])]);
                 self.put(top, Blob { value, ..from })
             }
             "Flatten" => {
@@ -157,7 +174,10 @@ impl Converter {
     }
 
     fn blob(&self, name: &str) -> Result<Blob, String> {
-        self.blobs.get(name).cloned().ok_or_else(|| format!("its input `{name}` has not been made by a layer before it"))
+        self.blobs
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("its input `{name}` has not been made by a layer before it"))
     }
 
     /// The blob, with the node that makes it written down for good.
@@ -175,7 +195,8 @@ impl Converter {
                 let s = self.builder.floats(&format!("{value}.scale"), &count, &scale);
                 let b = self.builder.floats(&format!("{value}.shift"), &count, &bias);
                 let mean = self.builder.floats(&format!("{value}.mean"), &count, &vec![0.0; scale.len()]);
-                let variance = self.builder.floats(&format!("{value}.variance"), &count, &vec![1.0; scale.len()]);
+                let variance =
+                    self.builder.floats(&format!("{value}.variance"), &count, &vec![1.0; scale.len()]);
                 let inputs = [&*input, &*s, &*b, &*mean, &*variance];
                 self.builder.node("BatchNormalization", value, &inputs, vec![float("epsilon", 0.0)]);
             }
@@ -206,7 +227,8 @@ impl Converter {
         let [mean, variance, factor] = self.blobs_of(name, [channels, channels, 1])?;
         let epsilon = layer.message("batch_norm_param").number("eps", 1e-5f32)?;
         let factor = if factor[0] == 0.0 { 0.0 } else { 1.0 / factor[0] };
-        let scale: Vec<f32> = variance.iter().map(|variance| 1.0 / (variance * factor + epsilon).sqrt()).collect();
+        let scale: Vec<f32> =
+            variance.iter().map(|variance| 1.0 / (variance * factor + epsilon).sqrt()).collect();
         let bias: Vec<f32> = mean.iter().zip(&scale).map(|(mean, scale)| -mean * factor * scale).collect();
         self.affine(name, bottom, top, scale, bias)
     }
@@ -218,7 +240,14 @@ impl Converter {
     }
 
     /// `y = scale·x + bias` for each channel: folded into what makes `bottom` when it works in place on it.
-    fn affine(&mut self, name: &str, bottom: &str, top: &str, scale: Vec<f32>, bias: Vec<f32>) -> Result<(), String> {
+    fn affine(
+        &mut self,
+        name: &str,
+        bottom: &str,
+        top: &str,
+        scale: Vec<f32>,
+        bias: Vec<f32>,
+    ) -> Result<(), String> {
         if bottom == top {
             match self.open.get_mut(bottom) {
                 Some(Open::Convolution { weights, bias: own, dims, .. }) => {
@@ -250,8 +279,20 @@ impl Converter {
         let (stride, pad): (usize, usize) = (settings.number("stride", 1)?, settings.number("pad", 0)?);
         let dilation: usize = settings.number("dilation", 1)?;
         let group: usize = settings.number("group", 1)?;
-        if filters == 0 || kernel == 0 || stride == 0 || dilation == 0 || group != 1 || kernel > 64 || dilation > 64 || pad > 512 || filters > 65536 {
-            return Err("num_output, kernel_size, stride or dilation cannot be used, or the convolution is grouped".into());
+        if filters == 0
+            || kernel == 0
+            || stride == 0
+            || dilation == 0
+            || group != 1
+            || kernel > 64
+            || dilation > 64
+            || pad > 512
+            || filters > 65536
+        {
+            return Err(
+                "num_output, kernel_size, stride or dilation cannot be used, or the convolution is grouped"
+                    .into(),
+            );
         }
         let has_bias = settings.word("bias_term") != Some("false");
         let dims = [filters, from.channels, kernel, kernel];
@@ -274,16 +315,22 @@ impl Converter {
             ints("pads", &[pad; 4]),
             ints("dilations", &[dilation, dilation]),
         ];
-        self.open.insert(top.to_owned(), Open::Convolution { weights, bias, dims, input: from.value, attributes });
+        self.open
+            .insert(top.to_owned(), Open::Convolution { weights, bias, dims, input: from.value, attributes });
         self.put(top, Blob { value: name.to_owned(), channels: filters, height, width })
     }
 
     fn pooling(&mut self, name: &str, layer: &Message, bottom: &str, top: &str) -> Result<(), String> {
         let from = self.close(bottom)?;
         let settings = layer.message("pooling_param");
-        let (kernel, stride): (usize, usize) = (settings.number("kernel_size", 0)?, settings.number("stride", 1)?);
+        let (kernel, stride): (usize, usize) =
+            (settings.number("kernel_size", 0)?, settings.number("stride", 1)?);
         let pad: usize = settings.number("pad", 0)?;
-        if !matches!(settings.word("pool"), None | Some("MAX" | "0")) || pad != 0 || kernel == 0 || stride == 0 {
+        if !matches!(settings.word("pool"), None | Some("MAX" | "0"))
+            || pad != 0
+            || kernel == 0
+            || stride == 0
+        {
             return Err("only max pooling without padding is known".into());
         }
         // Caffe rounds the number of windows up.
@@ -291,8 +338,11 @@ impl Converter {
         let (Some(height), Some(width)) = (side(from.height), side(from.width)) else {
             return Err(format!("a window of {kernel} does not fit into {}x{}", from.width, from.height));
         };
-        let attributes =
-            vec![ints("kernel_shape", &[kernel, kernel]), ints("strides", &[stride, stride]), int("ceil_mode", 1)];
+        let attributes = vec![
+            ints("kernel_shape", &[kernel, kernel]),
+            ints("strides", &[stride, stride]),
+            int("ceil_mode", 1),
+        ];
         let value = self.builder.node("MaxPool", name, &[&from.value], attributes);
         self.put(top, Blob { value, height, width, ..from })
     }
@@ -338,7 +388,9 @@ impl Converter {
         let (least, largest) = (numbers("min_size")?, numbers("max_size")?);
         let mut aspects = Vec::new();
         for aspect in numbers("aspect_ratio")? {
-            let is_new = |value: f32, known: &[f32]| known.iter().chain(&[1.0]).all(|known| (known - value).abs() > 1e-6);
+            let is_new = |value: f32, known: &[f32]| {
+                known.iter().chain(&[1.0]).all(|known| (known - value).abs() > 1e-6)
+            };
             if aspect > 0.0 && is_new(aspect, &aspects) {
                 aspects.push(aspect);
                 if settings.word("flip") != Some("false") {

@@ -5,7 +5,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use hdf5::{File, Group, types::{VarLenAscii, VarLenUnicode}};
+use hdf5::{
+    File, Group,
+    types::{VarLenAscii, VarLenUnicode},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,16 +45,20 @@ pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
     hdf5::silence_errors(true);
     super::read(path)?;
     let file = File::open(path).map_err(|error| fail(format!("not an HDF5 file, or cut short ({error})")))?;
-    let text = attribute(&file, "model_config")
-        .ok_or_else(|| fail("no `model_config`: weights alone cannot be imported, save the whole model".into()))?;
-    let model: Model = serde_json::from_str(&text).map_err(|error| fail(format!("its `model_config`: {error}")))?;
+    let text = attribute(&file, "model_config").ok_or_else(|| {
+        fail("no `model_config`: weights alone cannot be imported, save the whole model".into())
+    })?;
+    let model: Model =
+        serde_json::from_str(&text).map_err(|error| fail(format!("its `model_config`: {error}")))?;
     if !matches!(model.class_name.as_str(), "Model" | "Functional") {
         return Err(fail(format!("a Keras `{}` is not known, only functional models are", model.class_name)));
     }
     let weights = file.group("model_weights").map_err(|_| fail("no group `model_weights`".into()))?;
-    let mut converter = Converter { weights, builder: GraphBuilder::default(), values: HashMap::new(), last: None };
+    let mut converter =
+        Converter { weights, builder: GraphBuilder::default(), values: HashMap::new(), last: None };
     for layer in &model.config.layers {
-        let reason = |reason: String| fail(format!("layer `{}` ({}): {reason}", layer.name, layer.class_name));
+        let reason =
+            |reason: String| fail(format!("layer `{}` ({}): {reason}", layer.name, layer.class_name));
         converter.layer(layer).map_err(reason)?;
     }
     let Some((name, Shape::Vector(classes))) = converter.last else {
@@ -97,7 +104,9 @@ impl Converter {
         let inputs = inbound(layer)?;
         let inputs = inputs
             .iter()
-            .map(|input| self.values.get(input).cloned().ok_or_else(|| format!("its input `{input}` is not known")))
+            .map(|input| {
+                self.values.get(input).cloned().ok_or_else(|| format!("its input `{input}` is not known"))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let (input, shape) = inputs.first().cloned().ok_or("it has no input")?;
         let config = &layer.config;
@@ -111,12 +120,18 @@ impl Converter {
             ("Activation", _) => (self.activation(name, text(config, "activation")?, &input)?, shape),
             ("Dropout", _) => (input, shape),
             ("Add", _) => match &inputs[..] {
-                [(a, first), (b, second)] if first == second => (self.builder.node("Add", name, &[a, b], vec![]), shape),
+                [(a, first), (b, second)] if first == second => {
+                    (self.builder.node("Add", name, &[a, b], vec![]), shape)
+                }
                 _ => return Err("two inputs of one shape are needed".into()),
             },
             ("GlobalAveragePooling2D", Shape::Image { channels, .. }) => {
-                let pooled = self.builder.node("GlobalAveragePool", &format!("{name}.pool"), &[&input], vec![]);
-                (self.builder.node("Flatten", name, &[&pooled], vec![int("axis", 1)]), Shape::Vector(channels))
+                let pooled =
+                    self.builder.node("GlobalAveragePool", &format!("{name}.pool"), &[&input], vec![]);
+                (
+                    self.builder.node("Flatten", name, &[&pooled], vec![int("axis", 1)]),
+                    Shape::Vector(channels),
+                )
             }
             (other, _) => return Err(format!("layers of type `{other}` on {shape:?} are not known")),
         };
@@ -131,9 +146,13 @@ impl Converter {
     }
 
     fn input(&mut self, name: &str, config: &Value) -> Result<(), String> {
-        let sides = config.get("batch_input_shape").or_else(|| config.get("batch_shape")).and_then(Value::as_array);
-        let sides: Vec<Option<usize>> =
-            sides.ok_or("no input shape")?.iter().map(|side| side.as_u64().map(|side| side as usize)).collect();
+        let sides =
+            config.get("batch_input_shape").or_else(|| config.get("batch_shape")).and_then(Value::as_array);
+        let sides: Vec<Option<usize>> = sides
+            .ok_or("no input shape")?
+            .iter()
+            .map(|side| side.as_u64().map(|side| side as usize))
+            .collect();
         let [_, Some(height), Some(width), Some(channels)] = sides[..] else {
             return Err(format!("an input of [batch, height, width, channels] is needed, found {sides:?}"));
         };
@@ -150,14 +169,21 @@ impl Converter {
         if dataset.shape() != dims {
             return Err(format!("its `{kind}` is {:?}, {dims:?} is needed", dataset.shape()));
         }
-        let values: Vec<f32> = dataset.read_raw().map_err(|error| format!("its `{kind}` cannot be read: {error}"))?;
+        let values: Vec<f32> =
+            dataset.read_raw().map_err(|error| format!("its `{kind}` cannot be read: {error}"))?;
         if values.iter().any(|value| !value.is_finite()) {
             return Err(format!("its `{kind}` has values that are not finite"));
         }
         Ok(values)
     }
 
-    fn convolution(&mut self, name: &str, config: &Value, input: &str, shape: Shape) -> Result<(String, Shape), String> {
+    fn convolution(
+        &mut self,
+        name: &str,
+        config: &Value,
+        input: &str,
+        shape: Shape,
+    ) -> Result<(String, Shape), String> {
         let Shape::Image { channels, height, width } = shape else { return Err("an image is needed".into()) };
         let filters = number(config, "filters")?;
         let [kernel_height, kernel_width] = pair(config, "kernel_size")?;
@@ -174,7 +200,13 @@ impl Converter {
         Ok((value, Shape::Image { channels: filters, height, width }))
     }
 
-    fn separable(&mut self, name: &str, config: &Value, input: &str, shape: Shape) -> Result<(String, Shape), String> {
+    fn separable(
+        &mut self,
+        name: &str,
+        config: &Value,
+        input: &str,
+        shape: Shape,
+    ) -> Result<(String, Shape), String> {
         let Shape::Image { channels, height, width } = shape else { return Err("an image is needed".into()) };
         let (filters, multiplier) = (number(config, "filters")?, number(config, "depth_multiplier")?);
         if multiplier != 1 {
@@ -186,7 +218,8 @@ impl Converter {
         let pointwise = self.tensor(name, "pointwise_kernel:0", &[1, 1, channels, filters])?;
         let pointwise = reorder(&pointwise, [1, 1, channels, filters], [3, 2, 0, 1]);
         let depthwise = self.builder.floats(&format!("{name}.depthwise"), &[channels, 1, kh, kw], &depthwise);
-        let pointwise = self.builder.floats(&format!("{name}.pointwise"), &[filters, channels, 1, 1], &pointwise);
+        let pointwise =
+            self.builder.floats(&format!("{name}.pointwise"), &[filters, channels, 1, 1], &pointwise);
         let bias = self.bias(name, config, filters)?;
         let window = Window::new(config, [kh, kw], [height, width])?;
         let attributes = window.attributes(Some(channels));
@@ -206,7 +239,13 @@ impl Converter {
         Ok(Some(self.builder.floats(&format!("{name}.bias"), &[filters], &bias)))
     }
 
-    fn batch_norm(&mut self, name: &str, config: &Value, input: &str, channels: usize) -> Result<String, String> {
+    fn batch_norm(
+        &mut self,
+        name: &str,
+        config: &Value,
+        input: &str,
+        channels: usize,
+    ) -> Result<String, String> {
         let epsilon = config.get("epsilon").and_then(Value::as_f64).unwrap_or(1e-3) as f32;
         let mut inputs = vec![input.to_owned()];
         for kind in ["gamma", "beta", "moving_mean", "moving_variance"] {
@@ -217,7 +256,13 @@ impl Converter {
         Ok(self.builder.node("BatchNormalization", name, &inputs, vec![float("epsilon", epsilon)]))
     }
 
-    fn pooling(&mut self, name: &str, config: &Value, input: &str, shape: Shape) -> Result<(String, Shape), String> {
+    fn pooling(
+        &mut self,
+        name: &str,
+        config: &Value,
+        input: &str,
+        shape: Shape,
+    ) -> Result<(String, Shape), String> {
         let Shape::Image { channels, height, width } = shape else { return Err("an image is needed".into()) };
         let window = Window::new(config, pair(config, "pool_size")?, [height, width])?;
         let value = self.builder.node("MaxPool", name, &[input], window.attributes(None));
@@ -260,7 +305,9 @@ impl Window {
                 pads[axis] = missing / 2;
                 pads[axis + 2] = missing - missing / 2;
             } else {
-                let room = length.checked_sub(size).ok_or_else(|| format!("a window of {size} does not fit into {length}"))?;
+                let room = length
+                    .checked_sub(size)
+                    .ok_or_else(|| format!("a window of {size} does not fit into {length}"))?;
                 output[axis] = room / stride + 1;
             }
         }
@@ -268,8 +315,11 @@ impl Window {
     }
 
     fn attributes(&self, group: Option<usize>) -> Vec<AttributeProto> {
-        let mut attributes =
-            vec![ints("kernel_shape", &self.kernel), ints("strides", &self.strides), ints("pads", &self.pads)];
+        let mut attributes = vec![
+            ints("kernel_shape", &self.kernel),
+            ints("strides", &self.strides),
+            ints("pads", &self.pads),
+        ];
         attributes.extend(group.map(|group| int("group", group as i64)));
         attributes
     }
@@ -288,7 +338,10 @@ fn find(group: &Group, name: &str, depth: usize) -> Option<hdf5::Dataset> {
 fn inbound(layer: &Layer) -> Result<Vec<String>, String> {
     let nodes = layer.inbound_nodes.first().ok_or("it has no input")?;
     let name = |node: &Value| node.get(0).and_then(Value::as_str).map(str::to_owned);
-    nodes.iter().map(|node| name(node).ok_or_else(|| "its inputs are written in a way that is not known".to_owned())).collect()
+    nodes
+        .iter()
+        .map(|node| name(node).ok_or_else(|| "its inputs are written in a way that is not known".to_owned()))
+        .collect()
 }
 
 fn text<'a>(config: &'a Value, key: &str) -> Result<&'a str, String> {
@@ -297,7 +350,9 @@ fn text<'a>(config: &'a Value, key: &str) -> Result<&'a str, String> {
 
 fn number(config: &Value, key: &str) -> Result<usize, String> {
     let number = config.get(key).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
-    number.filter(|number| (1..=1 << 20).contains(number)).ok_or_else(|| format!("`{key}` is missing or out of range"))
+    number
+        .filter(|number| (1..=1 << 20).contains(number))
+        .ok_or_else(|| format!("`{key}` is missing or out of range"))
 }
 
 fn pair(config: &Value, key: &str) -> Result<[usize; 2], String> {

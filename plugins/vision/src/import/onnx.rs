@@ -238,7 +238,13 @@ impl GraphBuilder {
     fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw: Vec<u8>) -> String {
         let dims = dims.iter().map(|&side| side as i64).collect();
         let (name, raw_data) = (name.to_owned(), Some(raw));
-        self.graph.initializer.push(TensorProto { dims, data_type, name: name.clone(), raw_data, ..Default::default() });
+        self.graph.initializer.push(TensorProto {
+            dims,
+            data_type,
+            name: name.clone(),
+            raw_data,
+            ..Default::default()
+        });
         name
     }
 

@@ -59,7 +59,9 @@ impl Message {
     pub fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, String> {
         match self.word(name) {
             None => Ok(default),
-            Some(word) => word.parse().map_err(|_| format!("`{name}: {word}` is not a number that can be used")),
+            Some(word) => {
+                word.parse().map_err(|_| format!("`{name}: {word}` is not a number that can be used"))
+            }
         }
     }
 }
@@ -84,7 +86,10 @@ impl<'a> Reader<'a> {
             let value = if self.take('{') {
                 let inner = self.message(depth + 1)?;
                 if !self.take('}') {
-                    return Err(format!("line {}: `{name} {{` is never closed; is the file cut short?", self.line));
+                    return Err(format!(
+                        "line {}: `{name} {{` is never closed; is the file cut short?",
+                        self.line
+                    ));
                 }
                 Value::Message(inner)
             } else if colon {
@@ -132,7 +137,10 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(quote @ ('"' | '\'')) => {
                 self.skip(1);
-                let end = self.rest.find(quote).ok_or_else(|| format!("line {}: a text is never closed", self.line))?;
+                let end = self
+                    .rest
+                    .find(quote)
+                    .ok_or_else(|| format!("line {}: a text is never closed", self.line))?;
                 let text = self.skip(end);
                 self.skip(1);
                 Ok(text)

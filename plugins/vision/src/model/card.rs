@@ -135,7 +135,10 @@ impl Card {
         }
         for (name, values) in [("mean", mean), ("std", std)] {
             if values.len() != 1 && values.len() != channels {
-                return Err(format!("`input.{name}` has {} values, 1 or {channels} are needed", values.len()));
+                return Err(format!(
+                    "`input.{name}` has {} values, 1 or {channels} are needed",
+                    values.len()
+                ));
             }
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(format!("`input.{name}` must be finite"));

@@ -141,16 +141,23 @@ impl Manifest {
             if !is_plain(&asset.file) {
                 return Err(bad(format!("the file `{}` of `{name}` must be a plain file name", asset.file)));
             }
-            let is_hash = |hash: &str| hash.len() == 64 && hash.chars().all(|digit| digit.is_ascii_hexdigit());
+            let is_hash =
+                |hash: &str| hash.len() == 64 && hash.chars().all(|digit| digit.is_ascii_hexdigit());
             if let Some(member) = asset.members.iter().find(|member| !is_hash(&member.sha256)) {
-                return Err(bad(format!("`{name}`: the sha256 of {} is not 64 hexadecimal digits", member.path)));
+                return Err(bad(format!(
+                    "`{name}`: the sha256 of {} is not 64 hexadecimal digits",
+                    member.path
+                )));
             }
             if let Some(reason) = asset.card.as_ref().and_then(|card| card.check().err()) {
                 return Err(bad(format!("the card of `{name}`: {reason}")));
             }
         }
         if manifest.asset(&manifest.defaults.expression).is_none() {
-            return Err(bad(format!("the default expression model `{}` is not listed", manifest.defaults.expression)));
+            return Err(bad(format!(
+                "the default expression model `{}` is not listed",
+                manifest.defaults.expression
+            )));
         }
         Ok(manifest)
     }

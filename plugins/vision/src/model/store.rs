@@ -65,7 +65,9 @@ pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
         "" | DEFAULT_EXPRESSION => manifest.defaults.expression.as_str(),
         other => other,
     };
-    if let Some(asset) = manifest.asset(name).filter(|asset| matches!(asset.kind, Kind::Model | Kind::Cascade)) {
+    if let Some(asset) =
+        manifest.asset(name).filter(|asset| matches!(asset.kind, Kind::Model | Kind::Cascade))
+    {
         let path = location(asset)?;
         if !path.is_file() {
             return Err(ModelError::NotFetched { name: name.to_owned(), path });
@@ -87,7 +89,8 @@ fn card_beside(path: &Path) -> Result<Option<Card>, ModelError> {
     match fs::read_to_string(&card_path) {
         Err(_) => Ok(None),
         Ok(text) => {
-            let card = Card::parse(&text).map_err(|reason| ModelError::BadCard { path: card_path, reason })?;
+            let card =
+                Card::parse(&text).map_err(|reason| ModelError::BadCard { path: card_path, reason })?;
             Ok(Some(card))
         }
     }

@@ -150,7 +150,10 @@ impl Serialize for FaceView<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("detection", &DetectionView { face, width, height })?;
         if let Some(emotion) = &face.emotion {
-            map.serialize_entry("emotion", &EmotionView { emotion, smoothed: face.smoothed.as_ref(), with_model: true })?;
+            map.serialize_entry(
+                "emotion",
+                &EmotionView { emotion, smoothed: face.smoothed.as_ref(), with_model: true },
+            )?;
         }
         if let Some(id) = face.track_id {
             map.serialize_entry("id", &id)?;
@@ -301,7 +304,10 @@ pub(super) mod tests {
         let read = read_line(&line).unwrap();
         assert_eq!((read.frame, read.timestamp, read.objects[0].id), (12, Some(400_000_000), Some(7)));
         let emotion = read.objects[0].emotion.as_ref().unwrap();
-        assert_eq!((emotion.label.as_str(), emotion.smoothed.as_ref().unwrap().label.as_str()), ("happy", "neutral"));
+        assert_eq!(
+            (emotion.label.as_str(), emotion.smoothed.as_ref().unwrap().label.as_str()),
+            ("happy", "neutral")
+        );
         assert_eq!((read.objects[0].x, read.objects[0].w), (0, 64));
     }
 }

@@ -41,11 +41,7 @@ impl Axis {
         let surprise = measured - self.value;
         self.value += gain_value * surprise;
         self.velocity += gain_velocity * surprise;
-        self.p = [
-            (1.0 - gain_value) * value,
-            (1.0 - gain_value) * cross,
-            velocity - gain_velocity * cross,
-        ];
+        self.p = [(1.0 - gain_value) * value, (1.0 - gain_value) * cross, velocity - gain_velocity * cross];
     }
 }
 

@@ -104,7 +104,8 @@ impl Tracker {
         self.predict();
         self.ids.clear();
         self.ids.resize(detections.len(), None);
-        let usable = |(face, confidence): &(Rect, f32)| face.is_valid() && *confidence >= self.config.low_threshold;
+        let usable =
+            |(face, confidence): &(Rect, f32)| face.is_valid() && *confidence >= self.config.low_threshold;
         let is_strong = |index: &usize| detections[*index].1 >= self.config.track_threshold;
         let indices = || (0..detections.len()).filter(|&index| usable(&detections[index]));
         self.strong.clear();
@@ -185,9 +186,16 @@ struct Round<'a> {
 
 impl Round<'_> {
     /// Pairs open tracks with waiting detections by overlap; what finds a partner leaves its list.
-    fn associate(&mut self, waiting: &mut Vec<usize>, detections: &[(Rect, f32)], least_iou: f32, min_hits: u32) {
+    fn associate(
+        &mut self,
+        waiting: &mut Vec<usize>,
+        detections: &[(Rect, f32)],
+        least_iou: f32,
+        min_hits: u32,
+    ) {
         let (tracks, open) = (&mut *self.tracks, &mut *self.open);
-        let cost = |row: usize, column: usize| 1.0 - tracks[open[row]].predicted.iou(&detections[waiting[column]].0);
+        let cost =
+            |row: usize, column: usize| 1.0 - tracks[open[row]].predicted.iou(&detections[waiting[column]].0);
         // Without any overlap there is no match, whatever the configuration says.
         let limit = 1.0 - least_iou.max(1e-3);
         for &(row, column) in self.assigner.assign(open.len(), waiting.len(), limit, cost) {
@@ -263,7 +271,8 @@ mod tests {
         let mut tracker = tracker();
         for frame in 0..100 {
             let shake = if frame % 2 == 0 { 8.0 } else { -8.0 };
-            let ids = tracker.update(&[(at(100.0 + shake, 100.0 - shake), 0.9), (at(200.0 + shake, 100.0 - shake), 0.9)]);
+            let ids = tracker
+                .update(&[(at(100.0 + shake, 100.0 - shake), 0.9), (at(200.0 + shake, 100.0 - shake), 0.9)]);
             assert_eq!(ids, [Some(1), Some(2)]);
         }
     }
