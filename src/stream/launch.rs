@@ -56,9 +56,8 @@ fn missing_element(name: &str) -> String {
 pub fn describe(error: &gst::message::Error) -> String {
     let element = error.src().map(|source| source.name().to_string()).unwrap_or_default();
     let details = error.debug().map(|debug| debug.to_string()).unwrap_or_default();
-    // The last line of the details is the plug-in's own text; those above give its place in the plug-in's source.
-    let detail =
-        details.lines().last().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('.'));
+    // The first line of the details is the place in the plug-in's source; ours say all in the error itself.
+    let detail = details.lines().nth(1).map(str::trim).filter(|line| !line.is_empty());
     match detail {
         Some(detail) => format!("{element}: {} ({detail})", error.error()),
         None => format!("{element}: {}", error.error()),

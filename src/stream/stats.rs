@@ -34,12 +34,12 @@ pub struct ElementStats {
 
 impl ElementStats {
     fn is_queue(&self) -> bool {
-        matches!(self.factory.as_str(), "queue" | "queue2")
+        matches!(self.factory.as_str(), "queue" | "queue2" | "multiqueue")
     }
 
     /// Buffers that wait in a queue now.
     fn queued(&self) -> Option<u64> {
-        let element = self.element.upgrade().filter(|_| self.is_queue())?;
+        let element = self.element.upgrade().filter(|_| matches!(self.factory.as_str(), "queue" | "queue2"))?;
         Some(u64::from(element.property::<u32>("current-level-buffers")))
     }
 
@@ -163,6 +163,7 @@ impl PipelineStats {
                 .iter()
                 .map(|element| ElementSummary {
                     name: element.name.clone(),
+                    waits: element.is_queue(),
                     buffers: element.buffers_in.load(Ordering::Relaxed),
                     busy: Duration::from_nanos(element.nanoseconds.load(Ordering::Relaxed)),
                 })
@@ -181,6 +182,8 @@ pub struct ElementSummary {
     pub buffers: u64,
     /// Time inside, without what it pushed into others.
     pub busy: Duration,
+    /// True for queues, whose time is spent waiting for room.
+    pub waits: bool,
 }
 
 /// What a run counted.
@@ -228,11 +231,10 @@ impl fmt::Display for Summary {
         for element in &self.elements {
             let each = element.busy.as_secs_f64() * 1e3 / element.buffers.max(1) as f64;
             let share = element.busy.as_secs_f64() / seconds.max(1e-9) * 100.0;
-            write!(
-                f,
-                "\n  {:<24} {:>7} buffers {each:>8.3} ms each {share:>5.1} % of the time",
-                element.name, element.buffers
-            )?;
+            // Time in a queue is waiting for what comes after it, not work.
+            let what = if element.waits { "waiting" } else { "working" };
+            let (name, buffers) = (&element.name, element.buffers);
+            write!(f, "\n  {name:<20} {buffers:>7} buffers {each:>8.3} ms each, {what} {share:>5.1} % of the time")?;
         }
         Ok(())
     }

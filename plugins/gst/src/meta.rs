@@ -9,6 +9,10 @@
 //! | `smoothed` | as `emotion` | `fersmooth` |
 //!
 //! Elements only add structures; a later one of the same name stands before an earlier one.
+//!
+//! GStreamer's converters carry a region over, scaled, but drop its structures (`gst_video_region_of_interest_meta_transform`
+//! up to 1.22 at least). So each element [`keep`]s a copy of them in a meta without tags, which converters pass on as it is,
+//! and [`restore`]s them from it; region and structures are matched by the region's id.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -50,7 +54,9 @@ pub fn add_face<'a>(
     let bounds = detection.box_in_frame.clamped(size.width, size.height);
     let (x0, y0) = (bounds.x.round() as u32, bounds.y.round() as u32);
     let (x1, y1) = (bounds.right().round() as u32, bounds.bottom().round() as u32);
+    let id = buffer.iter_meta::<FaceMeta>().count();
     let mut meta = FaceMeta::add(buffer, FACE, (x0, y0, x1 - x0, y1 - y0));
+    meta.set_id(i32::try_from(id).unwrap_or(i32::MAX));
     let normal = |value: f32, length: f32| f64::from(value / length);
     let face = &detection.box_in_frame;
     let mut structure = gst::Structure::builder("detection")
@@ -102,6 +108,56 @@ pub fn retain_faces(buffer: &mut gst::BufferRef, mut visit: impl FnMut(&mut Face
     });
 }
 
+/// Name of the meta that carries the faces' structures through conversions.
+const KEPT: &str = "FerFaces";
+
+fn kept_name(id: i32) -> String {
+    format!("face-{id}")
+}
+
+/// Keeps a copy of the structures of all faces where converters do not lose it. Called by each element that added some.
+pub fn keep(buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
+    let mut kept = Vec::new();
+    for meta in buffer.iter_meta::<FaceMeta>().filter(|meta| meta.roi_type() == FACE) {
+        let structures = gst::List::new(meta.params().map(|structure| structure.to_owned()));
+        kept.push((kept_name(meta.id()), structures));
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    if gst::meta::CustomMeta::from_buffer(buffer, KEPT).is_err() {
+        gst::meta::CustomMeta::add(buffer, KEPT)?;
+    }
+    let mut meta = gst::meta::CustomMeta::from_mut_buffer(buffer, KEPT)?;
+    let structure = meta.mut_structure();
+    for (name, structures) in kept {
+        structure.set(name, structures);
+    }
+    Ok(())
+}
+
+/// Gives faces back the structures that a conversion took. Called by each element before it adds to them.
+pub fn restore(buffer: &mut gst::BufferRef) {
+    let is_bare = |meta: &FaceMeta| meta.roi_type() == FACE && meta.params().next().is_none();
+    if !buffer.iter_meta::<FaceMeta>().any(|meta| is_bare(&meta)) {
+        return;
+    }
+    let Ok(kept) = gst::meta::CustomMeta::from_buffer(buffer, KEPT).map(|meta| meta.structure().to_owned()) else {
+        return;
+    };
+    for mut meta in buffer.iter_meta_mut::<FaceMeta>() {
+        if is_bare(&meta) {
+            let structures = kept_structures(&kept, meta.id());
+            structures.into_iter().for_each(|structure| meta.add_param(structure));
+        }
+    }
+}
+
+fn kept_structures(kept: &gst::StructureRef, id: i32) -> Vec<gst::Structure> {
+    let list = kept.get::<gst::List>(kept_name(id)).ok();
+    list.iter().flat_map(|list| list.iter()).filter_map(|value| value.get().ok()).collect()
+}
+
 /// Reads faces off buffers, holding on to class and model names so that they are not copied for each face again.
 #[derive(Debug, Default)]
 pub struct FaceReader {
@@ -113,17 +169,31 @@ impl FaceReader {
     /// Replaces `faces` with those of the buffer, in the order they were added.
     pub fn read(&mut self, buffer: &gst::BufferRef, size: FrameSize, faces: &mut Vec<Face>) {
         faces.clear();
-        let regions = buffer.iter_meta::<FaceMeta>().filter(|meta| meta.roi_type() == FACE);
-        faces.extend(regions.map(|meta| self.face(&meta, size)));
+        let kept = gst::meta::CustomMeta::from_buffer(buffer, KEPT).ok();
+        for meta in buffer.iter_meta::<FaceMeta>().filter(|meta| meta.roi_type() == FACE) {
+            let (x, y, width, height) = meta.rect();
+            let region = Rect::new(x as f32, y as f32, width as f32, height as f32);
+            let mut own = meta.params().peekable();
+            let face = match (own.peek(), &kept) {
+                (None, Some(kept)) => {
+                    let structures = kept_structures(kept.structure(), meta.id());
+                    self.face(region, structures.iter().map(|structure| &**structure), size)
+                }
+                _ => self.face(region, own, size),
+            };
+            faces.push(face);
+        }
     }
 
-    /// Reads one face.
-    pub fn face(&mut self, meta: &FaceMeta, size: FrameSize) -> Face {
-        let (x, y, width, height) = meta.rect();
-        let box_in_frame = Rect::new(x as f32, y as f32, width as f32, height as f32);
+    fn face<'a>(
+        &mut self,
+        box_in_frame: Rect,
+        structures: impl Iterator<Item = &'a gst::StructureRef>,
+        size: FrameSize,
+    ) -> Face {
         let detection = Detection { box_in_frame, confidence: 0.0, landmarks_in_frame: None };
         let mut face = Face { detection, track_id: None, emotion: None, smoothed: None };
-        for structure in meta.params() {
+        for structure in structures {
             match structure.name().as_str() {
                 "detection" => face.detection = detection_of(structure, size, box_in_frame),
                 "object_id" => face.track_id = track_id_of(structure),
@@ -193,6 +263,7 @@ const SKIPPED: &str = "FerDetectionSkipped";
 /// Registers what this module adds to GStreamer; called once by the plug-in.
 pub fn register() {
     gst::meta::CustomMeta::register(SKIPPED, &[]);
+    gst::meta::CustomMeta::register(KEPT, &[]);
 }
 
 /// Marks a frame as not searched, which differs from searched and empty.

@@ -239,7 +239,7 @@ fn link_first_video(
     });
     decoder.connect_no_more_pads(move |decoder| {
         if !target.is_linked() {
-            gst::element_error!(decoder, gst::StreamError::WrongType, ["the file has no video stream"]);
+            gst::element_error!(decoder, gst::StreamError::WrongType, ("the file has no video stream"));
         }
     });
     Ok(())
@@ -271,7 +271,7 @@ fn faces_sink(input: &Path, results: &Arc<Mutex<ResultWriter>>, shared: &Arc<Sha
             if let Ok(mut slot) = shared.output_error.lock() {
                 *slot = Some(error);
             }
-            gst::element_error!(sink, gst::ResourceError::Write, ["results cannot be written"]);
+            gst::element_error!(sink, gst::ResourceError::Write, ("results cannot be written"));
             return Err(gst::FlowError::Error);
         }
         Ok(gst::FlowSuccess::Ok)

@@ -191,7 +191,7 @@ impl BaseTransformImpl for Expression {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let classifier =
-            settings.open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
+            settings.open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ("{error}")))?;
         gst::info!(CAT, imp = self, "classifying with {}", classifier.describe());
         *lock(&self.state) = Some(State {
             classifier,
@@ -221,13 +221,14 @@ impl BaseTransformImpl for Expression {
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        meta::restore(buffer);
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let info = state.info.take().ok_or(gst::FlowError::NotNegotiated)?;
         let result = state.classify(buffer, &info);
         state.info = Some(info);
         if let Err(error) = result {
-            gst::element_imp_error!(self, gst::LibraryError::Failed, ["{error}"]);
+            gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"));
             return Err(gst::FlowError::Error);
         }
         let mut emotions = state.emotions.iter();
@@ -237,6 +238,6 @@ impl BaseTransformImpl for Expression {
             }
             true
         });
-        Ok(gst::FlowSuccess::Ok)
+        meta::keep(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error)
     }
 }

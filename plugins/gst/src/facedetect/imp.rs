@@ -202,7 +202,7 @@ impl BaseTransformImpl for FaceDetect {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let open = || detect::open(&settings.config()?);
-        let detector = open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
+        let detector = open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ("{error}")))?;
         gst::info!(CAT, imp = self, "detecting with {}", detector.describe());
         *lock(&self.state) = Some(State {
             detector,
@@ -245,11 +245,11 @@ impl BaseTransformImpl for FaceDetect {
         }
         match frame::with_frame(buffer, info, |frame| detector.detect(frame, faces)) {
             Err(error) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
                 return Err(gst::FlowError::Error);
             }
             Ok(Err(error)) => {
-                gst::element_imp_error!(self, gst::LibraryError::Failed, ["{error}"]);
+                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"));
                 return Err(gst::FlowError::Error);
             }
             Ok(Ok(())) => {}
@@ -259,6 +259,6 @@ impl BaseTransformImpl for FaceDetect {
         for face in faces.iter() {
             meta::add_face(buffer, face, meta::FrameSize::of(info));
         }
-        Ok(gst::FlowSuccess::Ok)
+        meta::keep(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error)
     }
 }

@@ -144,7 +144,7 @@ impl BaseTransformImpl for Overlay {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                ["a buffer cannot be mapped to be drawn into"]
+                ("a buffer cannot be mapped to be drawn into")
             );
             return Err(gst::FlowError::Error);
         };

@@ -82,7 +82,7 @@ impl BaseTransformImpl for Smooth {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let smoother = Smoother::new(lock(&self.settings).clone())
-            .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let (info, reader, faces) = Default::default();
         *lock(&self.state) = Some(State { smoother, info, reader, faces, time: 0.0, forgot: 0.0 });
         Ok(())
@@ -102,6 +102,7 @@ impl BaseTransformImpl for Smooth {
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        meta::restore(buffer);
         let mut state = lock(&self.state);
         let State { smoother, info, reader, faces, time, forgot } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
@@ -123,6 +124,6 @@ impl BaseTransformImpl for Smooth {
             }
             true
         });
-        Ok(gst::FlowSuccess::Ok)
+        meta::keep(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error)
     }
 }

@@ -178,7 +178,7 @@ impl Source {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::NotFound,
-                ["no address: set the property `uri`"]
+                ("no address: set the property `uri`")
             );
             return Err(gst::StateChangeError);
         };
@@ -199,7 +199,7 @@ impl Source {
             std::thread::Builder::new().name(format!("{}:supervisor", self.obj().name())).spawn(run)
         };
         let supervisor = supervisor.map_err(|error| {
-            gst::element_imp_error!(self, gst::ResourceError::Failed, ["no thread for the source: {error}"]);
+            gst::element_imp_error!(self, gst::ResourceError::Failed, ("no thread for the source: {error}"));
             gst::StateChangeError
         })?;
         *lock(&self.running) = Some(Running { stop, supervisor });
@@ -241,7 +241,7 @@ impl Source {
                 gst::element_imp_error!(
                     self,
                     gst::ResourceError::OpenRead,
-                    ["gave up after the restart budget: {reason}"]
+                    ("gave up after the restart budget: {reason}")
                 );
                 builder.field("state", "gave-up").field("reason", reason).build()
             }

@@ -98,7 +98,7 @@ impl BaseTransformImpl for Track {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let tracker = Tracker::new(settings.config)
-            .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let (info, reader, faces, detections) = Default::default();
         let keep_untracked = settings.keep_untracked;
         *lock(&self.state) = Some(State { tracker, keep_untracked, info, reader, faces, detections });
@@ -119,6 +119,7 @@ impl BaseTransformImpl for Track {
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        meta::restore(buffer);
         let mut state = lock(&self.state);
         let State { tracker, keep_untracked, info, reader, faces, detections } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
@@ -132,7 +133,7 @@ impl BaseTransformImpl for Track {
                     meta::set_track_id(&mut meta::add_face(buffer, &detection, size), id);
                 }
             }
-            return Ok(gst::FlowSuccess::Ok);
+            return meta::keep(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error);
         }
         reader.read(buffer, size, faces);
         detections.clear();
@@ -145,6 +146,6 @@ impl BaseTransformImpl for Track {
             }
             _ => *keep_untracked,
         });
-        Ok(gst::FlowSuccess::Ok)
+        meta::keep(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Error)
     }
 }

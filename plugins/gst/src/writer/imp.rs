@@ -127,7 +127,7 @@ impl Meta {
             Ok(outlet)
         });
         opened.map(Some).map_err(|error| {
-            gst::error_msg!(gst::ResourceError::OpenWrite, ["{what} cannot be written: {error}"])
+            gst::error_msg!(gst::ResourceError::OpenWrite, ("{what} cannot be written: {error}"))
         })
     }
 
@@ -150,7 +150,7 @@ impl Meta {
         } else {
             gst::ResourceError::Write
         };
-        gst::element_imp_error!(self, kind, ["{target} cannot be written: {error}"]);
+        gst::element_imp_error!(self, kind, ("{target} cannot be written: {error}"));
     }
 }
 

@@ -1,0 +1,69 @@
+//! What `fermeta` writes, and when it appears.
+
+mod common;
+
+use std::fs;
+
+use common::{asset, harness, samples, sheet};
+use ferroflow_vision::record::json;
+use gst::prelude::*;
+
+#[test]
+fn a_file_appears_when_the_stream_has_ended_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 640, 640);
+    let mut harness = harness(&format!("ferfacedetect ! fermeta source=sheet location={}", path.display()), &frame);
+    for _ in 0..3 {
+        harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    }
+    assert!(!path.exists());
+    harness.push_event(gst::event::Eos::new());
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().map(|line| json::read_line(line.as_bytes()).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line.frame).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(lines.iter().all(|line| line.source == "sheet" && line.objects.len() >= 12));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn csv_has_a_header_and_a_row_for_each_face() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.csv");
+    let speech = asset("speech.mp4");
+    samples(&format!(
+        "filesrc location={speech} ! decodebin ! ferfacedetect ! fertrack ! ferexpression ! fersmooth ! \
+         fermeta format=csv location={} ! appsink name=out",
+        path.display()
+    ));
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 1 + 2 * 105);
+    let fields = text.lines().next().unwrap().split(',').count();
+    assert!(text.lines().all(|line| line.split(',').count() == fields));
+}
+
+#[test]
+fn messages_carry_the_same_json() {
+    common::init();
+    let speech = asset("speech.mp4");
+    let chain = format!("filesrc location={speech} ! decodebin ! ferfacedetect ! fermeta format=message ! fakesink");
+    let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let bus = pipeline.bus().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut frames = 0;
+    for message in bus.iter_timed(gst::ClockTime::from_seconds(30)) {
+        match message.view() {
+            gst::MessageView::Element(element) => {
+                let structure = element.structure().unwrap();
+                assert_eq!(structure.name(), "ferroflow-faces");
+                let line = json::read_line(structure.get::<&str>("json").unwrap().as_bytes()).unwrap();
+                assert_eq!(line.frame, frames);
+                frames += 1;
+            }
+            gst::MessageView::Eos(_) => break,
+            _ => {}
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(frames, 105);
+}
