@@ -14,7 +14,7 @@ pub fn parse(name: &str, description: &str) -> anyhow::Result<gst::Pipeline> {
         Ok(element) => element,
         Err(error) => {
             let missing = context.missing_elements();
-            if missing.is_empty() {
+            if !error.matches(gst::ParseError::NoSuchElement) {
                 return Err(anyhow!("{}", error.message())).with_context(|| format!("stream `{name}`"));
             }
             bail!("stream `{name}`: {}", missing_elements(&missing));
@@ -39,27 +39,15 @@ pub fn missing_elements(names: &[String]) -> String {
 }
 
 fn missing_element(name: &str) -> String {
-    let known: Vec<_> =
-        gst::ElementFactory::factories_with_type(gst::ElementFactoryType::ANY, gst::Rank::NONE)
-            .iter()
-            .map(|factory| factory.name().to_string())
-            .collect();
+    let known: Vec<_> = gst::Registry::get()
+        .features(gst::ElementFactory::static_type())
+        .iter()
+        .map(|factory| factory.name().to_string())
+        .collect();
     match nearest(name, known.iter().map(String::as_str)) {
         Some(nearest) => format!("no element `{name}`, did you mean `{nearest}`?"),
         None => format!(
             "no element `{name}`: install the GStreamer plug-in that has it (`ferroflow doctor` lists those we need)"
         ),
-    }
-}
-
-/// An error from the bus in words: which element, what, and GStreamer's details.
-pub fn describe(error: &gst::message::Error) -> String {
-    let element = error.src().map(|source| source.name().to_string()).unwrap_or_default();
-    let details = error.debug().map(|debug| debug.to_string()).unwrap_or_default();
-    // The first line of the details is the place in the plug-in's source; ours say all in the error itself.
-    let detail = details.lines().nth(1).map(str::trim).filter(|line| !line.is_empty());
-    match detail {
-        Some(detail) => format!("{element}: {} ({detail})", error.error()),
-        None => format!("{element}: {}", error.error()),
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use gst::prelude::*;
+use gstferroflow::message::describe;
 
 use super::{
     launch,
@@ -89,7 +90,7 @@ fn play(
     drop(watched);
     result?;
     if let Some(gst::MessageView::Error(error)) = late.as_ref().map(|message| message.view()) {
-        bail!("stream `{name}`: {}", launch::describe(error));
+        bail!("stream `{name}`: {}", describe(error));
     }
     stopped.map(drop).with_context(|| format!("stream `{name}` could not be stopped"))
 }
@@ -98,7 +99,7 @@ fn first_error(name: &str, bus: &gst::Bus) -> anyhow::Error {
     let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(1), &[gst::MessageType::Error]);
     match message.as_ref().map(|message| message.view()) {
         Some(gst::MessageView::Error(error)) => {
-            anyhow::anyhow!("stream `{name}`: {}", launch::describe(error))
+            anyhow::anyhow!("stream `{name}`: {}", describe(error))
         }
         _ => anyhow::anyhow!("stream `{name}` cannot be played"),
     }
@@ -136,7 +137,7 @@ fn watch(
         let Some(message) = bus.timed_pop_filtered(TICK, &wanted) else { continue };
         match message.view() {
             gst::MessageView::Eos(_) => return Ok(()),
-            gst::MessageView::Error(error) => bail!("stream `{name}`: {}", launch::describe(error)),
+            gst::MessageView::Error(error) => bail!("stream `{name}`: {}", describe(error)),
             gst::MessageView::Warning(warning) => {
                 tracing::warn!(stream = name, "{}", warning.error());
             }

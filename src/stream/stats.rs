@@ -39,7 +39,8 @@ impl ElementStats {
 
     /// Buffers that wait in a queue now.
     fn queued(&self) -> Option<u64> {
-        let element = self.element.upgrade().filter(|_| matches!(self.factory.as_str(), "queue" | "queue2"))?;
+        let element =
+            self.element.upgrade().filter(|_| matches!(self.factory.as_str(), "queue" | "queue2"))?;
         Some(u64::from(element.property::<u32>("current-level-buffers")))
     }
 
@@ -234,7 +235,10 @@ impl fmt::Display for Summary {
             // Time in a queue is waiting for what comes after it, not work.
             let what = if element.waits { "waiting" } else { "working" };
             let (name, buffers) = (&element.name, element.buffers);
-            write!(f, "\n  {name:<20} {buffers:>7} buffers {each:>8.3} ms each, {what} {share:>5.1} % of the time")?;
+            write!(
+                f,
+                "\n  {name:<20} {buffers:>7} buffers {each:>8.3} ms each, {what} {share:>5.1} % of the time"
+            )?;
         }
         Ok(())
     }

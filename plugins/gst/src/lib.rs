@@ -21,6 +21,7 @@ pub mod expression;
 pub mod facedetect;
 pub mod frame;
 mod lock;
+pub mod message;
 pub mod meta;
 pub mod overlay;
 pub mod smooth;

@@ -142,7 +142,8 @@ pub fn restore(buffer: &mut gst::BufferRef) {
     if !buffer.iter_meta::<FaceMeta>().any(|meta| is_bare(&meta)) {
         return;
     }
-    let Ok(kept) = gst::meta::CustomMeta::from_buffer(buffer, KEPT).map(|meta| meta.structure().to_owned()) else {
+    let Ok(kept) = gst::meta::CustomMeta::from_buffer(buffer, KEPT).map(|meta| meta.structure().to_owned())
+    else {
         return;
     };
     for mut meta in buffer.iter_meta_mut::<FaceMeta>() {

@@ -24,7 +24,8 @@ fn plain(words: String, folder: &tempfile::TempDir) -> String {
     words.replace(&folder.path().to_string_lossy().into_owned(), "DIR")
 }
 
-const CARD: &str = "task = 'expression'\nlabels = ['a', 'b']\n[input]\nwidth = 64\nheight = 64\ncolor = 'gray'\n";
+const CARD: &str =
+    "task = 'expression'\nlabels = ['a', 'b']\n[input]\nwidth = 64\nheight = 64\ncolor = 'gray'\n";
 
 #[test]
 fn a_model_that_is_nowhere() {
@@ -85,7 +86,10 @@ fn a_device_that_is_unknown_or_missing() {
 #[test]
 fn a_file_that_cannot_be_written() {
     let words = refusal("fermeta location=/nowhere/faces.jsonl");
-    assert!(words.starts_with("/nowhere/faces.jsonl cannot be written: No such file or directory"), "{words}");
+    assert!(
+        words.starts_with("/nowhere/faces.jsonl cannot be written: No such file or directory"),
+        "{words}"
+    );
 }
 
 #[test]

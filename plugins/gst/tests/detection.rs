@@ -74,8 +74,10 @@ fn identities_last_through_a_real_video() {
     let frames = samples(&format!("filesrc location={path} ! decodebin ! {chain}"));
     assert_eq!(frames.len(), 105);
     for frame in &frames {
-        let mut ids: Vec<_> =
-            faces(frame.buffer().unwrap(), frame.caps().unwrap()).iter().filter_map(|face| face.track_id).collect();
+        let mut ids: Vec<_> = faces(frame.buffer().unwrap(), frame.caps().unwrap())
+            .iter()
+            .filter_map(|face| face.track_id)
+            .collect();
         ids.sort_unstable();
         assert_eq!(ids, [1, 2]);
     }
@@ -100,7 +102,15 @@ fn a_tracked_face_is_classified_again_only_after_the_interval() {
         .iter()
         .map(|frame| {
             let faces = faces(frame.buffer().unwrap(), frame.caps().unwrap());
-            faces.iter().find(|face| face.track_id == Some(1)).unwrap().emotion.as_ref().unwrap().scores.clone()
+            faces
+                .iter()
+                .find(|face| face.track_id == Some(1))
+                .unwrap()
+                .emotion
+                .as_ref()
+                .unwrap()
+                .scores
+                .clone()
         })
         .collect();
     let changes = scores.windows(2).filter(|pair| pair[0] != pair[1]).count();

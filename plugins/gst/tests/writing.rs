@@ -13,7 +13,8 @@ fn a_file_appears_when_the_stream_has_ended_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.jsonl");
     let frame = sheet("RGB", 640, 640);
-    let mut harness = harness(&format!("ferfacedetect ! fermeta source=sheet location={}", path.display()), &frame);
+    let mut harness =
+        harness(&format!("ferfacedetect ! fermeta source=sheet location={}", path.display()), &frame);
     for _ in 0..3 {
         harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
     }
@@ -46,7 +47,8 @@ fn csv_has_a_header_and_a_row_for_each_face() {
 fn messages_carry_the_same_json() {
     common::init();
     let speech = asset("speech.mp4");
-    let chain = format!("filesrc location={speech} ! decodebin ! ferfacedetect ! fermeta format=message ! fakesink");
+    let chain =
+        format!("filesrc location={speech} ! decodebin ! ferfacedetect ! fermeta format=message ! fakesink");
     let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
     let bus = pipeline.bus().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();

@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use ferroflow_vision::{face::FrameFaces, model};
 use gst::prelude::*;
-use gstferroflow::meta::{FaceReader, FrameSize};
+use gstferroflow::{
+    message::describe,
+    meta::{FaceReader, FrameSize},
+};
 use indicatif::ProgressBar;
 
 use super::{Settings, results::ResultWriter};
@@ -316,7 +319,7 @@ fn play(
         return match message.view() {
             gst::MessageView::Error(error) => {
                 let full = error.error().matches(gst::ResourceError::NoSpaceLeft);
-                let reason = anyhow!("{}", launch::describe(error));
+                let reason = anyhow!("{}", describe(error));
                 Err(if full { Failure::Output(reason) } else { Failure::Video(reason) })
             }
             _ => Ok(()),

@@ -11,7 +11,7 @@ use std::{
 use gst::{glib, prelude::*};
 
 use super::backoff::Backoff;
-use crate::lock::lock;
+use crate::{lock::lock, message::describe};
 
 /// How often the supervisor looks whether frames still come.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
@@ -152,8 +152,12 @@ fn live(
     });
     let last_frame = Arc::new(Mutex::new(Instant::now()));
     let sink = frame_sink(plan, outlet, counters, &last_frame);
-    pipeline.add_many([&decoder, sink.upcast_ref()])?;
-    let convert_to = sink.static_pad("sink").ok_or_else(|| glib::bool_error!("appsink has no sink pad"))?;
+    // Passes on as it is what our elements take.
+    let convert = gst::ElementFactory::make("videoconvert").build()?;
+    pipeline.add_many([&decoder, &convert, sink.upcast_ref()])?;
+    convert.link(&sink)?;
+    let convert_to =
+        convert.static_pad("sink").ok_or_else(|| glib::bool_error!("videoconvert has no sink pad"))?;
     decoder.connect_pad_added(move |_, pad| {
         let is_video =
             pad.current_caps().and_then(|caps| Some(caps.structure(0)?.name().starts_with("video/")));
@@ -212,11 +216,6 @@ fn first_error(bus: &gst::Bus) -> Option<String> {
         gst::MessageView::Error(error) => Some(describe(error)),
         _ => None,
     }
-}
-
-fn describe(error: &gst::message::Error) -> String {
-    let from = error.src().map(|source| source.name().to_string()).unwrap_or_default();
-    format!("{from}: {}", error.error())
 }
 
 /// The end of the source's pipeline: stamps each frame with the outer running time and hands it on.

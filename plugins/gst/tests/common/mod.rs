@@ -19,7 +19,8 @@ pub fn init() {
 
 /// A file of the model manifest.
 pub fn asset(name: &str) -> String {
-    let path = ferroflow_vision::model::asset_path(name).unwrap_or_else(|error| panic!("{error}: run `make setup`"));
+    let path =
+        ferroflow_vision::model::asset_path(name).unwrap_or_else(|error| panic!("{error}: run `make setup`"));
     path.to_string_lossy().into_owned()
 }
 
@@ -44,7 +45,8 @@ pub fn samples(description: &str) -> Vec<gst::Sample> {
 pub fn sheet(format: &str, width: u32, height: u32) -> gst::Sample {
     let path = asset("expressions.jpg");
     let caps = format!("video/x-raw,format={format},width={width},height={height}");
-    let description = format!("filesrc location={path} ! jpegdec ! videoconvertscale ! {caps} ! appsink name=out");
+    let description =
+        format!("filesrc location={path} ! jpegdec ! videoconvertscale ! {caps} ! appsink name=out");
     samples(&description).remove(0)
 }
 
@@ -83,7 +85,10 @@ pub fn refusal(description: &str) -> String {
     let bus = pipeline.bus().unwrap();
     let _ = pipeline.set_state(gst::State::Playing);
     let message = bus
-        .timed_pop_filtered(gst::ClockTime::from_seconds(20), &[gst::MessageType::Error, gst::MessageType::Eos])
+        .timed_pop_filtered(
+            gst::ClockTime::from_seconds(20),
+            &[gst::MessageType::Error, gst::MessageType::Eos],
+        )
         .unwrap();
     pipeline.set_state(gst::State::Null).unwrap();
     match message.view() {

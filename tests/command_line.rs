@@ -1,0 +1,188 @@
+//! The command line: exit codes, errors that name element, file and way out, signals, metrics.
+
+mod common;
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use common::{asset, ferroflow, name, run, signal, spawn, text, wait_until};
+
+#[test]
+fn help_documents_the_exit_codes() {
+    insta::assert_snapshot!(text(&run(["--help"])).1);
+}
+
+#[test]
+fn an_unknown_element_names_the_nearest() {
+    let (code, _, stderr) = text(&run(["launch", "videotestsrc ! ferfacedetct ! fakesink"]));
+    assert_eq!(code, Some(1));
+    assert_eq!(stderr, "error: stream `main`: no element `ferfacedetct`, did you mean `ferfacedetect`?\n");
+}
+
+#[test]
+fn an_unknown_property_is_named() {
+    let (code, _, stderr) = text(&run(["launch", "videotestsrc ! ferfacedetect detecter=ssd ! fakesink"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("detecter"), "{stderr}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let (code, _, stderr) = text(&run(["run", "pipelines/clip.toml", "--set", "input=/nowhere/clip.mp4"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("filesrc0") && stderr.contains("/nowhere/clip.mp4"), "{stderr}");
+    let (code, _, stderr) = text(&run(["run", "/nowhere/pipeline.toml"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("/nowhere/pipeline.toml: cannot be read: No such file"), "{stderr}");
+}
+
+#[test]
+fn a_missing_model_says_how_to_fetch_it() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = ferroflow()
+        .args(["launch", "videotestsrc num-buffers=1 ! ferfacedetect ! fakesink"])
+        .env("FERROFLOW_HOME", empty.path())
+        .output()
+        .unwrap();
+    let (code, _, stderr) = text(&output);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("ferfacedetect0: `yunet` is not here"), "{stderr}");
+    assert!(stderr.contains("run `ferroflow models fetch yunet`"), "{stderr}");
+}
+
+#[test]
+fn errors_can_be_json() {
+    let (code, _, stderr) = text(&run(["--log", "json", "run", "/nowhere/pipeline.toml"]));
+    assert_eq!(code, Some(2));
+    let line: serde_json::Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+}
+
+#[test]
+fn one_stream_that_fails_does_not_stop_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("two.toml"), folder.path().join("good.jsonl"));
+    let toml = format!(
+        "[stream.bad]\nlaunch = 'filesrc location=/nowhere ! decodebin ! fakesink'\n\
+         [stream.good]\nlaunch = 'filesrc location=\"{}\" ! decodebin ! ferfacedetect ! fermeta location={} ! fakesink'\n",
+        name(&asset("speech.mp4")),
+        name(&out)
+    );
+    std::fs::write(&file, toml).unwrap();
+    let (code, _, stderr) = text(&run(["run", name(&file)]));
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("stream `bad`"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(out).unwrap().lines().count(), 105);
+}
+
+#[test]
+fn an_interrupted_stream_completes_its_file() {
+    for stop in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("faces.jsonl");
+        let chain = format!(
+            "videotestsrc is-live=true ! video/x-raw,framerate=30/1 ! ferfacedetect ! fermeta location={} ! fakesink",
+            name(&out)
+        );
+        let mut child = spawn(&["launch", &chain]);
+        let part = || std::fs::read_dir(folder.path()).unwrap().next().is_some();
+        assert!(wait_until(Duration::from_secs(20), part));
+        std::thread::sleep(Duration::from_millis(700));
+        signal(&child, stop);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let lines = std::fs::read_to_string(&out).unwrap();
+        assert!(lines.lines().count() > 5 && lines.ends_with('\n'), "{}", lines.lines().count());
+    }
+}
+
+#[test]
+fn metrics_are_served_while_a_stream_runs() {
+    let address = "127.0.0.1:19464";
+    let chain = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! queue ! ferfacedetect ! \
+                 fertrack ! ferexpression ! fakesink";
+    let mut child = spawn(&["--metrics-listen", address, "launch", chain]);
+    let scrape = || {
+        let mut text = String::new();
+        if let Ok(mut stream) = TcpStream::connect(address) {
+            let _ = stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n");
+            let _ = stream.read_to_string(&mut text);
+        }
+        text
+    };
+    let wanted = [
+        "ferroflow_frames_total{stream=\"main\"}",
+        "ferroflow_frames_dropped_total",
+        "ferroflow_faces_total",
+        "ferroflow_element_busy_seconds",
+        "ferroflow_queue_depth",
+        "ferroflow_inference_batch_size",
+        "ferroflow_latency_seconds",
+        "ferroflow_model_loaded",
+    ];
+    let all = || {
+        let text = scrape();
+        wanted.iter().all(|metric| text.contains(metric))
+    };
+    let found = wait_until(Duration::from_secs(20), all);
+    let last = scrape();
+    signal(&child, "INT");
+    child.wait().unwrap();
+    assert!(found, "{last}");
+}
+
+#[test]
+fn doctor_finds_everything_after_set_up() {
+    let (code, stdout, _) = text(&run(["doctor"]));
+    assert_eq!(code, Some(0), "{stdout}");
+    for part in ["GStreamer", "ONNX Runtime", "OpenCV", "mini-xception", "rtspsrc"] {
+        assert!(stdout.contains(part), "{stdout}");
+    }
+}
+
+#[test]
+fn doctor_says_what_is_missing_and_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = ferroflow().arg("doctor").env("FERROFLOW_HOME", empty.path()).output().unwrap();
+    let (code, stdout, _) = text(&output);
+    assert_eq!(code, Some(4));
+    assert!(stdout.contains("ferroflow models fetch yunet"), "{stdout}");
+}
+
+#[test]
+fn completions_are_written_for_bash() {
+    let (code, stdout, _) = text(&run(["completions", "bash"]));
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("_ferroflow()"));
+}
+
+#[test]
+fn models_can_be_listed_and_verified() {
+    let (code, stdout, _) = text(&run(["models", "list"]));
+    assert_eq!(code, Some(0));
+    assert!(
+        stdout.lines().any(|line| line.starts_with("mini-xception") && line.contains("(default)")),
+        "{stdout}"
+    );
+    let (code, stdout, _) = text(&run(["models", "verify"]));
+    assert_eq!(code, Some(0), "{stdout}");
+}
+
+#[test]
+fn a_changed_model_is_found_by_verify() {
+    let home = tempfile::tempdir().unwrap();
+    for file in ["libonnxruntime.so", "yunet-2023mar.onnx", "yunet-2023mar.onnx.sha256"] {
+        let from = ferroflow_vision::model::store::home().unwrap().join(file);
+        std::fs::copy(from, home.path().join(file)).unwrap();
+    }
+    let model = home.path().join("yunet-2023mar.onnx");
+    let mut bytes = std::fs::read(&model).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&model, bytes).unwrap();
+    let output = ferroflow().args(["models", "verify"]).env("FERROFLOW_HOME", home.path()).output().unwrap();
+    let (code, stdout, _) = text(&output);
+    assert_eq!(code, Some(4));
+    assert!(stdout.contains("yunet-2023mar.onnx has changed"), "{stdout}");
+}

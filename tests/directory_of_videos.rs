@@ -1,0 +1,230 @@
+//! `ferroflow batch`: every frame accounted for, nothing half-written, nothing done twice, nothing lost.
+
+mod common;
+
+use std::{fs, path::Path, time::Duration};
+
+use common::{asset, ferroflow, name, signal, spawn, text, videos, wait_until};
+use ferroflow_vision::record::json;
+
+fn batch(input: &Path, out: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = ferroflow().arg("batch").arg(input).arg("--out").arg(out).args(more).output().unwrap();
+    text(&output)
+}
+
+fn lines(result: &Path) -> usize {
+    fs::read_to_string(result.join("faces.jsonl")).unwrap().lines().count()
+}
+
+#[test]
+fn every_decoded_frame_is_in_the_result() {
+    let (input, out) = (videos(), tempfile::tempdir().unwrap());
+    let (code, _, stderr) = batch(input.path(), out.path(), &["--jobs", "2"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("speech.mp4: 105 frames decoded = 105 in the result, 210 faces, 2 tracks"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("deep/phone.mp4: 115 frames decoded = 115 in the result"), "{stderr}");
+    assert_eq!(lines(&out.path().join("speech.mp4")), 105);
+    assert_eq!(lines(&out.path().join("deep/phone.mp4")), 115);
+    let csv = fs::read_to_string(out.path().join("speech.mp4/faces.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 211);
+    let page = fs::read_to_string(out.path().join("index.html")).unwrap();
+    assert!(page.contains("deep/phone.mp4") && page.contains("<svg"));
+}
+
+#[test]
+fn the_parquet_table_has_a_row_for_each_face() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let out = tempfile::tempdir().unwrap();
+    batch(&asset("speech.mp4"), out.path(), &[]);
+    let file = fs::File::open(out.path().join("speech.mp4/faces.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    assert_eq!(reader.metadata().file_metadata().num_rows(), 210);
+    let columns = reader.metadata().file_metadata().schema_descr().num_columns();
+    let row = reader.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    insta::assert_snapshot!(
+        row.get_column_iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")
+    );
+    assert_eq!(columns, 19);
+}
+
+#[test]
+fn what_is_done_is_skipped_until_content_or_settings_change() {
+    let (input, out) = (videos(), tempfile::tempdir().unwrap());
+    let (_, stdout, _) = batch(input.path(), out.path(), &[]);
+    assert!(stdout.starts_with("2 done, 0 unchanged, 0 failed"), "{stdout}");
+    let (_, stdout, _) = batch(input.path(), out.path(), &[]);
+    assert!(stdout.starts_with("0 done, 2 unchanged, 0 failed"), "{stdout}");
+    // The same name, other content.
+    fs::copy(asset("phone.mp4"), input.path().join("speech.mp4")).unwrap();
+    let (_, stdout, _) = batch(input.path(), out.path(), &[]);
+    assert!(stdout.starts_with("1 done, 1 unchanged, 0 failed"), "{stdout}");
+    assert_eq!(lines(&out.path().join("speech.mp4")), 115);
+    // The same content, other settings.
+    let (_, stdout, _) = batch(input.path(), out.path(), &["--set", "detector=haar"]);
+    assert!(stdout.starts_with("2 done, 0 unchanged, 0 failed"), "{stdout}");
+}
+
+#[test]
+fn bad_files_are_reported_and_do_not_stop_the_others() {
+    let (input, out) = (videos(), tempfile::tempdir().unwrap());
+    let whole = fs::read(asset("speech.mp4")).unwrap();
+    fs::write(input.path().join("empty.mp4"), b"").unwrap();
+    fs::write(input.path().join("notes.txt"), "no video at all\n").unwrap();
+    fs::write(input.path().join("cut.mp4"), &whole[..whole.len() / 2]).unwrap();
+    let mut garbled = whole.clone();
+    garbled[2000..].iter_mut().step_by(3).for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
+    fs::write(input.path().join("garbled.mp4"), garbled).unwrap();
+    fs::write(input.path().join("noise.mkv"), (0..50_000u32).map(|i| (i * i >> 7) as u8).collect::<Vec<_>>())
+        .unwrap();
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stdout.starts_with("2 done, 0 unchanged, 5 failed"), "{stdout}\n{stderr}");
+    for (file, reason) in [("empty.mp4", "the file is empty"), ("notes.txt", "failed"), ("cut.mp4", "failed")]
+    {
+        assert!(
+            stderr.lines().any(|line| line.starts_with(file) && line.contains(reason)),
+            "{file}: {stderr}"
+        );
+    }
+    for file in ["empty.mp4", "notes.txt", "cut.mp4", "garbled.mp4", "noise.mkv"] {
+        assert!(!out.path().join(file).exists(), "{file} has a result");
+    }
+    let summary = fs::read_to_string(out.path().join("summary.json")).unwrap();
+    assert!(summary.contains("\"status\": \"failed\""));
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_half_written_and_goes_on() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::copy(asset("speech.mp4"), input.path().join("a.mp4")).unwrap();
+    fs::copy(asset("woman.mp4"), input.path().join("b.mp4")).unwrap();
+    for stop in ["INT", "TERM"] {
+        let mut child = spawn(&["batch", name(input.path()), "--out", name(out.path())]);
+        let partial = out.path().join(".partial-b.mp4");
+        assert!(wait_until(Duration::from_secs(60), || partial.join("faces.jsonl").exists()));
+        signal(&child, stop);
+        let began = std::time::Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(out.path().join("a.mp4/done.json").exists());
+        assert!(!out.path().join("b.mp4").exists() && !partial.exists());
+    }
+    let (code, stdout, _) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("1 done, 1 unchanged, 0 failed"), "{stdout}");
+}
+
+#[test]
+fn a_killed_run_leaves_only_what_looks_unfinished() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::copy(asset("woman.mp4"), input.path().join("b.mp4")).unwrap();
+    let mut child = spawn(&["batch", name(input.path()), "--out", name(out.path())]);
+    assert!(wait_until(Duration::from_secs(60), || out.path().join(".partial-b.mp4/faces.jsonl").exists()));
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    assert!(!out.path().join("b.mp4").exists());
+    let (code, _, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(lines(&out.path().join("b.mp4")), 464);
+    assert!(!out.path().join(".partial-b.mp4").exists());
+}
+
+#[test]
+fn two_runs_do_not_write_to_one_place() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::copy(asset("woman.mp4"), input.path().join("b.mp4")).unwrap();
+    let mut child = spawn(&["batch", name(input.path()), "--out", name(out.path())]);
+    assert!(wait_until(Duration::from_secs(60), || out.path().join(".partial-b.mp4").exists()));
+    let (code, _, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("another ferroflow is writing to"), "{stderr}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_says_where() {
+    let small = tempfile::tempdir().unwrap();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=96k", "tmpfs", name(small.path())])
+        .output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        println!("skipped: no right to mount a small file system");
+        return;
+    }
+    let input = videos();
+    let (code, _, stderr) = batch(input.path(), &small.path().join("out"), &[]);
+    let left: Vec<_> = walkdir::WalkDir::new(small.path())
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry.file_name() == "done.json" || entry.file_name().to_string_lossy().starts_with(".partial")
+        })
+        .collect();
+    std::process::Command::new("umount").arg(small.path()).status().unwrap();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("No space left on device") && stderr.contains("results cannot be"), "{stderr}");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_directory_without_permission_is_reported() {
+    use std::os::unix::fs::PermissionsExt;
+    let (input, out) = (videos(), tempfile::tempdir().unwrap());
+    let closed = input.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    if fs::read_dir(&closed).is_ok() {
+        println!("skipped: this user may read any directory");
+        return;
+    }
+    let (code, _, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(3));
+    assert!(stderr.contains("closed: cannot be looked into: Permission denied"), "{stderr}");
+}
+
+#[test]
+fn a_link_in_a_circle_is_reported_and_passed_by() {
+    let (input, out) = (videos(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(input.path(), input.path().join("deep/again")).unwrap();
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stdout.starts_with("2 done, 0 unchanged, 1 failed"), "{stdout}");
+    assert!(stderr.contains("a link that leads back to a directory above it"), "{stderr}");
+}
+
+#[test]
+fn annotated_videos_have_as_many_frames() {
+    let out = tempfile::tempdir().unwrap();
+    let (code, _, stderr) = batch(&asset("phone.mp4"), out.path(), &["--annotate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let again = tempfile::tempdir().unwrap();
+    let annotated = out.path().join("phone.mp4/annotated.mp4");
+    let (code, _, stderr) = batch(&annotated, again.path(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("115 frames decoded = 115 in the result"), "{stderr}");
+}
+
+#[test]
+fn a_chain_that_drops_frames_is_found_out() {
+    let out = tempfile::tempdir().unwrap();
+    let chain = "identity drop-probability=0.3 ! ferfacedetect";
+    let (code, _, stderr) = batch(&asset("speech.mp4"), out.path(), &["--launch", chain]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("does the chain of elements drop frames?"), "{stderr}");
+    assert!(!out.path().join("speech.mp4").exists());
+}
+
+#[test]
+fn identities_and_times_in_the_lines_are_those_of_the_video() {
+    let out = tempfile::tempdir().unwrap();
+    batch(&asset("speech.mp4"), out.path(), &[]);
+    let text = fs::read_to_string(out.path().join("speech.mp4/faces.jsonl")).unwrap();
+    let lines: Vec<_> = text.lines().map(|line| json::read_line(line.as_bytes()).unwrap()).collect();
+    assert!(lines.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
+    assert!(
+        lines.iter().all(|line| line.objects.iter().all(|face| face.id.is_some() && face.emotion.is_some()))
+    );
+}

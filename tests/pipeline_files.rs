@@ -1,0 +1,144 @@
+//! Pipeline files: the shipped ones run, wrong ones say what is wrong.
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{asset, ferroflow, name, run, text};
+use ferroflow::graph;
+
+fn refuse(toml: &str, sets: &[&str]) -> String {
+    let sets: Vec<_> = sets.iter().map(ToString::to_string).collect();
+    let path = Path::new("pipeline.toml");
+    let loaded = graph::load::parse(path, toml, std::iter::empty(), &sets);
+    let no_assets = |name: &str| Err(format!("`{name}` is not here"));
+    loaded.and_then(|file| graph::substitute::substitute(path, file, &no_assets)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_clip_becomes_json_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("faces.jsonl");
+    let sets = [format!("input={}", name(&asset("speech.mp4"))), format!("output={}", name(&out))];
+    let output = run(["run", "pipelines/clip.toml", "--set", &sets[0], "--set", &sets[1]]);
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    assert_eq!(fs::read_to_string(out).unwrap().lines().count(), 105);
+}
+
+#[test]
+fn a_webcam_is_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("faces.jsonl");
+    let output = format!("output={}", name(&out));
+    let source =
+        "source=videotestsrc is-live=true num-buffers=30 ! video/x-raw,width=320,height=240,framerate=30/1";
+    let run =
+        run(["run", "pipelines/webcam.toml", "--set", source, "--set", "sink=fakesink", "--set", &output]);
+    assert_eq!(text(&run).0, Some(0), "{}", text(&run).2);
+    let lines = fs::read_to_string(out).unwrap().lines().count();
+    assert!((1..=30).contains(&lines), "{lines}");
+}
+
+#[test]
+fn a_directory_is_read() {
+    let (input, out) = (common::videos(), tempfile::tempdir().unwrap());
+    let sets = [format!("input={}", name(input.path())), format!("output={}", name(out.path()))];
+    let output = run(["run", "pipelines/directory.toml", "--set", &sets[0], "--set", &sets[1]]);
+    assert!(text(&output).1.starts_with("2 done, 0 unchanged, 0 failed"), "{:?}", text(&output));
+}
+
+#[test]
+fn the_demo_makes_videos_data_and_a_page() {
+    let out = tempfile::tempdir().unwrap();
+    let set = format!("output={}", name(out.path()));
+    let output = run(["run", "pipelines/demo.toml", "--set", &set]);
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    for file in ["index.html", "summary.json", "woman.mp4/annotated.mp4", "woman.mp4/faces.parquet"] {
+        assert!(out.path().join(file).metadata().unwrap().len() > 1000, "{file}");
+    }
+}
+
+#[test]
+fn every_shipped_file_can_be_planned() {
+    for entry in fs::read_dir("pipelines").unwrap() {
+        let path = entry.unwrap().path();
+        let mut command = ferroflow();
+        command.arg("plan").arg(&path);
+        for set in ["input=clip.mp4", "uri=rtsp://127.0.0.1:1/x"] {
+            let parameter = set.split('=').next().unwrap();
+            if fs::read_to_string(&path).unwrap().contains(&format!("{parameter} = \"\"")) {
+                command.args(["--set", set]);
+            }
+        }
+        let output = command.output().unwrap();
+        assert_eq!(text(&output).0, Some(0), "{}: {}", path.display(), text(&output).2);
+    }
+}
+
+#[test]
+fn a_plan_shows_elements_their_settings_and_links() {
+    let output = run(["plan", "pipelines/clip.toml", "--set", "input=clip.mp4", "--set", "detector=ssd"]);
+    insta::assert_snapshot!(text(&output).1);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    insta::assert_snapshot!(refuse("[stream.main]\nlanch = 'videotestsrc ! fakesink'\n", &[]));
+}
+
+#[test]
+fn an_unknown_key_of_set_names_the_nearest() {
+    insta::assert_snapshot!(refuse("[stream.main]\nlaunch = 'x'\n", &["stream.main.restart=3"]));
+}
+
+#[test]
+fn an_unknown_parameter_names_the_nearest() {
+    insta::assert_snapshot!(refuse(
+        "[parameters]\ninput = 'a'\n[stream.main]\nlaunch = 'filesrc location=${inptu}'\n",
+        &[]
+    ));
+}
+
+#[test]
+fn a_parameter_without_a_value_says_how_to_give_one() {
+    insta::assert_snapshot!(refuse(
+        "[parameters]\ninput = ''\n[stream.main]\nlaunch = 'filesrc location=${input}'\n",
+        &[]
+    ));
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    insta::assert_snapshot!(refuse("[stream.main\nlaunch = 'x'\n", &[]));
+}
+
+#[test]
+fn a_file_that_runs_nothing_says_so() {
+    insta::assert_snapshot!(refuse("name = 'nothing'\n", &[]));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused() {
+    insta::assert_snapshot!(refuse("[directory]\ninput='a'\noutput='b'\nlaunch='c'\njobs = 'many'\n", &[]));
+}
+
+#[test]
+fn the_environment_stands_between_the_file_and_set() {
+    let toml = "[parameters]\ninput = 'file'\nother = 'file'\n[stream.main]\nlaunch = '${input} ${other}'\n";
+    let environment =
+        [("FERROFLOW_INPUT", "environment"), ("FERROFLOW_OTHER", "environment"), ("FERROFLOW_HOME", "x")];
+    let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let path = Path::new("p.toml");
+    let file = graph::load::parse(path, toml, environment.into_iter(), &["other=set".to_owned()]).unwrap();
+    let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+    assert_eq!(file.stream["main"].launch, "environment set");
+}
+
+#[test]
+fn quotes_in_a_value_cannot_end_a_quoted_place() {
+    let toml = "[parameters]\ninput = 'a'\n[stream.main]\nlaunch = 'filesrc location=\"${input}\"'\n";
+    let path = Path::new("p.toml");
+    let file = graph::load::parse(path, toml, std::iter::empty(), &["input=a\" ! rm".to_owned()]).unwrap();
+    let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+    assert_eq!(file.stream["main"].launch, "filesrc location=\"a\\\" ! rm\"");
+}

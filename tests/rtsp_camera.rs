@@ -1,0 +1,203 @@
+//! A real RTSP server that comes late, dies, freezes and changes its picture: the stream goes on.
+
+mod common;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use common::wait_until;
+use gst::{glib, prelude::*};
+use gst_rtsp_server::prelude::*;
+
+const ENCODED: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph264pay name=pay0";
+
+/// A camera at `rtsp://127.0.0.1:port/cam`; it goes away when dropped.
+struct Camera {
+    main_loop: glib::MainLoop,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Camera {
+    /// `freeze` makes a camera that stays connected and sends nothing once it is raised.
+    fn start(port: u16, width: u32, height: u32, freeze: &Arc<AtomicBool>) -> Self {
+        ferroflow::stream::init().unwrap();
+        let context = glib::MainContext::new();
+        let main_loop = glib::MainLoop::new(Some(&context), false);
+        let (ready, started) = std::sync::mpsc::channel();
+        let (inner, freeze) = (main_loop.clone(), Arc::clone(freeze));
+        let thread = std::thread::spawn(move || {
+            let server = gst_rtsp_server::RTSPServer::new();
+            server.set_address("127.0.0.1");
+            server.set_service(&port.to_string());
+            let factory = gst_rtsp_server::RTSPMediaFactory::new();
+            let source = format!(
+                "videotestsrc is-live=true name=src ! video/x-raw,width={width},height={height},framerate=15/1 ! {ENCODED}"
+            );
+            factory.set_launch(&source);
+            factory.set_shared(true);
+            factory.connect_media_configure(move |_, media| {
+                let freeze = Arc::clone(&freeze);
+                let source = media.element().downcast::<gst::Bin>().unwrap().by_name("src").unwrap();
+                source.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                    if freeze.load(Ordering::SeqCst) {
+                        gst::PadProbeReturn::Drop
+                    } else {
+                        gst::PadProbeReturn::Ok
+                    }
+                });
+            });
+            server.mount_points().unwrap().add_factory("/cam", factory);
+            let id = server.attach(Some(&context)).unwrap();
+            ready.send(()).unwrap();
+            inner.run();
+            server.client_filter(Some(&mut |_, _| gst_rtsp_server::RTSPFilterResult::Remove));
+            if let Some(source) = context.find_source_by_id(&id) {
+                source.destroy();
+            }
+        });
+        started.recv().unwrap();
+        Self { main_loop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.main_loop.quit();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// A watched camera: the pipeline under test, and the sizes of the frames that came out of it.
+struct Watch {
+    pipeline: gst::Pipeline,
+    sizes: Arc<std::sync::Mutex<Vec<(i32, i32)>>>,
+}
+
+impl Watch {
+    fn start(port: u16) -> Self {
+        ferroflow::stream::init().unwrap();
+        let chain = format!(
+            "fersource name=cam uri=rtsp://127.0.0.1:{port}/cam timeout=1500 retry-delay=100 max-retry-delay=400 latency=0 ! \
+             ferfacedetect input-size=320 ! fertrack ! fakesink name=out signal-handoffs=true sync=false"
+        );
+        let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = Arc::clone(&sizes);
+        let sink = pipeline.by_name("out").unwrap().static_pad("sink").unwrap();
+        sink.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+            let caps = pad.current_caps().unwrap();
+            let structure = caps.structure(0).unwrap();
+            seen.lock().unwrap().push((structure.get("width").unwrap(), structure.get("height").unwrap()));
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.set_state(gst::State::Playing).unwrap();
+        Self { pipeline, sizes }
+    }
+
+    fn frames(&self) -> usize {
+        self.sizes.lock().unwrap().len()
+    }
+
+    fn last_size(&self) -> Option<(i32, i32)> {
+        self.sizes.lock().unwrap().last().copied()
+    }
+
+    fn restarts(&self) -> u64 {
+        self.pipeline.by_name("cam").unwrap().property("restarts")
+    }
+
+    /// Waits for `more` frames than there are now.
+    fn goes_on(&self, more: usize) -> bool {
+        let before = self.frames();
+        wait_until(Duration::from_secs(20), || self.frames() >= before + more)
+    }
+
+    /// The pipeline has neither ended nor failed.
+    fn is_alive(&self) -> bool {
+        let bad = [gst::MessageType::Error, gst::MessageType::Eos];
+        self.pipeline.bus().unwrap().pop_filtered(&bad).is_none()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
+fn a_camera_that_comes_late_dies_and_comes_back_with_another_picture_is_followed() {
+    let watch = Watch::start(18554);
+    std::thread::sleep(Duration::from_millis(800));
+    assert!(watch.is_alive() && watch.frames() == 0 && watch.restarts() >= 1);
+
+    let never = Arc::<AtomicBool>::default();
+    let camera = Camera::start(18554, 320, 240, &never);
+    assert!(watch.goes_on(10), "{} frames", watch.frames());
+    assert_eq!(watch.last_size(), Some((320, 240)));
+
+    let before = watch.restarts();
+    drop(camera);
+    assert!(wait_until(Duration::from_secs(10), || watch.restarts() > before));
+    assert!(watch.is_alive());
+
+    let _camera = Camera::start(18554, 480, 272, &never);
+    assert!(
+        wait_until(Duration::from_secs(20), || watch.last_size() == Some((480, 272))),
+        "{:?}",
+        watch.last_size()
+    );
+    assert!(watch.goes_on(10) && watch.is_alive());
+}
+
+#[test]
+fn a_camera_that_freezes_is_restarted() {
+    let freeze = Arc::<AtomicBool>::default();
+    let _camera = Camera::start(18555, 320, 240, &freeze);
+    let watch = Watch::start(18555);
+    assert!(watch.goes_on(10), "{} frames", watch.frames());
+    let before = watch.restarts();
+    freeze.store(true, Ordering::SeqCst);
+    assert!(wait_until(Duration::from_secs(10), || watch.restarts() > before));
+    freeze.store(false, Ordering::SeqCst);
+    assert!(watch.goes_on(10) && watch.is_alive());
+}
+
+#[test]
+fn many_restarts_lose_no_memory() {
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()
+    };
+    ferroflow::stream::init().unwrap();
+    // A file ends after a few seconds' worth of frames, read at once: each end is a restart.
+    let uri = format!("file://{}", common::asset("speech.mp4").display());
+    let chain = format!("fersource name=cam uri={uri} retry-delay=1 max-retry-delay=1 ! fakesink sync=false");
+    let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let source = pipeline.by_name("cam").unwrap();
+    let restarts =
+        |least: u64| wait_until(Duration::from_secs(60), || source.property::<u64>("restarts") >= least);
+    assert!(restarts(40));
+    let early = resident();
+    assert!(restarts(160));
+    let late = resident();
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(late < early * 1.05, "{early} KiB after 40 restarts, {late} KiB after 160");
+}
+
+#[test]
+fn a_restart_budget_ends_in_an_error_that_names_the_reason() {
+    let chain = "fersource uri=rtsp://127.0.0.1:1/none retry-delay=10 max-restarts=2 ! fakesink";
+    let (code, _, stderr) = common::text(&common::run(["launch", chain]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("gave up after the restart budget"), "{stderr}");
+}
