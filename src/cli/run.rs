@@ -69,14 +69,14 @@ pub fn streams(
     }
     let outcomes = live::run(streams, interrupted);
     let mut failures = Vec::new();
-    for (name, outcome) in outcomes {
+    for (_, outcome) in outcomes {
         // Standard output is for what pipelines write, such as fermeta's lines.
         match &outcome.result {
             Ok(()) => {}
             Err(error) => failures.push(anyhow!("{error:#}")),
         }
         if let Some(summary) = outcome.summary.filter(|summary| summary.frames > 0) {
-            tracing::info!(stream = name, "\n{summary}");
+            tracing::info!("{summary}");
         }
     }
     let all_failed = failures.len() == streams.len();

@@ -66,7 +66,7 @@ fn run_stream(name: &str, table: &StreamTable, interrupted: &AtomicBool) -> Outc
             result => break result,
         }
     };
-    Outcome { summary: Some(stats.summary()), result }
+    Outcome { summary: stats.summary(), result }
 }
 
 /// One life of a stream.
@@ -130,6 +130,7 @@ fn watch(
                 "stream `{name}` did not end within {PATIENCE:?} of being asked to; its last output may be incomplete"
             );
         }
+        stats.sample();
         if published.elapsed() >= Duration::from_secs(1) {
             stats.publish();
             published = Instant::now();

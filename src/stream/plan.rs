@@ -19,19 +19,20 @@ pub fn describe(pipeline: &gst::Pipeline) -> String {
             );
         }
         let _ = write!(text, "  {factory} {}", element.name());
+        // What an element would have had by itself is not worth a word.
+        let untouched = element.factory().and_then(|factory| factory.create().build().ok());
         for property in element.list_properties() {
-            let is_set = property.flags().contains(gst::glib::ParamFlags::READWRITE)
-                && !matches!(property.name(), "name" | "parent")
-                && property.default_value().type_() != gst::Object::static_type();
-            if !is_set {
-                continue;
-            }
-            let value = element.property_value(property.name());
-            let (Ok(now), Ok(default)) = (value.serialize(), property.default_value().serialize()) else {
+            let name = property.name();
+            let readable = property.flags().contains(gst::glib::ParamFlags::READWRITE);
+            let Some(untouched) =
+                untouched.as_ref().filter(|_| readable && !matches!(name, "name" | "parent"))
+            else {
                 continue;
             };
-            if now != default {
-                let _ = write!(text, " {}={now}", property.name());
+            let serialised = |element: &gst::Element| element.property_value(name).serialize().ok();
+            if let Some(now) = serialised(&element).filter(|now| Some(now) != serialised(untouched).as_ref())
+            {
+                let _ = write!(text, " {name}={now}");
             }
         }
         let arrow = if next.is_empty() { String::new() } else { format!(" -> {}", next.join(", ")) };

@@ -29,6 +29,8 @@ pub struct ElementStats {
     pub buffers_out: AtomicU64,
     /// Nanoseconds inside the element, without what it pushed into others.
     pub nanoseconds: AtomicU64,
+    /// For queues: the sum of all looks at their depth, how many looks there were, and the deepest.
+    depth: [AtomicU64; 3],
     element: gst::glib::WeakRef<gst::Element>,
 }
 
@@ -42,6 +44,19 @@ impl ElementStats {
         let element =
             self.element.upgrade().filter(|_| matches!(self.factory.as_str(), "queue" | "queue2"))?;
         Some(u64::from(element.property::<u32>("current-level-buffers")))
+    }
+
+    /// A count that the element keeps itself; 0 where it keeps none of this name.
+    fn own_count(&self, name: &str) -> u64 {
+        let element =
+            self.element.upgrade().filter(|element| element.has_property_with_type(name, u64::static_type()));
+        element.map_or(0, |element| element.property(name))
+    }
+
+    /// Mean and greatest depth of a queue that was looked at.
+    fn depth(&self) -> Option<(f64, u64)> {
+        let [sum, looks, deepest] = self.depth.each_ref().map(|count| count.load(Ordering::Relaxed));
+        (looks > 0).then(|| (sum as f64 / looks as f64, deepest))
     }
 
     /// Buffers that were lost inside: dropped by a leaky queue, or by a source whose downstream was late.
@@ -71,6 +86,7 @@ pub struct PipelineStats {
     started: Instant,
     elements: Mutex<Vec<Arc<ElementStats>>>,
     latency: Mutex<Latency>,
+    last: Mutex<Option<Summary>>,
 }
 
 struct Latency {
@@ -85,7 +101,8 @@ impl PipelineStats {
         let microseconds = Histogram::new_with_bounds(1, 60_000_000, 3).ok()?;
         let latency = Mutex::new(Latency { entered: VecDeque::with_capacity(IN_FLIGHT), microseconds });
         let (elements, started) = (Mutex::default(), Instant::now());
-        Some(Arc::new(Self { stream: stream.to_owned(), started, elements, latency }))
+        let (stream, last) = (stream.to_owned(), Mutex::default());
+        Some(Arc::new(Self { stream, started, elements, latency, last }))
     }
 
     /// Begins to count an element.
@@ -96,6 +113,7 @@ impl PipelineStats {
             buffers_in: AtomicU64::new(0),
             buffers_out: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
+            depth: Default::default(),
             element: element.downgrade(),
         });
         self.lock_elements().push(Arc::clone(&stats));
@@ -125,6 +143,18 @@ impl PipelineStats {
         metrics::histogram!("ferroflow_latency_seconds", "stream" => self.stream.clone()).record(elapsed);
     }
 
+    /// Looks at the depth of every queue. Called several times a second.
+    pub fn sample(&self) {
+        for element in self.lock_elements().iter() {
+            if let Some(queued) = element.queued() {
+                let [sum, looks, deepest] = &element.depth;
+                sum.fetch_add(queued, Ordering::Relaxed);
+                looks.fetch_add(1, Ordering::Relaxed);
+                deepest.fetch_max(queued, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Brings the metrics up to what has been counted.
     pub fn publish(&self) {
         for element in self.lock_elements().iter() {
@@ -137,14 +167,19 @@ impl PipelineStats {
                 metrics::gauge!("ferroflow_queue_depth", &labels).set(queued as f64);
             }
         }
-        let summary = self.summary();
+        let summary = self.count();
         let labels = [("stream", self.stream.clone())];
         metrics::counter!("ferroflow_frames_total", &labels).absolute(summary.frames);
         metrics::counter!("ferroflow_frames_dropped_total", &labels).absolute(summary.dropped);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
 
-    /// All counts as they are now.
-    pub fn summary(&self) -> Summary {
+    /// All counts as they were last published: the elements that hold some of them go with their pipeline.
+    pub fn summary(&self) -> Option<Summary> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self) -> Summary {
         let elements = self.lock_elements();
         let frames = elements
             .iter()
@@ -159,12 +194,19 @@ impl PipelineStats {
             elapsed: self.started.elapsed(),
             frames: frames.or_else(busiest).unwrap_or(0),
             dropped: elements.iter().map(|element| element.dropped()).sum(),
+            faces: elements.iter().map(|element| element.own_count("faces")).sum(),
+            batch_size: {
+                let sum = |name: &str| elements.iter().map(|element| element.own_count(name)).sum::<u64>();
+                let (faces, frames) = (sum("classified-faces"), sum("classified-frames"));
+                (frames > 0).then(|| faces as f64 / frames as f64)
+            },
             latency: (!latency.microseconds.is_empty()).then(|| [0.5, 0.95, 0.99].map(percentile)),
             elements: elements
                 .iter()
                 .map(|element| ElementSummary {
                     name: element.name.clone(),
                     waits: element.is_queue(),
+                    depth: element.depth(),
                     buffers: element.buffers_in.load(Ordering::Relaxed),
                     busy: Duration::from_nanos(element.nanoseconds.load(Ordering::Relaxed)),
                 })
@@ -185,6 +227,8 @@ pub struct ElementSummary {
     pub busy: Duration,
     /// True for queues, whose time is spent waiting for room.
     pub waits: bool,
+    /// Buffers that waited in a queue: on average, and at most.
+    pub depth: Option<(f64, u64)>,
 }
 
 /// What a run counted.
@@ -198,6 +242,10 @@ pub struct Summary {
     pub frames: u64,
     /// Frames dropped because something was late.
     pub dropped: u64,
+    /// Faces that detectors found.
+    pub faces: u64,
+    /// Faces in one run of the classifier, on average.
+    pub batch_size: Option<f64>,
     /// Median, 95th and 99th percentile from decoded frame to sink.
     pub latency: Option<[Duration; 3]>,
     /// Elements that saw buffers, in the order they were first seen.
@@ -229,6 +277,10 @@ impl fmt::Display for Summary {
                 ms(p99)
             )?;
         }
+        write!(f, "\n  faces        {} found", self.faces)?;
+        if let Some(batch_size) = self.batch_size {
+            write!(f, ", {batch_size:.2} in a batch of the classifier")?;
+        }
         for element in &self.elements {
             let each = element.busy.as_secs_f64() * 1e3 / element.buffers.max(1) as f64;
             let share = element.busy.as_secs_f64() / seconds.max(1e-9) * 100.0;
@@ -239,6 +291,9 @@ impl fmt::Display for Summary {
                 f,
                 "\n  {name:<20} {buffers:>7} buffers {each:>8.3} ms each, {what} {share:>5.1} % of the time"
             )?;
+            if let Some((mean, deepest)) = element.depth {
+                write!(f, ", {mean:.1} queued, at most {deepest}")?;
+            }
         }
         Ok(())
     }

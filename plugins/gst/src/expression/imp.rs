@@ -150,7 +150,19 @@ pub struct Expression {
         default = Settings::default().reclassify_interval,
         nick = "Reclassify interval", blurb = "Classify a tracked face on every n-th frame and repeat the answer between; 0 classifies a track once. Faces without a track are classified always")]
     settings: Mutex<Settings>,
+    #[property(name = "classified-frames", get = |this: &Self| lock(&this.stats).classified_frames, type = u64,
+        nick = "Classified frames", blurb = "Frames on which faces were classified, each in one batch, since the start")]
+    #[property(name = "classified-faces", get = |this: &Self| lock(&this.stats).classified_faces, type = u64,
+        nick = "Classified faces", blurb = "Faces that were classified, since the start")]
+    stats: Mutex<Stats>,
     state: Mutex<Option<State>>,
+}
+
+/// Counts since the start; kept after `stop`, so that they can be read when a stream has ended.
+#[derive(Clone, Copy, Default)]
+struct Stats {
+    classified_frames: u64,
+    classified_faces: u64,
 }
 
 #[glib::object_subclass]
@@ -192,6 +204,7 @@ impl BaseTransformImpl for Expression {
         let settings = lock(&self.settings).clone();
         let classifier =
             settings.open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ("{error}")))?;
+        *lock(&self.stats) = Stats::default();
         gst::info!(CAT, imp = self, "classifying with {}", classifier.describe());
         *lock(&self.state) = Some(State {
             classifier,
@@ -230,6 +243,11 @@ impl BaseTransformImpl for Expression {
         if let Err(error) = result {
             gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"));
             return Err(gst::FlowError::Error);
+        }
+        {
+            let mut stats = lock(&self.stats);
+            stats.classified_frames += u64::from(!state.boxes.is_empty());
+            stats.classified_faces += state.boxes.len() as u64;
         }
         let mut emotions = state.emotions.iter();
         meta::retain_faces(buffer, |face| {

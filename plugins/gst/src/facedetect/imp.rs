@@ -161,7 +161,19 @@ pub struct FaceDetect {
         default = Settings::default().max_size,
         nick = "Max size", blurb = "haar: side of the largest face in pixels; 0 sets no limit")]
     settings: Mutex<Settings>,
+    #[property(name = "frames", get = |this: &Self| lock(&this.stats).frames, type = u64,
+        nick = "Frames", blurb = "Frames that came, since the start")]
+    #[property(name = "faces", get = |this: &Self| lock(&this.stats).faces, type = u64,
+        nick = "Faces", blurb = "Faces that were found, since the start")]
+    stats: Mutex<Stats>,
     state: Mutex<Option<State>>,
+}
+
+/// Counts since the start; kept after `stop`, so that they can be read when a stream has ended.
+#[derive(Clone, Copy, Default)]
+struct Stats {
+    frames: u64,
+    faces: u64,
 }
 
 #[glib::object_subclass]
@@ -203,6 +215,7 @@ impl BaseTransformImpl for FaceDetect {
         let settings = lock(&self.settings).clone();
         let open = || detect::open(&settings.config()?);
         let detector = open().map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ("{error}")))?;
+        *lock(&self.stats) = Stats::default();
         gst::info!(CAT, imp = self, "detecting with {}", detector.describe());
         *lock(&self.state) = Some(State {
             detector,
@@ -237,6 +250,7 @@ impl BaseTransformImpl for FaceDetect {
         };
         let skip = *frames % *inference_interval != 0;
         *frames += 1;
+        lock(&self.stats).frames = *frames;
         if skip {
             return match meta::mark_skipped(buffer) {
                 Ok(()) => Ok(gst::FlowSuccess::Ok),
@@ -255,6 +269,7 @@ impl BaseTransformImpl for FaceDetect {
             Ok(Ok(())) => {}
         }
         found.increment(faces.len() as u64);
+        lock(&self.stats).faces += faces.len() as u64;
         gst::trace!(CAT, imp = self, "{} faces in frame {frames}", faces.len());
         for face in faces.iter() {
             meta::add_face(buffer, face, meta::FrameSize::of(info));
