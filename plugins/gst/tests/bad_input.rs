@@ -1,5 +1,7 @@
 //! What cannot be used is refused with words that say what, where and what to do.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;
@@ -81,6 +83,22 @@ fn a_device_that_is_unknown_or_missing() {
     insta::assert_snapshot!(refusal("ferfacedetect device=tpu"));
     let words = refusal("ferfacedetect device=cuda:7");
     assert!(words.contains("could not be loaded on cuda:7"), "{words}");
+}
+
+#[test]
+fn an_address_that_can_never_work() {
+    for (address, words) in
+        [("", "no address"), ("uri=camera", "is no address"), ("uri=rtps://camera/x", "is no address")]
+    {
+        common::init();
+        let pipeline = gst::parse::launch(&format!("fersource {address} ! fakesink")).unwrap();
+        let bus = gst::prelude::ElementExt::bus(&pipeline).unwrap();
+        assert!(gst::prelude::ElementExt::set_state(&pipeline, gst::State::Playing).is_err());
+        let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+        let gst::MessageView::Error(error) = message.view() else { panic!("no error") };
+        assert!(error.error().message().contains(words), "{}", error.error());
+        gst::prelude::ElementExt::set_state(&pipeline, gst::State::Null).unwrap();
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Faces are found in every format, by every detector, and keep what is known of them on their way.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{faces, harness, pattern, samples, sheet, through};

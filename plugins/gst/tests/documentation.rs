@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_DOCS=1 cargo test --release -p gst-plugin-ferroflow --features opencv --test documentation` writes it anew.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fmt::Write;

@@ -1,5 +1,7 @@
 //! `feroverlay` draws into every format, inside the frame, and only where there is something to show.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{faces, harness, pattern, sheet, through};

@@ -1,5 +1,7 @@
 //! What `fermeta` writes, and when it appears.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;
@@ -25,6 +27,19 @@ fn a_file_appears_when_the_stream_has_ended_and_not_before() {
     assert_eq!(lines.iter().map(|line| line.frame).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(lines.iter().all(|line| line.source == "sheet" && line.objects.len() >= 12));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_stream_that_does_not_end_leaves_only_a_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("ferfacedetect ! fermeta location={}", path.display()), &frame);
+    harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    drop(harness);
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(matches!(&names[..], [only] if only.to_string_lossy().ends_with(".part")), "{names:?}");
 }
 
 #[test]

@@ -100,6 +100,8 @@ impl Default for Source {
             .is_live(true)
             .format(gst::Format::Time)
             .leaky_type(gst_app::AppLeakyType::Downstream)
+            // Frames are counted, whatever their size: its default would hold less than one of a large picture.
+            .max_bytes(0)
             .build();
         Self { settings: Mutex::default(), counters: Arc::default(), outlet, running: Mutex::default() }
     }
@@ -182,6 +184,16 @@ impl Source {
             );
             return Err(gst::StateChangeError);
         };
+        // An address that can never work is no camera that may come back.
+        if gst::Element::make_from_uri(gst::URIType::Src, &plan.uri, None).is_err() {
+            let advice = "write rtsp://, http://, file:// or another that GStreamer has an element for";
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::NotFound,
+                ("`{}` is no address that can be played: {advice}", plan.uri)
+            );
+            return Err(gst::StateChangeError);
+        }
         self.outlet.set_max_buffers(plan.max_buffers);
         let (stop, counters, outlet) =
             (Arc::<Stop>::default(), Arc::clone(&self.counters), self.outlet.clone());

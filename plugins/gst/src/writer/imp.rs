@@ -132,14 +132,10 @@ impl Meta {
     }
 
     /// Completes what has been written. A failure is told on the bus.
-    fn finish(&self) -> bool {
+    fn finish(&self) {
         let outlet = lock(&self.state).as_mut().and_then(|state| state.outlet.take());
-        match outlet.map(Outlet::finish) {
-            Some(Err(error)) => {
-                self.fail(&error);
-                false
-            }
-            _ => true,
+        if let Some(Err(error)) = outlet.map(Outlet::finish) {
+            self.fail(&error);
         }
     }
 
@@ -183,8 +179,15 @@ impl BaseTransformImpl for Meta {
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.finish();
-        *lock(&self.state) = None;
+        // Without an end of the stream the file is not whole, and stays under its temporary name.
+        if let Some(part) = lock(&self.state).take().and_then(|state| state.outlet?.abandon()) {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "the stream did not end: what was written is in {}",
+                part.display()
+            );
+        }
         Ok(())
     }
 

@@ -53,6 +53,18 @@ impl Outlet {
         }
     }
 
+    /// Leaves a file under its temporary name, and answers that name if there is anything in it.
+    pub fn abandon(self) -> Option<PathBuf> {
+        match self {
+            Self::File { mut writer, part, .. } => {
+                // The disk may be full, which has been told before.
+                let _ = writer.flush();
+                fs::metadata(&part).is_ok_and(|metadata| metadata.len() > 0).then_some(part)
+            }
+            Self::Stream(_) => None,
+        }
+    }
+
     /// Completes a file: everything on disk, then the name.
     pub fn finish(self) -> io::Result<()> {
         match self {

@@ -71,7 +71,7 @@ pub fn through(chain: &str, sample: &gst::Sample) -> gst::Buffer {
 
 /// The faces on a frame.
 pub fn faces(buffer: &gst::BufferRef, caps: &gst::CapsRef) -> Vec<Face> {
-    let info = gst_video::VideoInfo::from_caps(&caps.to_owned()).unwrap();
+    let info = gst_video::VideoInfo::from_caps(caps).unwrap();
     let mut faces = Vec::new();
     FaceReader::default().read(buffer, FrameSize::of(&info), &mut faces);
     faces
