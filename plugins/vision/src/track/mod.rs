@@ -28,11 +28,12 @@ pub struct TrackerConfig {
 }
 
 impl Default for TrackerConfig {
-    /// ByteTrack's thresholds, except that a face needs but one detection to count: a detector for faces errs less
-    /// often than one for pedestrians, and the first frame of a file matters as much as the others.
+    /// ByteTrack's thresholds, with two exceptions. Strong begins at 0.5, the confidence that the paper takes a face at.
+    /// And a face needs but one detection to count: a detector for faces errs less often than one for pedestrians, and
+    /// the first frame of a file matters as much as the others.
     fn default() -> Self {
         Self {
-            track_threshold: 0.6,
+            track_threshold: 0.5,
             low_threshold: 0.1,
             match_iou: 0.2,
             low_match_iou: 0.5,
