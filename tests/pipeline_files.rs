@@ -1,5 +1,7 @@
 //! Pipeline files: the shipped ones run, wrong ones say what is wrong.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::{fs, path::Path};
@@ -44,7 +46,7 @@ fn a_directory_is_read() {
     let (input, out) = (common::videos(), tempfile::tempdir().unwrap());
     let sets = [format!("input={}", name(input.path())), format!("output={}", name(out.path()))];
     let output = run(["run", "pipelines/directory.toml", "--set", &sets[0], "--set", &sets[1]]);
-    assert!(text(&output).1.starts_with("2 done, 0 unchanged, 0 failed"), "{:?}", text(&output));
+    assert!(text(&output).1.contains("2 done, 0 unchanged, 0 failed"), "{:?}", text(&output));
 }
 
 #[test]

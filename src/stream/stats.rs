@@ -29,6 +29,8 @@ pub struct ElementStats {
     pub buffers_out: AtomicU64,
     /// Nanoseconds inside the element, without what it pushed into others.
     pub nanoseconds: AtomicU64,
+    /// Buffers and nanoseconds that the metrics know of.
+    published: [AtomicU64; 2],
     /// For queues: the sum of all looks at their depth, how many looks there were, and the deepest.
     depth: [AtomicU64; 3],
     element: gst::glib::WeakRef<gst::Element>,
@@ -79,6 +81,13 @@ impl ElementStats {
     }
 }
 
+/// What has come since the metrics were last told. Streams of one name add up: the videos that a worker reads, one after
+/// the other, say.
+fn news(published: &AtomicU64, now: &AtomicU64) -> u64 {
+    let now = now.load(Ordering::Relaxed);
+    now.saturating_sub(published.swap(now, Ordering::Relaxed))
+}
+
 /// Counts of one pipeline, from its start.
 pub struct PipelineStats {
     /// The stream's name.
@@ -113,6 +122,7 @@ impl PipelineStats {
             buffers_in: AtomicU64::new(0),
             buffers_out: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
+            published: Default::default(),
             depth: Default::default(),
             element: element.downgrade(),
         });
@@ -159,19 +169,23 @@ impl PipelineStats {
     pub fn publish(&self) {
         for element in self.lock_elements().iter() {
             let labels = [("stream", self.stream.clone()), ("element", element.name.clone())];
+            let [buffers, nanoseconds] = &element.published;
             metrics::counter!("ferroflow_buffers_total", &labels)
-                .absolute(element.buffers_in.load(Ordering::Relaxed));
+                .increment(news(buffers, &element.buffers_in));
             metrics::gauge!("ferroflow_element_busy_seconds", &labels)
-                .set(element.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9);
+                .increment(news(nanoseconds, &element.nanoseconds) as f64 / 1e9);
             if let Some(queued) = element.queued() {
                 metrics::gauge!("ferroflow_queue_depth", &labels).set(queued as f64);
             }
         }
         let summary = self.count();
         let labels = [("stream", self.stream.clone())];
-        metrics::counter!("ferroflow_frames_total", &labels).absolute(summary.frames);
-        metrics::counter!("ferroflow_frames_dropped_total", &labels).absolute(summary.dropped);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (frames, dropped) = last.as_ref().map_or((0, 0), |last| (last.frames, last.dropped));
+        metrics::counter!("ferroflow_frames_total", &labels).increment(summary.frames.saturating_sub(frames));
+        metrics::counter!("ferroflow_frames_dropped_total", &labels)
+            .increment(summary.dropped.saturating_sub(dropped));
+        *last = Some(summary);
     }
 
     /// All counts as they were last published: the elements that hold some of them go with their pipeline.

@@ -96,7 +96,7 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
     let mut entries = job.run_all(&found.files)?;
     progress.finish();
     entries.extend(found.unreadable.into_iter().map(|(path, reason)| {
-        eprintln!("{}: cannot be looked into: {reason}", path.display());
+        tracing::error!("{}: cannot be looked into: {reason}", path.display());
         Entry { path, outcome: Outcome::Failed { reason: format!("cannot be looked into: {reason}") } }
     }));
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -214,30 +214,27 @@ impl Job<'_> {
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(file, worker)));
         let attempt = attempt.unwrap_or_else(|_| Err(Failure::Video(anyhow!("a bug: its worker panicked"))));
         match attempt {
+            Ok(Outcome::Done(done)) => {
+                let (decoded, frames, faces, tracks) =
+                    (done.frames_decoded, done.frames, done.faces, done.tracks);
+                let speed = frames as f64 / done.elapsed.as_secs_f64().max(1e-9);
+                self.progress.say(|| {
+                    println!("{name}: {decoded} frames decoded = {frames} in the result, {faces} faces, {tracks} tracks, {speed:.1} frames/s");
+                });
+                Some(Outcome::Done(done))
+            }
             Ok(outcome) => {
-                if let Outcome::Done(done) = &outcome {
-                    self.progress.say(&format!(
-                        "{name}: {} frames decoded = {} in the result, {} faces, {} tracks, {:.1} frames/s",
-                        done.frames_decoded,
-                        done.frames,
-                        done.faces,
-                        done.tracks,
-                        done.frames as f64 / done.elapsed.as_secs_f64().max(1e-9)
-                    ));
-                } else {
-                    self.progress.say(&format!("{name}: unchanged since it was done, skipping"));
-                }
+                self.progress.say(|| println!("{name}: unchanged since it was done, skipping"));
                 Some(outcome)
             }
             Err(Failure::Interrupted) => None,
             Err(Failure::Video(error)) => {
                 let reason = format!("{error:#}");
-                self.progress.say(&format!("{name}: failed: {reason}"));
+                self.progress.say(|| tracing::error!("{name}: failed: {reason}"));
                 Some(Outcome::Failed { reason })
             }
             Err(Failure::Output(error)) => {
                 let reason = format!("{error:#}");
-                self.progress.say(&format!("{name}: {reason}"));
                 *self.fatal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 Some(Outcome::Failed { reason })
             }

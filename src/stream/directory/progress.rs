@@ -33,13 +33,9 @@ impl Progress {
         bar
     }
 
-    /// Says something that stays, above the bars.
-    pub fn say(&self, line: &str) {
-        if self.overall.is_hidden() {
-            eprintln!("{line}");
-        } else {
-            self.bars.suspend(|| eprintln!("{line}"));
-        }
+    /// Says something that stays, above the bars: results on standard output, failures in the log.
+    pub fn say(&self, print: impl FnOnce()) {
+        self.bars.suspend(print);
     }
 
     /// One more file is dealt with.
