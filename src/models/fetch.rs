@@ -16,6 +16,9 @@ use ferroflow_vision::{
 
 use super::{package, verify};
 
+/// Begins the names of working folders in the cache.
+const WORKING: &str = ".fetch-";
+
 /// What became of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetched {
@@ -35,6 +38,12 @@ pub fn lock() -> anyhow::Result<CacheLock> {
     let path = home.join(".lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     file.lock().with_context(|| path.display().to_string())?;
+    // What an interrupted fetch has left; with the lock in hand, nobody works there.
+    for entry in fs::read_dir(&home)?.filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(WORKING) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
     Ok(CacheLock(file))
 }
 
@@ -54,7 +63,7 @@ pub fn fetch(asset: &Asset, force: bool) -> anyhow::Result<Fetched> {
     }
     let home = store::home()?;
     let work = tempfile::Builder::new()
-        .prefix(".fetch-")
+        .prefix(WORKING)
         .tempdir_in(&home)
         .with_context(|| format!("no working folder in {}", home.display()))?;
     let downloads = work.path().join("package");
