@@ -1,5 +1,7 @@
 //! The command line: exit codes, errors that name element, file and way out, signals, metrics.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::{
