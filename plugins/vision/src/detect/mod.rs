@@ -16,6 +16,7 @@ pub use ssd::Ssd;
 pub use yunet::YuNet;
 
 use crate::{
+    cuda::CudaError,
     face::Detection,
     frame::Frame,
     inference::{InferenceError, SessionOptions},
@@ -158,6 +159,9 @@ pub enum DetectError {
         /// Why.
         reason: String,
     },
+    /// A CUDA device that cannot be used.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// No threads to search with.
     #[error("the threads that search for faces could not be started: {0}")]
     Threads(String),
@@ -178,7 +182,7 @@ pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectErro
     let name = if config.model.is_empty() { config.kind.default_model() } else { &config.model };
     let model = model::resolve_model(name)?;
     Ok(match config.kind {
-        DetectorKind::Haar => Box::new(Haar::open(&model, config)?),
+        DetectorKind::Haar => haar::open(&model, config)?,
         DetectorKind::Ssd => Box::new(Ssd::open(&model, config)?),
         DetectorKind::YuNet => Box::new(YuNet::open(&model, config)?),
     })

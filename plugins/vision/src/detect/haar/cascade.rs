@@ -34,6 +34,21 @@ pub struct Feature {
     pub tilted: bool,
 }
 
+impl Feature {
+    /// The corners of each rectangle, column and row in the window's integral image; its sum is that of the first, less
+    /// those of the second and third, and that of the last.
+    pub fn corners(&self) -> Vec<[(usize, usize); 4]> {
+        let corners = |rect: &WeightedRect| {
+            let (x, y, w, h) = (rect.x, rect.y, rect.width, rect.height);
+            match self.tilted {
+                true => [(x, y), (x - h, y + h), (x + w, y + w), (x + w - h, y + w + h)],
+                false => [(x, y), (x + w, y), (x, y + h), (x + w, y + h)],
+            }
+        };
+        self.rects.iter().map(corners).collect()
+    }
+}
+
 /// Where a node leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Branch {

@@ -1,7 +1,8 @@
 //! Our own Haar cascade detector, after OpenCV's `CascadeClassifier`: the same parameters mean the same, and the answers
-//! are the same. A frame flows one way: luma → [`pyramid`] → [`scan`] → [`group`].
+//! are the same. A frame flows one way: luma → [`pyramid`] → [`scan`] → [`group`]; on a device, all of it is in [`cuda`].
 
 pub mod cascade;
+pub mod cuda;
 pub mod group;
 pub mod pyramid;
 pub mod scan;
@@ -11,6 +12,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::{
     cascade::Cascade,
+    cuda::CudaHaar,
     pyramid::{Pyramid, Shape},
     scan::{Scanner, Window},
 };
@@ -19,6 +21,7 @@ use crate::{
     face::Detection,
     frame::{Frame, Plane},
     geometry::Rect,
+    inference::Device,
     model::ModelFile,
 };
 
@@ -35,20 +38,29 @@ pub struct Haar {
     gray: Vec<u8>,
 }
 
+/// Opens the detector on the device that is asked for.
+pub fn open(model: &ModelFile, config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectError> {
+    if config.scale_factor.is_nan() || config.scale_factor <= 1.0 {
+        return Err(DetectError::ScaleFactor(config.scale_factor));
+    }
+    match config.session.device {
+        Device::Cpu => Ok(Box::new(Haar::open(model, config)?)),
+        Device::Cuda(index) => Ok(Box::new(CudaHaar::open(model, config, index)?)),
+        Device::Auto => match CudaHaar::open(model, config, 0) {
+            Ok(detector) => Ok(Box::new(detector)),
+            Err(DetectError::Cuda(reason)) => {
+                tracing::debug!(%reason, "CUDA is not usable, taking the CPU");
+                Ok(Box::new(Haar::open(model, config)?))
+            }
+            Err(error) => Err(error),
+        },
+    }
+}
+
 impl Haar {
     /// Reads the cascade's XML file.
     pub fn open(model: &ModelFile, config: &DetectorConfig) -> Result<Self, DetectError> {
-        let unreadable = |reason: String| DetectError::Cascade { path: model.path.clone(), reason };
-        let text = std::fs::read_to_string(&model.path).map_err(|error| unreadable(error.to_string()))?;
-        let cascade = xml::parse(&text).map_err(unreadable)?;
-        Self::new(cascade, &model.name, config)
-    }
-
-    /// A detector of a cascade that has been read.
-    pub fn new(cascade: Cascade, name: &str, config: &DetectorConfig) -> Result<Self, DetectError> {
-        if config.scale_factor.is_nan() || config.scale_factor <= 1.0 {
-            return Err(DetectError::ScaleFactor(config.scale_factor));
-        }
+        let cascade = xml::read(model)?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(config.session.threads)
             .thread_name(|index| format!("haar-{index}"))
@@ -56,7 +68,7 @@ impl Haar {
             .map_err(|error| DetectError::Threads(error.to_string()))?;
         Ok(Self {
             cascade,
-            name: name.to_owned(),
+            name: model.name.clone(),
             config: config.clone(),
             pool,
             pyramid: Pyramid::default(),
@@ -69,15 +81,7 @@ impl Haar {
 
     fn search(&mut self, luma: Plane<'_>, size: (usize, usize)) {
         let Self { cascade, config, pool, pyramid, scanner, windows, faces, .. } = self;
-        let window = (cascade.width, cascade.height);
-        let shape = Shape {
-            size,
-            window,
-            scale_factor: config.scale_factor,
-            min_size: config.min_size,
-            max_size: config.max_size,
-            tilted: cascade.has_tilted(),
-        };
+        let shape = shape(cascade, config, size);
         pool.install(|| {
             pyramid.build(luma, shape);
             scanner.scan(cascade, pyramid, windows);
@@ -99,21 +103,47 @@ impl FaceDetector for Haar {
                 self.gray = gray;
             }
         }
-        faces.extend(self.faces.iter().map(|&(face, count)| {
-            let found = Rect::new(face.x as f32, face.y as f32, face.width as f32, face.height as f32);
-            // Rounded up, a window may reach past the frame by a pixel, which OpenCV clips too.
-            let box_in_frame = found.clamped(size.0 as f32, size.1 as f32);
-            Detection { box_in_frame, confidence: confidence(count), landmarks_in_frame: None }
-        }));
-        faces.retain(|face| face.box_in_frame.is_valid());
-        faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        faces.truncate(self.config.max_detections);
+        answers(&self.faces, size, self.config.max_detections, faces);
         Ok(())
     }
 
     fn describe(&self) -> String {
         format!("{} on cpu", self.name)
     }
+}
+
+fn shape(cascade: &Cascade, config: &DetectorConfig, size: (usize, usize)) -> Shape {
+    Shape {
+        size,
+        window: (cascade.width, cascade.height),
+        scale_factor: config.scale_factor,
+        min_size: config.min_size,
+        max_size: config.max_size,
+        tilted: cascade.has_tilted(),
+    }
+}
+
+/// Appends groups of windows as detections, the most certain first, inside a frame of this size.
+fn answers(
+    groups: &[(Window, u32)],
+    size: (usize, usize),
+    max_detections: usize,
+    faces: &mut Vec<Detection>,
+) {
+    faces.extend(groups.iter().map(|&(face, count)| {
+        let found = Rect::new(face.x as f32, face.y as f32, face.width as f32, face.height as f32);
+        // Rounded up, a window may reach past the frame by a pixel, which OpenCV clips too.
+        let box_in_frame = found.clamped(size.0 as f32, size.1 as f32);
+        Detection { box_in_frame, confidence: confidence(count), landmarks_in_frame: None }
+    }));
+    faces.retain(|face| face.box_in_frame.is_valid());
+    // Threads find windows in any order; a frame's answer is always the same.
+    let place = |face: &Detection| (face.box_in_frame.y, face.box_in_frame.x);
+    faces.sort_by(|a, b| {
+        let later = |a: (f32, f32), b: (f32, f32)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1));
+        b.confidence.total_cmp(&a.confidence).then_with(|| later(place(a), place(b)))
+    });
+    faces.truncate(max_detections);
 }
 
 /// A cascade gives no probability. The number of raw windows that agreed grows with certainty: `n / (n + 2)` is 0.6 at

@@ -28,16 +28,46 @@ pub struct Shape {
     pub tilted: bool,
 }
 
-/// One scale. Columns of windows a `step` apart lie side by side: with a step of 2, a row holds its even columns and
-/// then, from `phase` on, its odd ones.
-#[derive(Debug, Default)]
-pub struct Level {
-    /// Frame pixels for one of this level.
-    pub scale: f32,
+/// A searched size.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scale {
+    /// Frame pixels for one of the reduced image.
+    pub factor: f32,
     /// Distance between searched windows: 2 below twice the cascade's own size, else 1.
     pub step: usize,
-    /// Size of the reduced image.
+    /// Of the reduced image, in its pixels.
     pub size: (usize, usize),
+}
+
+impl Scale {
+    fn new(factor: f32, frame: (usize, usize)) -> Self {
+        let side = |length: usize| round(f64::from(length as f32 / factor)).max(0) as usize;
+        Self { factor, step: if factor >= 2.0 { 1 } else { 2 }, size: (side(frame.0), side(frame.1)) }
+    }
+
+    /// Searched windows across and down, for a cascade's window of this size.
+    pub fn windows(&self, window: (usize, usize)) -> (usize, usize) {
+        let fits = |image: usize, window: usize| (image + 1).saturating_sub(window).div_ceil(self.step);
+        (fits(self.size.0, window.0), fits(self.size.1, window.1))
+    }
+
+    /// Where the window of this column or row begins, in frame pixels.
+    pub fn place(&self, index: usize) -> i32 {
+        round(f64::from((index * self.step) as f32 * self.factor)) as i32
+    }
+
+    /// A side of the cascade's window in frame pixels.
+    pub fn side(&self, length: usize) -> i32 {
+        round(length as f64 * f64::from(self.factor)) as i32
+    }
+}
+
+/// The image at one scale. Columns of windows a step apart lie side by side: with a step of 2, a row holds its even
+/// columns and then, from `phase` on, its odd ones.
+#[derive(Debug, Default)]
+pub struct Level {
+    /// Its size and steps.
+    pub scale: Scale,
     /// Numbers from row to row of the integral images.
     pub stride: usize,
     /// Where a row's odd columns begin.
@@ -64,17 +94,13 @@ struct Scratch {
 }
 
 impl Level {
-    fn new(scale: f32, shape: &Shape) -> Self {
-        let side = |length: usize| round(f64::from(length as f32 / scale)).max(0) as usize;
-        let (width, height) = (side(shape.size.0), side(shape.size.1));
-        let step = if scale >= 2.0 { 1 } else { 2 };
-        let phase = width / step + 1;
-        let stride = phase * step;
+    fn new(scale: Scale, shape: &Shape) -> Self {
+        let (width, height) = scale.size;
+        let phase = width / scale.step + 1;
+        let stride = phase * scale.step;
         let length = stride * (height + 1) + SLACK;
         Self {
             scale,
-            step,
-            size: (width, height),
             stride,
             phase,
             sum: vec![0; length],
@@ -88,18 +114,23 @@ impl Level {
 
     /// Where column `x` of row `y` lies, for a window at the first column of its row.
     pub fn offset(&self, x: usize, y: usize) -> usize {
-        y * self.stride + (x % self.step) * self.phase + x / self.step
-    }
-
-    /// Searched windows across and down, for a cascade's window of this size.
-    pub fn windows(&self, window: (usize, usize)) -> (usize, usize) {
-        let fits = |image: usize, window: usize| (image + 1).saturating_sub(window).div_ceil(self.step);
-        (fits(self.size.0, window.0), fits(self.size.1, window.1))
+        y * self.stride + (x % self.scale.step) * self.phase + x / self.scale.step
     }
 
     /// Reduces the image and sums it up, row by row.
     fn fill(&mut self, image: Plane<'_>) {
-        let Self { step, stride, phase, sum, squares, tilted, columns, rows, scratch, .. } = self;
+        let Self {
+            scale: Scale { step, .. },
+            stride,
+            phase,
+            sum,
+            squares,
+            tilted,
+            columns,
+            rows,
+            scratch,
+            ..
+        } = self;
         let Scratch { mixed, line, last } = scratch;
         for (y, row) in rows.iter().enumerate() {
             // Both directions are exact in 24 bits and rounded once, so their order is free: this way round, all but a
@@ -142,7 +173,7 @@ impl Pyramid {
 
 /// The searched scales: powers of the factor whose window fits the image and the limits; where none does, the one
 /// nearest to the smallest size, as in OpenCV.
-pub fn scales(shape: &Shape) -> Vec<f32> {
+pub fn scales(shape: &Shape) -> Vec<Scale> {
     let sides = |scale: f64| {
         let side = |length: usize| round(length as f64 * scale);
         (side(shape.window.0), side(shape.window.1))
@@ -156,19 +187,20 @@ pub fn scales(shape: &Shape) -> Vec<f32> {
         factor *= shape.scale_factor.max(1.0001);
     }
     let (least, most) = (i64::from(shape.min_size), i64::from(shape.max_size));
-    let within = |&scale: &f32| {
-        let (width, height) = sides(f64::from(scale));
+    let within = |&factor: &f32| {
+        let (width, height) = sides(f64::from(factor));
         width.min(height) >= least && (most == 0 || width.max(height) <= most)
     };
     let kept: Vec<f32> = all.iter().copied().filter(within).collect();
+    let scale = |factor: f32| Scale::new(factor, shape.size);
     if !kept.is_empty() {
-        return kept;
+        return kept.into_iter().map(scale).collect();
     }
-    let distance = |scale: f32| {
-        let (width, height) = sides(f64::from(scale));
+    let distance = |factor: f32| {
+        let (width, height) = sides(f64::from(factor));
         (least - width).pow(2) + (least - height).pow(2)
     };
-    all.into_iter().min_by_key(|&scale| distance(scale)).into_iter().collect()
+    all.into_iter().min_by_key(|&factor| distance(factor)).map(scale).into_iter().collect()
 }
 
 /// To the nearest integer, halves to even, as OpenCV's `cvRound`.
@@ -178,13 +210,17 @@ pub fn round(value: f64) -> i64 {
 
 /// A source position between two pixels: the first and how much the second counts, in 1/256.
 #[derive(Clone, Copy, Debug)]
-struct Tap {
-    first: u32,
-    second: u32,
-    weight: u32,
+pub struct Tap {
+    /// The nearer the origin.
+    pub first: u32,
+    /// Its neighbour; the same at the image's edges.
+    pub second: u32,
+    /// The neighbour's share, 0 to 256.
+    pub weight: u32,
 }
 
-fn tap(index: usize, length: usize, reduced: usize) -> Tap {
+/// Where pixel `index` of a row or column of `reduced` pixels looks in one of `length`.
+pub fn tap(index: usize, length: usize, reduced: usize) -> Tap {
     let inverse = reduced as f64 / length as f64;
     let position = (1.0 / inverse) * (index as f64 + 0.5) - 0.5;
     let first = position.floor();
@@ -296,7 +332,7 @@ mod tests {
     #[test]
     fn an_image_smaller_than_the_window_has_no_levels() {
         assert!(scales(&shape((23, 100), (24, 24))).is_empty());
-        assert_eq!(scales(&shape((24, 24), (24, 24))), [1.0]);
+        assert_eq!(scales(&shape((24, 24), (24, 24)))[..], [Scale { factor: 1.0, step: 2, size: (24, 24) }]);
     }
 
     proptest! {
@@ -309,7 +345,7 @@ mod tests {
             let image = Plane { data: &pixels[..width * height], stride: width };
             pyramid.build(image, shape((width, height), (3, 3)));
             let level = &pyramid.levels[0];
-            prop_assert_eq!(level.size, (width, height));
+            prop_assert_eq!(level.scale.size, (width, height));
             let sum = |inside: &dyn Fn(i64, i64) -> bool| -> i32 {
                 let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
                 all.filter(|&(x, y)| inside(x as i64, y as i64)).map(|(x, y)| i32::from(pixels[y * width + x])).sum()

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     cascade::{Branch, Cascade},
-    pyramid::{Level, Pyramid, SLACK, round},
+    pyramid::{Level, Pyramid, SLACK},
 };
 
 /// Windows that are asked at once: a register of AVX-512, two of AVX2, four of NEON and SSE.
@@ -83,7 +83,10 @@ impl Scanner {
     /// Replaces `found` with all windows of the pyramid that pass, in no particular order.
     pub fn scan(&mut self, cascade: &Cascade, pyramid: &Pyramid, found: &mut Vec<Window>) {
         let window = (cascade.width, cascade.height);
-        let shape = pyramid.levels.iter().map(|level| (level.step, level.stride, level.windows(window).1));
+        let shape = pyramid
+            .levels
+            .iter()
+            .map(|level| (level.scale.step, level.stride, level.scale.windows(window).1));
         if !shape.clone().eq(self.shape.iter().copied()) {
             self.pieces.clear();
             for (index, (_, _, rows)) in shape.clone().enumerate() {
@@ -96,13 +99,17 @@ impl Scanner {
         let passed = self.pieces.par_iter().flat_map_iter(|(index, rows)| {
             let (mut passed, mut columns) = (Vec::new(), Vec::new());
             let (layout, level) = (&self.layouts[*index], &pyramid.levels[*index]);
-            let side = |length: usize| round(length as f64 * f64::from(level.scale)) as i32;
-            let place = |index: usize| round(f64::from((index * level.step) as f32 * level.scale)) as i32;
-            let (width, height) = (side(cascade.width), side(cascade.height));
+            let scale = &level.scale;
+            let (width, height) = (scale.side(cascade.width), scale.side(cascade.height));
             for row in rows.clone() {
-                scan_row(layout, level, row, level.windows(window).0, &mut columns);
-                let y = place(row);
-                passed.extend(columns.drain(..).map(|column| Window { x: place(column), y, width, height }));
+                scan_row(layout, level, row, scale.windows(window).0, &mut columns);
+                let y = scale.place(row);
+                passed.extend(columns.drain(..).map(|column| Window {
+                    x: scale.place(column),
+                    y,
+                    width,
+                    height,
+                }));
             }
             passed
         });
@@ -124,15 +131,11 @@ impl Layout {
                 below: answer(node.left, leaves),
                 otherwise: answer(node.right, leaves),
             };
-            for (index, rect) in feature.rects.iter().enumerate() {
-                let (x, y, w, h) = (rect.x, rect.y, rect.width, rect.height);
-                let corners = if feature.tilted {
-                    [(x, y), (x - h, y + h), (x + w, y + w), (x + w - h, y + w + h)]
-                } else {
-                    [(x, y), (x + w, y), (x, y + h), (x + w, y + h)]
-                };
-                probe.corners[index] = corners.map(|(x, y)| level.offset(x, y) as u32);
-                probe.weights[index] = rect.weight;
+            let slots = probe.corners.iter_mut().zip(&mut probe.weights);
+            for ((corners, weight), (rect, places)) in slots.zip(feature.rects.iter().zip(feature.corners()))
+            {
+                *corners = places.map(|(x, y)| level.offset(x, y) as u32);
+                *weight = rect.weight;
             }
             probe
         };
@@ -166,7 +169,7 @@ fn answer(branch: Branch, leaves: &[f32]) -> Answer {
     "aarch64+neon"
 ))]
 fn scan_row(layout: &Layout, level: &Level, row: usize, count: usize, hits: &mut Vec<usize>) {
-    let start = row * level.step * level.stride;
+    let start = row * level.scale.step * level.stride;
     let mut skip = 0;
     for column in (0..count).step_by(LANES) {
         let base = start + column;

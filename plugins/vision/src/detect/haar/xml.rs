@@ -2,10 +2,19 @@
 
 use roxmltree::{Document, Node as Element, ParsingOptions};
 
+use crate::{detect::DetectError, model::ModelFile};
+
 use super::cascade::{Branch, Cascade, Feature, Node, Tree, WeightedRect};
 
 /// Most XML nodes in a file: OpenCV's largest has 200,000.
 const MOST_NODES: u32 = 4_000_000;
+
+/// Reads a model's file.
+pub fn read(model: &ModelFile) -> Result<Cascade, DetectError> {
+    let text = std::fs::read_to_string(&model.path).map_err(|error| error.to_string());
+    let cascade = text.and_then(|text| parse(&text));
+    cascade.map_err(|reason| DetectError::Cascade { path: model.path.clone(), reason })
+}
 
 /// Reads a cascade from the text of a file, or says what it is instead.
 pub fn parse(text: &str) -> Result<Cascade, String> {
