@@ -1,8 +1,9 @@
 //! Face detectors behind one trait. [`open`] makes the one that a configuration names.
 
-#[cfg(feature = "opencv")]
-mod haar;
+pub mod haar;
 pub mod nms;
+#[cfg(feature = "opencv")]
+pub mod opencv;
 mod ssd;
 mod yunet;
 
@@ -10,12 +11,12 @@ use std::{path::PathBuf, str::FromStr};
 
 use thiserror::Error;
 
-#[cfg(feature = "opencv")]
-pub use haar::OpenCvHaar;
+pub use haar::Haar;
 pub use ssd::Ssd;
 pub use yunet::YuNet;
 
 use crate::{
+    cuda::CudaError,
     face::Detection,
     frame::Frame,
     inference::{InferenceError, SessionOptions},
@@ -158,13 +159,19 @@ pub enum DetectError {
         /// Why.
         reason: String,
     },
+    /// A CUDA device that cannot be used.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
+    /// No threads to search with.
+    #[error("the threads that search for faces could not be started: {0}")]
+    Threads(String),
     /// A pyramid that would never end.
     #[error("scale-factor is {0}: it must be above 1, or the search would never end")]
     ScaleFactor(f64),
     /// OpenCV's own words.
     #[cfg(feature = "opencv")]
     #[error("OpenCV: {0}")]
-    OpenCv(#[from] opencv::Error),
+    OpenCv(#[from] ::opencv::Error),
     /// Haar without OpenCV.
     #[error("this build has no OpenCV (feature `opencv`), and with it no Haar cascade")]
     NoOpenCv,
@@ -175,10 +182,7 @@ pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectErro
     let name = if config.model.is_empty() { config.kind.default_model() } else { &config.model };
     let model = model::resolve_model(name)?;
     Ok(match config.kind {
-        #[cfg(feature = "opencv")]
-        DetectorKind::Haar => Box::new(OpenCvHaar::open(&model, config)?),
-        #[cfg(not(feature = "opencv"))]
-        DetectorKind::Haar => return Err(DetectError::NoOpenCv),
+        DetectorKind::Haar => haar::open(&model, config)?,
         DetectorKind::Ssd => Box::new(Ssd::open(&model, config)?),
         DetectorKind::YuNet => Box::new(YuNet::open(&model, config)?),
     })
@@ -187,7 +191,7 @@ pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectErro
 /// OpenCV's version, if this build has it.
 pub fn opencv_version() -> Option<String> {
     #[cfg(feature = "opencv")]
-    return opencv::core::get_version_string().ok();
+    return ::opencv::core::get_version_string().ok();
     #[cfg(not(feature = "opencv"))]
     return None;
 }
