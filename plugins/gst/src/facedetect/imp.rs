@@ -19,12 +19,15 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstFerDetector")]
 pub enum Detector {
-    /// Viola and Jones' cascade through OpenCV.
-    #[enum_value(name = "Haar cascade (OpenCV)", nick = "haar")]
+    /// Viola and Jones' cascade.
+    #[enum_value(name = "Haar cascade", nick = "haar")]
     Haar,
     /// ResNet-10 SSD at 300x300.
     #[enum_value(name = "ResNet-10 SSD 300x300", nick = "ssd")]
     Ssd,
+    /// SCRFD.
+    #[enum_value(name = "SCRFD", nick = "scrfd")]
+    Scrfd,
     /// YuNet.
     #[default]
     #[enum_value(name = "YuNet", nick = "yunet")]
@@ -36,6 +39,7 @@ impl From<Detector> for DetectorKind {
         match detector {
             Detector::Haar => Self::Haar,
             Detector::Ssd => Self::Ssd,
+            Detector::Scrfd => Self::Scrfd,
             Detector::YuNet => Self::YuNet,
         }
     }
@@ -135,16 +139,16 @@ pub struct FaceDetect {
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
     #[property(name = "threshold", get, set, type = f32, member = threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().threshold,
-        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd 0.5, yunet 0.6, haar 0)")]
+        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd and scrfd 0.5, yunet 0.6, haar 0)")]
     #[property(name = "iou-threshold", get, set, type = f32, member = iou_threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().iou_threshold,
-        nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, yunet 0.3)")]
+        nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, scrfd 0.4, yunet 0.3)")]
     #[property(name = "max-detections", get, set, type = u32, member = max_detections, mutable_ready, minimum = 1,
         default = Settings::default().max_detections,
         nick = "Max detections", blurb = "Most faces of one frame; the most confident are kept")]
     #[property(name = "input-size", get, set, type = u32, member = input_size, mutable_ready, maximum = 16384,
         default = Settings::default().input_size,
-        nick = "Input size", blurb = "yunet: longest side in pixels of what the network sees, larger frames are reduced to it; 0 takes each frame's own size")]
+        nick = "Input size", blurb = "yunet, scrfd: longest side in pixels of what the network sees, larger frames are reduced to it; 0 takes each frame's own size")]
     #[property(name = "inference-interval", get, set, type = u32, member = inference_interval, mutable_ready, minimum = 1,
         default = Settings::default().inference_interval,
         nick = "Inference interval", blurb = "Look at every n-th frame; fertrack carries the faces over those between")]
@@ -194,7 +198,7 @@ impl ElementImpl for FaceDetect {
             gst::subclass::ElementMetadata::new(
                 "Face detector",
                 "Filter/Analyzer/Video",
-                "Finds faces (Haar, SSD, YuNet) and adds them to each frame as regions of interest",
+                "Finds faces (Haar, SSD, SCRFD, YuNet) and adds them to each frame as regions of interest",
                 env!("CARGO_PKG_NAME"),
             )
         });

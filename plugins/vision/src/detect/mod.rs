@@ -1,9 +1,11 @@
 //! Face detectors behind one trait. [`open`] makes the one that a configuration names.
 
 pub mod haar;
+mod letterbox;
 pub mod nms;
 #[cfg(feature = "opencv")]
 pub mod opencv;
+mod scrfd;
 mod ssd;
 mod yunet;
 
@@ -12,6 +14,7 @@ use std::{path::PathBuf, str::FromStr};
 use thiserror::Error;
 
 pub use haar::Haar;
+pub use scrfd::Scrfd;
 pub use ssd::Ssd;
 pub use yunet::YuNet;
 
@@ -39,19 +42,22 @@ pub enum DetectorKind {
     Haar,
     /// ResNet-10 SSD at 300x300.
     Ssd,
+    /// SCRFD at any size.
+    Scrfd,
     /// YuNet at any size.
     YuNet,
 }
 
 impl DetectorKind {
     /// Every kind, for help texts and tests.
-    pub const ALL: [Self; 3] = [Self::Haar, Self::Ssd, Self::YuNet];
+    pub const ALL: [Self; 4] = [Self::Haar, Self::Ssd, Self::Scrfd, Self::YuNet];
 
     /// The name in pipeline files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Haar => "haar",
             Self::Ssd => "ssd",
+            Self::Scrfd => "scrfd",
             Self::YuNet => "yunet",
         }
     }
@@ -61,25 +67,28 @@ impl DetectorKind {
         match self {
             Self::Haar => "haar-frontalface-default",
             Self::Ssd => "ssd-resnet10",
+            Self::Scrfd => "scrfd",
             Self::YuNet => "yunet",
         }
     }
 
     /// The confidence below which faces are dropped unless told otherwise: the paper's 0.5 for the SSD,
-    /// 0.6 for YuNet where OpenCV's samples take 0.6 to 0.9, nothing for Haar whose `min-neighbors` decides.
+    /// InsightFace's 0.5 for SCRFD, 0.6 for YuNet where OpenCV's samples take 0.6 to 0.9, nothing for Haar whose `min-neighbors` decides.
     pub fn default_threshold(self) -> f32 {
         match self {
             Self::Haar => 0.0,
-            Self::Ssd => 0.5,
+            Self::Ssd | Self::Scrfd => 0.5,
             Self::YuNet => 0.6,
         }
     }
 
-    /// Suppression overlap unless told otherwise: 0.45 in the SSD's `deploy.prototxt`, 0.3 in OpenCV's `FaceDetectorYN`.
+    /// Suppression overlap unless told otherwise: 0.45 in the SSD's `deploy.prototxt`, 0.3 in OpenCV's `FaceDetectorYN`,
+    /// 0.4 in InsightFace.
     pub fn default_iou_threshold(self) -> f32 {
         match self {
             Self::Haar | Self::YuNet => 0.3,
             Self::Ssd => 0.45,
+            Self::Scrfd => 0.4,
         }
     }
 }
@@ -143,7 +152,7 @@ impl DetectorConfig {
 #[derive(Debug, Error)]
 pub enum DetectError {
     /// No such detector.
-    #[error("unknown detector `{0}`: use haar, ssd or yunet")]
+    #[error("unknown detector `{0}`: use haar, ssd, scrfd or yunet")]
     UnknownDetector(String),
     /// The model cannot be found.
     #[error(transparent)]
@@ -184,6 +193,7 @@ pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectErro
     Ok(match config.kind {
         DetectorKind::Haar => haar::open(&model, config)?,
         DetectorKind::Ssd => Box::new(Ssd::open(&model, config)?),
+        DetectorKind::Scrfd => Box::new(Scrfd::open(&model, config)?),
         DetectorKind::YuNet => Box::new(YuNet::open(&model, config)?),
     })
 }
