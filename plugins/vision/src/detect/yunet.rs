@@ -96,7 +96,7 @@ impl FaceDetector for YuNet {
         let part = Rect::new(0.0, 0.0, width as f32 / scale, height as f32 / scale);
         self.sampler.sample(frame, part, &spec, &mut self.input);
         let (indices, threshold) = (self.outputs, self.config.threshold);
-        self.session.run([1, 3, height, width], &self.input, |outputs| {
+        self.session.run([1, 3, height, width], &mut self.input, |outputs| {
             for (stride, row) in STRIDES.into_iter().zip(indices) {
                 if let [Some(class), Some(object), Some(boxes), Some(points)] =
                     row.map(|index| outputs.get(index))
