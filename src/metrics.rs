@@ -28,13 +28,18 @@ fn describe() {
     );
     describe_gauge!("ferroflow_queue_depth", "Buffers that wait in a queue");
     describe_gauge!("ferroflow_source_up", "1 while a source gives frames");
-    describe_gauge!("ferroflow_model_loaded", "1 for each loaded model, with the device that runs it");
+    describe_gauge!(
+        "ferroflow_model_loaded",
+        "Sessions of a model that are loaded, with the device that runs them"
+    );
     describe_counter!("ferroflow_source_restarts_total", "Restarts of a source");
     describe_histogram!("ferroflow_latency_seconds", Unit::Seconds, "From decoded frame to sink");
+    describe_histogram!("ferroflow_inference_seconds", Unit::Seconds, "One run of a network");
     describe_histogram!(
-        "ferroflow_inference_seconds",
+        "ferroflow_inference_wait_seconds",
         Unit::Seconds,
-        "One run of a network, waiting included"
+        "From a request to a network to the begin of its run"
     );
     describe_histogram!("ferroflow_inference_batch_size", "Images in one run of a network");
+    describe_gauge!("ferroflow_inference_queue_depth", "Requests that wait for a run of a network");
 }

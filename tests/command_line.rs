@@ -121,6 +121,8 @@ fn metrics_are_served_while_a_stream_runs() {
         "ferroflow_element_busy_seconds",
         "ferroflow_queue_depth",
         "ferroflow_inference_batch_size",
+        "ferroflow_inference_wait_seconds",
+        "ferroflow_inference_queue_depth",
         "ferroflow_latency_seconds",
         "ferroflow_model_loaded",
     ];
@@ -142,6 +144,8 @@ fn doctor_finds_everything_after_set_up() {
     for part in ["GStreamer", "ONNX Runtime", "OpenCV", "mini-xception", "rtspsrc"] {
         assert!(stdout.contains(part), "{stdout}");
     }
+    let classifier = stdout.lines().find(|line| line.contains("mini-xception")).unwrap();
+    assert!(classifier.ends_with("runs on cpu") || classifier.contains("runs on cuda:0"), "{classifier}");
 }
 
 #[test]

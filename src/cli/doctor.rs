@@ -1,7 +1,9 @@
 //! `ferroflow doctor`
 
+use std::path::Path;
+
 use ferroflow_vision::{
-    inference,
+    inference::{self, SessionOptions, SharedSession},
     model::{self, Manifest, manifest::Kind, store},
 };
 
@@ -92,7 +94,7 @@ fn onnxruntime(doctor: &mut Doctor) {
         Err(error) => return doctor.bad("ONNX Runtime", &error.to_string()),
     }
     match inference::cuda_provider() {
-        Ok(()) => doctor.good("CUDA", "ONNX Runtime's CUDA provider loads; device=auto takes it"),
+        Ok(()) => doctor.good("CUDA", "ONNX Runtime's CUDA provider loads; device=auto tries it first"),
         Err(error) => {
             let reason = error.to_string();
             let first = reason.lines().next().unwrap_or_default();
@@ -109,6 +111,7 @@ fn models(doctor: &mut Doctor) {
     for asset in manifest.assets.iter().filter(|asset| asset.kind != Kind::Runtime) {
         let what = format!("  {}", asset.name);
         match store::location(asset) {
+            Ok(path) if path.is_file() && asset.kind == Kind::Model => model(doctor, &what, &path),
             Ok(path) if path.is_file() => doctor.good(&what, &path.display().to_string()),
             Ok(_) if asset.kind == Kind::Cascade => {
                 doctor.bad(&what, &format!("apt-get install {}", asset.package))
@@ -116,5 +119,13 @@ fn models(doctor: &mut Doctor) {
             Ok(_) => doctor.bad(&what, &format!("ferroflow models fetch {}", asset.name)),
             Err(error) => doctor.bad(&what, &error.to_string()),
         }
+    }
+}
+
+/// Loads a network as elements do that name no device, to say which one they would get.
+fn model(doctor: &mut Doctor, what: &str, path: &Path) {
+    match SharedSession::open(path, &SessionOptions::default()) {
+        Ok(session) => doctor.good(what, &format!("{}, runs on {}", path.display(), session.device())),
+        Err(error) => doctor.bad(what, &error.to_string()),
     }
 }

@@ -42,14 +42,15 @@ pub struct ExpressionClassifier {
 impl ExpressionClassifier {
     /// Opens the model and checks that its input and output are what its card promises.
     ///
-    /// `batch_size` limits the faces of one run.
+    /// `batch_size`, which stands in for the options' own, limits the faces of one run.
     pub fn open(
         model: &ModelFile,
         options: &SessionOptions,
         batch_size: usize,
     ) -> Result<Self, ExpressionError> {
         let card = model.card()?;
-        let session = SharedSession::open(&model.path, options)?;
+        let options = SessionOptions { batch_size, ..options.clone() };
+        let session = SharedSession::open(&model.path, &options)?;
         let spec = card.image_spec();
         let labels: Labels = card.labels.clone().into();
         let image = image_shape(1, &spec).map(|side| side as i64);
@@ -117,7 +118,7 @@ impl ExpressionClassifier {
             }
             let answers = emotions.len();
             let (classes, logits) = (self.labels.len(), self.logits);
-            self.session.run(image_shape(batch.len(), &self.spec), &self.input, |outputs| {
+            self.session.run(image_shape(batch.len(), &self.spec), &mut self.input, |outputs| {
                 let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
                 emotions.extend(values.chunks_exact(classes).map(|scores| {
                     let scores = if logits { softmax(scores) } else { scores.to_vec() };
@@ -128,13 +129,13 @@ impl ExpressionClassifier {
             if let Some(bad) = emotions[answers..].iter().find(|e| !e.scores.iter().all(|s| s.is_finite())) {
                 let reason = format!("it answered {:?}, which are not probabilities", bad.scores);
                 emotions.truncate(answers);
-                return Err(InferenceError::Run { model: self.name.to_string(), reason }.into());
+                return Err(self.session.failed(reason).into());
             }
             if emotions.len() != answers + batch.len() {
                 let reason =
                     format!("{} faces went in, {} answers came out", batch.len(), emotions.len() - answers);
                 emotions.truncate(answers);
-                return Err(InferenceError::Run { model: self.name.to_string(), reason }.into());
+                return Err(self.session.failed(reason).into());
             }
         }
         Ok(())

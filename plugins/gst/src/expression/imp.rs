@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{LazyLock, Mutex},
+    time::Duration,
 };
 
 use ferroflow_vision::{
@@ -34,6 +35,7 @@ struct Settings {
     model_instance_id: Option<String>,
     threads: u32,
     batch_size: u32,
+    batch_timeout: u32,
     reclassify_interval: u32,
 }
 
@@ -45,6 +47,7 @@ impl Default for Settings {
             model_instance_id: None,
             threads: 1,
             batch_size: 32,
+            batch_timeout: 0,
             reclassify_interval: 1,
         }
     }
@@ -57,6 +60,8 @@ impl Settings {
             device: self.device.as_deref().unwrap_or_default().parse()?,
             threads: self.threads as usize,
             instance_id: self.model_instance_id.clone().unwrap_or_default(),
+            batch_size: self.batch_size as usize,
+            batch_timeout: Duration::from_millis(self.batch_timeout.into()),
         };
         ExpressionClassifier::open(&file, &options, self.batch_size as usize)
     }
@@ -145,7 +150,10 @@ pub struct Expression {
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
     #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,
         default = Settings::default().batch_size,
-        nick = "Batch size", blurb = "Most faces of a frame in one inference")]
+        nick = "Batch size", blurb = "Most faces, of a frame and of all streams that share the model, in one inference; the first element to open a model decides")]
+    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready,
+        default = Settings::default().batch_timeout,
+        nick = "Batch timeout", blurb = "Milliseconds that faces may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
     #[property(name = "reclassify-interval", get, set, type = u32, member = reclassify_interval, mutable_ready,
         default = Settings::default().reclassify_interval,
         nick = "Reclassify interval", blurb = "Classify a tracked face on every n-th frame and repeat the answer between; 0 classifies a track once. Faces without a track are classified always")]

@@ -1,4 +1,7 @@
-use std::sync::{LazyLock, Mutex};
+use std::{
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
 
 use ferroflow_vision::{
     detect::{self, DetectError, DetectorConfig, DetectorKind, FaceDetector},
@@ -53,6 +56,8 @@ struct Settings {
     device: Option<String>,
     model_instance_id: Option<String>,
     threads: u32,
+    batch_size: u32,
+    batch_timeout: u32,
     threshold: f32,
     iou_threshold: f32,
     max_detections: u32,
@@ -74,6 +79,8 @@ impl Default for Settings {
             device: None,
             model_instance_id: None,
             threads: 0,
+            batch_size: 1,
+            batch_timeout: 0,
             threshold: -1.0,
             iou_threshold: -1.0,
             max_detections: config.max_detections as u32,
@@ -98,6 +105,8 @@ impl Settings {
                 device: self.device.as_deref().unwrap_or_default().parse()?,
                 threads: self.threads as usize,
                 instance_id: self.model_instance_id.clone().unwrap_or_default(),
+                batch_size: self.batch_size as usize,
+                batch_timeout: Duration::from_millis(self.batch_timeout.into()),
             },
             threshold: or(self.threshold, kind.default_threshold()),
             iou_threshold: or(self.iou_threshold, kind.default_iou_threshold()),
@@ -137,6 +146,12 @@ pub struct FaceDetect {
     #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready,
         default = Settings::default().threads,
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
+    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,
+        default = Settings::default().batch_size,
+        nick = "Batch size", blurb = "Most frames, of all streams that share the model, in one inference; the first element to open a model decides. Models that take one image run one by one")]
+    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready,
+        default = Settings::default().batch_timeout,
+        nick = "Batch timeout", blurb = "Milliseconds that a frame may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
     #[property(name = "threshold", get, set, type = f32, member = threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().threshold,
         nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd and scrfd 0.5, yunet 0.6, haar 0)")]

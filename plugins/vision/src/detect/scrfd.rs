@@ -75,7 +75,7 @@ impl FaceDetector for Scrfd {
         self.input.resize(spec.len(), 0.0);
         self.sampler.sample(frame, fit.part_in_frame(), &spec, &mut self.input);
         let (indices, threshold) = (self.outputs, self.config.threshold);
-        self.session.run([1, 3, fit.height, fit.width], &self.input, |outputs| {
+        self.session.run([1, 3, fit.height, fit.width], &mut self.input, |outputs| {
             for (stride, row) in STRIDES.into_iter().zip(indices) {
                 if let [Some(scores), Some(boxes), Some(points)] = row.map(|index| outputs.get(index)) {
                     decode(stride, &fit, threshold, [scores, boxes, points], faces);

@@ -58,7 +58,7 @@ impl FaceDetector for Ssd {
         self.sampler.sample(frame, Rect::new(0.0, 0.0, width, height), &self.spec, &mut self.input);
         let shape = [1, self.spec.color.channels(), self.spec.height, self.spec.width];
         let threshold = self.config.threshold;
-        self.session.run(shape, &self.input, |outputs| {
+        self.session.run(shape, &mut self.input, |outputs| {
             let [scores, boxes] = outputs else { return };
             for (&confidence, corners) in scores.values.iter().zip(boxes.values.chunks_exact(4)) {
                 if confidence > threshold {

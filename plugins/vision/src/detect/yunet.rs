@@ -74,7 +74,7 @@ impl FaceDetector for YuNet {
         self.input.resize(spec.len(), 0.0);
         self.sampler.sample(frame, fit.part_in_frame(), &spec, &mut self.input);
         let (indices, threshold) = (self.outputs, self.config.threshold);
-        self.session.run([1, 3, height, width], &self.input, |outputs| {
+        self.session.run([1, 3, height, width], &mut self.input, |outputs| {
             for (stride, row) in STRIDES.into_iter().zip(indices) {
                 if let [Some(class), Some(object), Some(boxes), Some(points)] =
                     row.map(|index| outputs.get(index))
