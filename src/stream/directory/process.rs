@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use ferroflow_vision::{face::FrameFaces, model};
+use ferroflow_vision::{detect, face::FrameFaces, model};
 use gst::prelude::*;
 use gstferroflow::{
     message::describe,
@@ -95,18 +95,19 @@ pub fn models(description: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for element in bin.iterate_recurse().into_iter().flatten() {
         let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-        let default = match factory.as_str() {
-            "ferexpression" => model::DEFAULT_EXPRESSION,
+        let named =
+            element.has_property("model").then(|| element.property::<Option<String>>("model")).flatten();
+        let found = match factory.as_str() {
+            "ferexpression" => model::resolve_model(named.as_deref().unwrap_or(model::DEFAULT_EXPRESSION))
+                .map(|file| vec![file]),
             "ferfacedetect" => {
                 let detector: gstferroflow::facedetect::Detector = element.property("detector");
-                ferroflow_vision::detect::DetectorKind::from(detector).default_model()
+                detect::models(detector.into(), named.as_deref().unwrap_or_default())
             }
             _ => continue,
         };
-        let named = element.property::<Option<String>>("model");
-        let file = model::resolve_model(named.as_deref().unwrap_or(default))
-            .with_context(|| format!("the element `{}`", element.name()))?;
-        files.push(file.path);
+        let found = found.with_context(|| format!("the element `{}`", element.name()))?;
+        files.extend(found.into_iter().map(|file| file.path));
     }
     Ok(files)
 }

@@ -28,6 +28,9 @@ pub enum Detector {
     /// ResNet-10 SSD at 300x300.
     #[enum_value(name = "ResNet-10 SSD 300x300", nick = "ssd")]
     Ssd,
+    /// MTCNN.
+    #[enum_value(name = "MTCNN", nick = "mtcnn")]
+    Mtcnn,
     /// SCRFD.
     #[enum_value(name = "SCRFD", nick = "scrfd")]
     Scrfd,
@@ -42,6 +45,7 @@ impl From<Detector> for DetectorKind {
         match detector {
             Detector::Haar => Self::Haar,
             Detector::Ssd => Self::Ssd,
+            Detector::Mtcnn => Self::Mtcnn,
             Detector::Scrfd => Self::Scrfd,
             Detector::YuNet => Self::YuNet,
         }
@@ -154,7 +158,7 @@ pub struct FaceDetect {
         nick = "Batch timeout", blurb = "Milliseconds that a frame may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
     #[property(name = "threshold", get, set, type = f32, member = threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().threshold,
-        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd and scrfd 0.5, yunet 0.6, haar 0)")]
+        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd and scrfd 0.5, yunet 0.6, mtcnn 0.8, haar 0)")]
     #[property(name = "iou-threshold", get, set, type = f32, member = iou_threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().iou_threshold,
         nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, scrfd 0.4, yunet 0.3)")]
@@ -175,10 +179,10 @@ pub struct FaceDetect {
         nick = "Min neighbors", blurb = "haar: windows that must agree on a face")]
     #[property(name = "min-size", get, set, type = u32, member = min_size, mutable_ready,
         default = Settings::default().min_size,
-        nick = "Min size", blurb = "haar: side of the smallest face in pixels; 0 takes the cascade's own")]
+        nick = "Min size", blurb = "haar, mtcnn: side of the smallest face in pixels; 0 takes the cascade's own, and 20")]
     #[property(name = "max-size", get, set, type = u32, member = max_size, mutable_ready,
         default = Settings::default().max_size,
-        nick = "Max size", blurb = "haar: side of the largest face in pixels; 0 sets no limit")]
+        nick = "Max size", blurb = "haar, mtcnn: side of the largest face in pixels; 0 sets no limit")]
     settings: Mutex<Settings>,
     #[property(name = "frames", get = |this: &Self| lock(&this.stats).frames, type = u64,
         nick = "Frames", blurb = "Frames that came, since the start")]
@@ -213,7 +217,7 @@ impl ElementImpl for FaceDetect {
             gst::subclass::ElementMetadata::new(
                 "Face detector",
                 "Filter/Analyzer/Video",
-                "Finds faces (Haar, SSD, SCRFD, YuNet) and adds them to each frame as regions of interest",
+                "Finds faces (Haar, SSD, MTCNN, SCRFD, YuNet) and adds them to each frame as regions of interest",
                 env!("CARGO_PKG_NAME"),
             )
         });

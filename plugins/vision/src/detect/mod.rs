@@ -2,6 +2,7 @@
 
 pub mod haar;
 mod letterbox;
+mod mtcnn;
 pub mod nms;
 #[cfg(feature = "opencv")]
 pub mod opencv;
@@ -9,11 +10,15 @@ mod scrfd;
 mod ssd;
 mod yunet;
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use thiserror::Error;
 
 pub use haar::Haar;
+pub use mtcnn::Mtcnn;
 pub use scrfd::Scrfd;
 pub use ssd::Ssd;
 pub use yunet::YuNet;
@@ -23,7 +28,7 @@ use crate::{
     face::Detection,
     frame::Frame,
     inference::{InferenceError, SessionOptions},
-    model::{self, ModelError},
+    model::{self, ModelError, ModelFile},
 };
 
 /// Finds the faces of a frame.
@@ -42,6 +47,8 @@ pub enum DetectorKind {
     Haar,
     /// ResNet-10 SSD at 300x300.
     Ssd,
+    /// MTCNN's three networks.
+    Mtcnn,
     /// SCRFD at any size.
     Scrfd,
     /// YuNet at any size.
@@ -50,43 +57,47 @@ pub enum DetectorKind {
 
 impl DetectorKind {
     /// Every kind, for help texts and tests.
-    pub const ALL: [Self; 4] = [Self::Haar, Self::Ssd, Self::Scrfd, Self::YuNet];
+    pub const ALL: [Self; 5] = [Self::Haar, Self::Ssd, Self::Mtcnn, Self::Scrfd, Self::YuNet];
 
     /// The name in pipeline files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Haar => "haar",
             Self::Ssd => "ssd",
+            Self::Mtcnn => "mtcnn",
             Self::Scrfd => "scrfd",
             Self::YuNet => "yunet",
         }
     }
 
-    /// The manifest's model for this kind.
+    /// The manifest's model for this kind; of MTCNN the beginning of three names.
     pub fn default_model(self) -> &'static str {
         match self {
             Self::Haar => "haar-frontalface-default",
             Self::Ssd => "ssd-resnet10",
+            Self::Mtcnn => "mtcnn",
             Self::Scrfd => "scrfd",
             Self::YuNet => "yunet",
         }
     }
 
     /// The confidence below which faces are dropped unless told otherwise: the paper's 0.5 for the SSD,
-    /// InsightFace's 0.5 for SCRFD, 0.6 for YuNet where OpenCV's samples take 0.6 to 0.9, nothing for Haar whose `min-neighbors` decides.
+    /// InsightFace's 0.5 for SCRFD, 0.8 for
+    /// MTCNN's last network as in the package `mtcnn`, 0.6 for YuNet where OpenCV's samples take 0.6 to 0.9, nothing for Haar whose `min-neighbors` decides.
     pub fn default_threshold(self) -> f32 {
         match self {
             Self::Haar => 0.0,
             Self::Ssd | Self::Scrfd => 0.5,
             Self::YuNet => 0.6,
+            Self::Mtcnn => 0.8,
         }
     }
 
     /// Suppression overlap unless told otherwise: 0.45 in the SSD's `deploy.prototxt`, 0.3 in OpenCV's `FaceDetectorYN`,
-    /// 0.4 in InsightFace.
+    /// 0.4 in InsightFace. MTCNN has its own, one a network.
     pub fn default_iou_threshold(self) -> f32 {
         match self {
-            Self::Haar | Self::YuNet => 0.3,
+            Self::Haar | Self::Mtcnn | Self::YuNet => 0.3,
             Self::Ssd => 0.45,
             Self::Scrfd => 0.4,
         }
@@ -123,9 +134,9 @@ pub struct DetectorConfig {
     pub scale_factor: f64,
     /// Haar: raw windows that must agree on a face.
     pub min_neighbors: u32,
-    /// Haar: smallest face in pixels; 0 for the cascade's own.
+    /// Haar, MTCNN: smallest face in pixels; 0 for the cascade's own, and 20.
     pub min_size: u32,
-    /// Haar: largest face in pixels; 0 for no limit.
+    /// Haar, MTCNN: largest face in pixels; 0 for no limit.
     pub max_size: u32,
 }
 
@@ -152,7 +163,7 @@ impl DetectorConfig {
 #[derive(Debug, Error)]
 pub enum DetectError {
     /// No such detector.
-    #[error("unknown detector `{0}`: use haar, ssd, scrfd or yunet")]
+    #[error("unknown detector `{0}`: use haar, ssd, mtcnn, scrfd or yunet")]
     UnknownDetector(String),
     /// The model cannot be found.
     #[error(transparent)]
@@ -186,15 +197,43 @@ pub enum DetectError {
     NoOpenCv,
 }
 
+/// The files of a detector: one, or the three networks of MTCNN, which are named after it or lie in a folder as
+/// `pnet.onnx`, `rnet.onnx` and `onet.onnx`. An empty name stands for the kind's own.
+pub fn models(kind: DetectorKind, name: &str) -> Result<Vec<ModelFile>, ModelError> {
+    let name = if name.is_empty() { kind.default_model() } else { name };
+    match kind {
+        DetectorKind::Mtcnn => NETWORKS
+            .iter()
+            .map(|network| match Path::new(name).is_dir() {
+                true => model::resolve_model(
+                    &Path::new(name).join(network).with_extension("onnx").to_string_lossy(),
+                ),
+                false => model::resolve_model(&format!("{name}-{network}")),
+            })
+            .collect(),
+        _ => Ok(vec![model::resolve_model(name)?]),
+    }
+}
+
+/// MTCNN's networks in the order they run.
+const NETWORKS: [&str; 3] = ["pnet", "rnet", "onet"];
+
 /// Opens the detector that the configuration names.
 pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectError> {
-    let name = if config.model.is_empty() { config.kind.default_model() } else { &config.model };
-    let model = model::resolve_model(name)?;
-    Ok(match config.kind {
-        DetectorKind::Haar => haar::open(&model, config)?,
-        DetectorKind::Ssd => Box::new(Ssd::open(&model, config)?),
-        DetectorKind::Scrfd => Box::new(Scrfd::open(&model, config)?),
-        DetectorKind::YuNet => Box::new(YuNet::open(&model, config)?),
+    let models = models(config.kind, &config.model)?;
+    Ok(match (config.kind, models.as_slice()) {
+        (DetectorKind::Haar, [model]) => haar::open(model, config)?,
+        (DetectorKind::Ssd, [model]) => Box::new(Ssd::open(model, config)?),
+        (DetectorKind::Scrfd, [model]) => Box::new(Scrfd::open(model, config)?),
+        (DetectorKind::YuNet, [model]) => Box::new(YuNet::open(model, config)?),
+        (DetectorKind::Mtcnn, models) => {
+            let networks = models.try_into().map_err(|_| ModelError::Unknown {
+                name: config.model.clone(),
+                known: NETWORKS.join(", "),
+            })?;
+            Box::new(Mtcnn::open(networks, config)?)
+        }
+        (kind, _) => return Err(DetectError::UnknownDetector(kind.name().to_owned())),
     })
 }
 
