@@ -4,7 +4,7 @@ use std::{
 };
 
 use ferroflow_vision::{
-    detect::{self, DetectError, DetectorConfig, DetectorKind, FaceDetector},
+    detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
     inference::SessionOptions,
 };
@@ -52,10 +52,33 @@ impl From<Detector> for DetectorKind {
     }
 }
 
+/// Whose code detects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstFerDetectorBackend")]
+pub enum DetectorBackend {
+    /// Ferroflow's own, or ONNX Runtime.
+    #[default]
+    #[enum_value(name = "Ferroflow and ONNX Runtime", nick = "native")]
+    Native,
+    /// OpenCV.
+    #[enum_value(name = "OpenCV, the reference for haar and ssd", nick = "opencv")]
+    OpenCv,
+}
+
+impl From<DetectorBackend> for Backend {
+    fn from(backend: DetectorBackend) -> Self {
+        match backend {
+            DetectorBackend::Native => Self::Native,
+            DetectorBackend::OpenCv => Self::OpenCv,
+        }
+    }
+}
+
 /// The element's properties. A threshold below zero stands for the detector's own default.
 #[derive(Clone, Debug)]
 struct Settings {
     detector: Detector,
+    backend: DetectorBackend,
     model: Option<String>,
     device: Option<String>,
     model_instance_id: Option<String>,
@@ -79,6 +102,7 @@ impl Default for Settings {
         let config = DetectorConfig::new(detector.into());
         Self {
             detector,
+            backend: DetectorBackend::default(),
             model: None,
             device: None,
             model_instance_id: None,
@@ -104,6 +128,7 @@ impl Settings {
         let or = |value: f32, default: f32| if value < 0.0 { default } else { value };
         Ok(DetectorConfig {
             kind,
+            backend: self.backend.into(),
             model: self.model.clone().unwrap_or_default(),
             session: SessionOptions {
                 device: self.device.as_deref().unwrap_or_default().parse()?,
@@ -141,6 +166,8 @@ struct State {
 pub struct FaceDetect {
     #[property(name = "detector", get, set, type = Detector, member = detector,
         nick = "Detector", blurb = "Which detector looks for faces", builder(Detector::default()).mutable_ready())]
+    #[property(name = "backend", get, set, type = DetectorBackend, member = backend,
+        nick = "Backend", blurb = "Whose code detects; opencv is the reference for haar and ssd, on the CPU", builder(DetectorBackend::default()).mutable_ready())]
     #[property(name = "model", get, set, type = Option<String>, member = model, mutable_ready,
         nick = "Model", blurb = "A name in the model manifest or a file (ONNX; a cascade's XML for haar); unset takes the detector's own")]
     #[property(name = "device", get, set, type = Option<String>, member = device, mutable_ready,

@@ -27,7 +27,7 @@ use crate::{
     cuda::CudaError,
     face::Detection,
     frame::Frame,
-    inference::{InferenceError, SessionOptions},
+    inference::{Device, InferenceError, SessionOptions},
     model::{self, ModelError, ModelFile},
 };
 
@@ -113,11 +113,23 @@ impl FromStr for DetectorKind {
     }
 }
 
+/// Whose code detects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Ours, or ONNX Runtime.
+    #[default]
+    Native,
+    /// OpenCV, the reference for Haar and SSD, on the CPU.
+    OpenCv,
+}
+
 /// How to detect. Each detector reads the settings that concern it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DetectorConfig {
     /// Which detector.
     pub kind: DetectorKind,
+    /// Whose code.
+    pub backend: Backend,
     /// A manifest name or a file; empty takes the kind's default.
     pub model: String,
     /// Device, threads and sharing.
@@ -145,6 +157,7 @@ impl DetectorConfig {
     pub fn new(kind: DetectorKind) -> Self {
         Self {
             kind,
+            backend: Backend::default(),
             model: String::new(),
             session: SessionOptions::default(),
             threshold: kind.default_threshold(),
@@ -192,9 +205,26 @@ pub enum DetectError {
     #[cfg(feature = "opencv")]
     #[error("OpenCV: {0}")]
     OpenCv(#[from] ::opencv::Error),
-    /// Haar without OpenCV.
-    #[error("this build has no OpenCV (feature `opencv`), and with it no Haar cascade")]
+    /// OpenCV's SSD without what it was published as.
+    #[error(
+        "OpenCV reads `{model}` from Caffe's files, and {} is not here: run `ferroflow models fetch --force {model}`",
+        path.display()
+    )]
+    NoCaffe {
+        /// The model's name.
+        model: String,
+        /// The missing file.
+        path: PathBuf,
+    },
+    /// OpenCV was asked for in a build without it.
+    #[error("this build has no OpenCV (feature `opencv`): use backend=native")]
     NoOpenCv,
+    /// OpenCV was asked for what it has no reference for.
+    #[error("backend=opencv goes with detector=haar and detector=ssd, and not with {0}")]
+    NoReference(&'static str),
+    /// OpenCV was asked for on another device than the CPU.
+    #[error("backend=opencv runs on the CPU, and not on {0}")]
+    OpenCvDevice(Device),
 }
 
 /// The files of a detector: one, or the three networks of MTCNN, which are named after it or lie in a folder as
@@ -220,7 +250,13 @@ const NETWORKS: [&str; 3] = ["pnet", "rnet", "onet"];
 
 /// Opens the detector that the configuration names.
 pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectError> {
+    if config.scale_factor.is_nan() || config.scale_factor <= 1.0 {
+        return Err(DetectError::ScaleFactor(config.scale_factor));
+    }
     let models = models(config.kind, &config.model)?;
+    if config.backend == Backend::OpenCv {
+        return open_reference(config, &models);
+    }
     Ok(match (config.kind, models.as_slice()) {
         (DetectorKind::Haar, [model]) => haar::open(model, config)?,
         (DetectorKind::Ssd, [model]) => Box::new(Ssd::open(model, config)?),
@@ -235,6 +271,27 @@ pub fn open(config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectErro
         }
         (kind, _) => return Err(DetectError::UnknownDetector(kind.name().to_owned())),
     })
+}
+
+/// Opens OpenCV's detector.
+#[cfg(feature = "opencv")]
+fn open_reference(
+    config: &DetectorConfig,
+    models: &[ModelFile],
+) -> Result<Box<dyn FaceDetector>, DetectError> {
+    if let Device::Cuda(_) = config.session.device {
+        return Err(DetectError::OpenCvDevice(config.session.device));
+    }
+    match (config.kind, models) {
+        (DetectorKind::Haar, [model]) => Ok(Box::new(opencv::OpenCvHaar::open(model, config)?)),
+        (DetectorKind::Ssd, [model]) => Ok(Box::new(opencv::OpenCvSsd::open(model, config)?)),
+        (kind, _) => Err(DetectError::NoReference(kind.name())),
+    }
+}
+
+#[cfg(not(feature = "opencv"))]
+fn open_reference(_: &DetectorConfig, _: &[ModelFile]) -> Result<Box<dyn FaceDetector>, DetectError> {
+    Err(DetectError::NoOpenCv)
 }
 
 /// OpenCV's version, if this build has it.

@@ -40,9 +40,6 @@ pub struct Haar {
 
 /// Opens the detector on the device that is asked for.
 pub fn open(model: &ModelFile, config: &DetectorConfig) -> Result<Box<dyn FaceDetector>, DetectError> {
-    if config.scale_factor.is_nan() || config.scale_factor <= 1.0 {
-        return Err(DetectError::ScaleFactor(config.scale_factor));
-    }
     match config.session.device {
         Device::Cpu => Ok(Box::new(Haar::open(model, config)?)),
         Device::Cuda(index) => Ok(Box::new(CudaHaar::open(model, config, index)?)),

@@ -32,12 +32,7 @@ impl OpenCvHaar {
         if classifier.empty().map_err(|error| unreadable(error.message))? {
             return Err(unreadable("it is missing or not an OpenCV cascade".into()));
         }
-        if config.scale_factor <= 1.0 {
-            return Err(DetectError::ScaleFactor(config.scale_factor));
-        }
-        let threads = i32::try_from(config.session.threads).unwrap_or(0);
-        // 0 would mean "no threads" to OpenCV; a negative number asks for its default, one a core.
-        opencv::core::set_num_threads(if threads == 0 { -1 } else { threads })?;
+        super::set_threads(config.session.threads)?;
         Ok(Self { classifier, name: model.name.clone(), config: config.clone(), gray: Vec::new() })
     }
 }

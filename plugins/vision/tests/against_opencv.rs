@@ -1,4 +1,4 @@
-//! Our Haar detector answers what OpenCV's answers: every raw window, and every face.
+//! Our detectors answer what OpenCV's answer: Haar to the last raw window, the SSD to a thousandth.
 
 #![cfg(feature = "opencv")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use ferroflow_vision::{
-    detect::{DetectorConfig, DetectorKind, FaceDetector, Haar, opencv::OpenCvHaar},
+    detect::{self, Backend, DetectorConfig, DetectorKind, FaceDetector, Haar, opencv::OpenCvHaar},
     face::Detection,
     frame::Frame,
     geometry::Rect,
@@ -140,6 +140,41 @@ fn tilted_features_are_the_same() {
         let path = beside.with_file_name(name);
         assert!(same(path.to_str().unwrap(), &config(0), &pictures) > 0, "{name}");
     }
+}
+
+#[test]
+fn the_imported_ssd_answers_as_the_caffe_files_do() {
+    let sheet = sheet();
+    let pictures =
+        [resized(&sheet, 640, 360), resized(&sheet, 300, 300), resized(&sheet, 90, 70), noise(200, 150)];
+    let mut config = DetectorConfig { threshold: 0.3, ..DetectorConfig::new(DetectorKind::Ssd) };
+    let mut ours = detect::open(&config).unwrap();
+    config.backend = Backend::OpenCv;
+    let mut reference = detect::open(&config).unwrap();
+    let mut compared = 0;
+    for picture in &pictures {
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        ours.detect(&picture.frame(), &mut found).unwrap();
+        reference.detect(&picture.frame(), &mut expected).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(&expected) {
+            let sides = |face: &Detection| {
+                let found = face.box_in_frame;
+                [found.x, found.y, found.right(), found.bottom()]
+            };
+            assert!(sides(a).iter().zip(sides(b)).all(|(a, b)| (a - b).abs() < 1.0), "{a:?} {b:?}");
+            assert!((a.confidence - b.confidence).abs() < 0.002, "{a:?} {b:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 10, "{compared}");
+}
+
+#[test]
+fn opencv_says_what_it_has_no_reference_for() {
+    let config = DetectorConfig { backend: Backend::OpenCv, ..DetectorConfig::new(DetectorKind::YuNet) };
+    let words = detect::open(&config).err().unwrap().to_string();
+    assert_eq!(words, "backend=opencv goes with detector=haar and detector=ssd, and not with yunet");
 }
 
 /// The wider set of pictures, where the development data is at hand.
