@@ -1,9 +1,9 @@
 # `make demo` sets up what is missing and reads the expressions in three short real videos.
 # `make test` sets up what is missing and runs all the tests.
-.PHONY: demo test setup check help
+.PHONY: demo test setup check gpu-check help
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup ## set up, then read the expressions in three real videos: demo/index.html
 	target/release/ferroflow run pipelines/demo.toml
@@ -17,3 +17,6 @@ setup: ## system packages, build, models and media
 check: ## format and lints
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
+
+gpu-check: setup ## pack a program that checks all CUDA code, for a CUDA machine: target/gpu-check
+	@scripts/gpu-check.sh

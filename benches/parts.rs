@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use ferroflow_vision::{
     detect::{self, DetectorConfig},
     expression::ExpressionClassifier,
-    geometry::Rect,
+    face::Detection,
     inference::SessionOptions,
     model,
 };
@@ -30,27 +30,27 @@ fn main() -> anyhow::Result<()> {
     let model = model::resolve_model(model::DEFAULT_EXPRESSION)?;
     let mut classifier = ExpressionClassifier::open(&model, &options, 32)?;
     let (mut faces, mut emotions) = (Vec::new(), Vec::new());
-    let mut boxes: Vec<Vec<Rect>> = Vec::new();
+    let mut found: Vec<Vec<Detection>> = Vec::new();
     let detect = measure(frames.len(), || {
-        boxes.clear();
+        found.clear();
         for (buffer, info) in &frames {
             with_frame(buffer, info, |frame| detector.detect(frame, &mut faces))
                 .map_err(|e| anyhow::anyhow!("{e}"))??;
-            boxes.push(faces.iter().map(|face| face.box_in_frame).collect());
+            found.push(faces.clone());
         }
         Ok(())
     })?;
     let classify = measure(frames.len(), || {
-        for ((buffer, info), boxes) in frames.iter().zip(&boxes) {
+        for ((buffer, info), faces) in frames.iter().zip(&found) {
             emotions.clear();
-            with_frame(buffer, info, |frame| classifier.classify(frame, boxes, &mut emotions))
+            with_frame(buffer, info, |frame| classifier.classify(frame, faces, &mut emotions))
                 .map_err(|e| anyhow::anyhow!("{e}"))??;
         }
         Ok(())
     })?;
-    let found: usize = boxes.iter().map(Vec::len).sum();
+    let count: usize = found.iter().map(Vec::len).sum();
     println!(
-        "{{\"frames\": {}, \"faces\": {found}, \"detect_cpu_ms\": {:.3}, \"detect_wall_ms\": {:.3}, \"classify_cpu_ms\": {:.3}, \"classify_wall_ms\": {:.3}}}",
+        "{{\"frames\": {}, \"faces\": {count}, \"detect_cpu_ms\": {:.3}, \"detect_wall_ms\": {:.3}, \"classify_cpu_ms\": {:.3}, \"classify_wall_ms\": {:.3}}}",
         frames.len(),
         detect.0,
         detect.1,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    face::{Emotion, Labels},
+    align::{Alignment, Crop},
+    face::{Detection, Emotion, Labels},
     frame::Frame,
-    geometry::Rect,
     inference::{InferenceError, Output, SessionOptions, SharedSession},
     model::{ModelError, ModelFile},
     sample::{ImageSpec, Sampler, TensorLayout},
@@ -30,6 +30,7 @@ pub struct ExpressionClassifier {
     spec: ImageSpec,
     /// Share of the box added on each side before the crop.
     padding: f32,
+    alignment: Alignment,
     logits: bool,
     labels: Labels,
     name: Arc<str>,
@@ -82,6 +83,7 @@ impl ExpressionClassifier {
         Ok(Self {
             spec,
             padding: card.input.crop_padding,
+            alignment: card.alignment(),
             logits: card.softmax,
             labels,
             name: model.name.as_str().into(),
@@ -102,19 +104,20 @@ impl ExpressionClassifier {
         format!("{} on {}", self.name, self.session.device())
     }
 
-    /// Appends to `emotions` one answer for each of the faces, in their order. Boxes may reach past the frame.
+    /// Appends to `emotions` one answer for each of the faces, in their order. Boxes may reach past the frame;
+    /// landmarks are used where the model's card asks for aligned faces.
     pub fn classify(
         &mut self,
         frame: &Frame<'_>,
-        boxes_in_frame: &[Rect],
+        faces: &[Detection],
         emotions: &mut Vec<Emotion>,
     ) -> Result<(), ExpressionError> {
         let length = self.spec.len();
-        for batch in boxes_in_frame.chunks(self.batch_size) {
+        for batch in faces.chunks(self.batch_size) {
             self.input.resize(length * batch.len(), 0.0);
             for (face, image) in batch.iter().zip(self.input.chunks_exact_mut(length)) {
-                let part = face.padded(self.padding).squared();
-                self.sampler.sample(frame, part, &self.spec, image);
+                let crop = Crop::of(face, self.alignment, self.padding);
+                self.sampler.sample_crop(frame, &crop, &self.spec, image);
             }
             let answers = emotions.len();
             let (classes, logits) = (self.labels.len(), self.logits);

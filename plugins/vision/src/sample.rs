@@ -5,8 +5,9 @@
 //! Where the part reaches past the frame, the frame's edge pixels are repeated.
 
 use crate::{
+    align::Crop,
     frame::{Frame, PixelFormat, Plane, YuvCoefficients},
-    geometry::Rect,
+    geometry::{Point, Rect},
 };
 
 /// Colour order of a tensor's channels.
@@ -132,6 +133,68 @@ impl Sampler {
         }
     }
 
+    /// Fills `output` with a turned part of the frame, by the same rules. An upright part takes the faster way.
+    pub fn sample_crop(&mut self, frame: &Frame<'_>, crop: &Crop, spec: &ImageSpec, output: &mut [f32]) {
+        let Crop { corner, across, down } = *crop;
+        if across.y == 0.0 && down.x == 0.0 && across.x > 0.0 && down.y > 0.0 {
+            return self.sample(frame, Rect::new(corner.x, corner.y, across.x, down.y), spec, output);
+        }
+        for line in &mut self.lines {
+            line.resize(spec.width, 0.0);
+        }
+        for y in 0..spec.height {
+            let along = (y as f32 + 0.5) / spec.height as f32;
+            let start = Point { x: corner.x + along * down.x, y: corner.y + along * down.y };
+            let step =
+                Point { x: across.x / spec.width.max(1) as f32, y: across.y / spec.width.max(1) as f32 };
+            self.sample_slant(frame, start, step, spec.color);
+            write_line(&self.lines, y, spec, output);
+        }
+    }
+
+    /// Fills `lines` with pixels from `start` on, `step` apart.
+    fn sample_slant(&mut self, frame: &Frame<'_>, start: Point, step: Point, color: ColorOrder) {
+        let [first, second, third] = &mut self.lines;
+        let [plane, ..] = frame.planes();
+        let size = (frame.width(), frame.height());
+        let place = |x: usize| {
+            let along = x as f32 + 0.5;
+            Point { x: start.x + along * step.x, y: start.y + along * step.y }
+        };
+        let k = frame.encoding().coefficients();
+        let format = frame.format();
+        for (x, ((r, g), b)) in first.iter_mut().zip(second.iter_mut()).zip(third.iter_mut()).enumerate() {
+            let at = place(x);
+            let (column, row) = (point_tap(at.x - 0.5, size.0), point_tap(at.y - 0.5, size.1));
+            if let PixelFormat::Packed { pixel_stride, red, green, blue } = format {
+                let [red, green, blue] =
+                    [red, green, blue].map(|offset| lerp(plane, row, column, pixel_stride, offset));
+                let gray = 0.299 * red + 0.587 * green + 0.114 * blue;
+                (*r, *g, *b) =
+                    if color == ColorOrder::Gray { (gray, gray, gray) } else { (red, green, blue) };
+                continue;
+            }
+            let luma = lerp(plane, row, column, 1, 0);
+            match (color, chroma(frame)) {
+                _ if format == PixelFormat::Gray8 => (*r, *g, *b) = (luma, luma, luma),
+                (ColorOrder::Rgb | ColorOrder::Bgr, Some([cb, cr])) => {
+                    let half = (size.0.div_ceil(2), size.1.div_ceil(2));
+                    let (column, row) =
+                        (point_tap(at.x / 2.0 - 0.5, half.0), point_tap(at.y / 2.0 - 0.5, half.1));
+                    let pixel_stride =
+                        if matches!(format, PixelFormat::Nv12 | PixelFormat::Nv21) { 2 } else { 1 };
+                    let [cb, cr] =
+                        [cb, cr].map(|(plane, offset)| lerp(&plane, row, column, pixel_stride, offset));
+                    (*r, *g, *b) = (luma, cb, cr);
+                }
+                _ => *r = (k.gain * (luma - k.offset)).clamp(0.0, 255.0),
+            }
+        }
+        if color != ColorOrder::Gray && chroma(frame).is_some() {
+            yuv_to_rgb(first, second, third, &k);
+        }
+    }
+
     /// Fills `lines` with output row `y`: red, green, blue, or gray in the first.
     fn sample_line(&mut self, frame: &Frame<'_>, y: usize, color: ColorOrder) {
         let Some(&row) = self.rows.get(y) else { return };
@@ -180,6 +243,26 @@ fn chroma<'a>(frame: &Frame<'a>) -> Option<[(Plane<'a>, usize); 2]> {
         PixelFormat::Nv21 => Some([(second, 1), (second, 0)]),
         PixelFormat::Gray8 | PixelFormat::Packed { .. } => None,
     }
+}
+
+/// The tap at one position on an axis of `size` samples.
+fn point_tap(position: f32, size: usize) -> Tap {
+    let last = size.saturating_sub(1) as f32;
+    let position = if position.is_finite() { position.clamp(0.0, last) } else { 0.0 };
+    let first = position.floor();
+    Tap { first: first as u32, second: (first + 1.0).min(last) as u32, weight: position - first }
+}
+
+/// One sample between four pixels.
+fn lerp(plane: &Plane<'_>, row: Tap, column: Tap, pixel_stride: usize, offset: usize) -> f32 {
+    let at = |y: u32, x: u32| {
+        let index = x as usize * pixel_stride + offset;
+        f32::from(plane.row(y as usize).get(index).copied().unwrap_or(0))
+    };
+    let mix = |a: f32, b: f32, weight: f32| a + weight * (b - a);
+    let top = mix(at(row.first, column.first), at(row.first, column.second), column.weight);
+    let bottom = mix(at(row.second, column.first), at(row.second, column.second), column.weight);
+    mix(top, bottom, row.weight)
 }
 
 fn lerp_line(line: &mut [f32], plane: &Plane<'_>, row: Tap, columns: &[Tap], offset: usize) {
@@ -318,6 +401,47 @@ mod tests {
             let mut output = vec![-1.0; 7 * 5 * 3];
             Sampler::default().sample(&frame, Rect::new(x, y, w, h), &spec(7, 5, ColorOrder::Rgb), &mut output);
             prop_assert!(output.iter().all(|v| (v - 128.0).abs() < 0.01));
+        }
+
+        #[test]
+        fn a_crop_turned_by_nothing_is_the_upright_one(
+            width in 2usize..40, height in 2usize..40,
+            x in -20f32..40.0, y in -20f32..40.0, side in 1f32..60.0,
+            format in prop::sample::select(vec![PixelFormat::I420, PixelFormat::Nv12, PixelFormat::Gray8, PixelFormat::BGRX]),
+            color in prop::sample::select(vec![ColorOrder::Gray, ColorOrder::Rgb, ColorOrder::Bgr]),
+        ) {
+            let data: Vec<Vec<u8>> = format.plane_sizes(width, height).into_iter()
+                .map(|(w, h)| (0..w * h).map(|i| (i * 37 % 251) as u8).collect()).collect();
+            let planes: Vec<Plane> = data.iter().zip(format.plane_sizes(width, height)).map(|(data, (stride, _))| Plane { data, stride }).collect();
+            let frame = Frame::new(format, width, height, &planes, YuvEncoding::default()).unwrap();
+            let spec = spec(9, 9, color);
+            let (mut upright, mut turned) = (vec![0.0; spec.len()], vec![0.0; spec.len()]);
+            let mut sampler = Sampler::default();
+            let mut crop = Crop::upright(Rect::new(x, y, side, side));
+            sampler.sample_crop(&frame, &crop, &spec, &mut upright);
+            // Small enough not to matter, but it takes the other way.
+            crop.across.y = 1e-6;
+            sampler.sample_crop(&frame, &crop, &spec, &mut turned);
+            for (a, b) in upright.iter().zip(&turned) {
+                prop_assert!((a - b).abs() < 0.1, "{a} {b}");
+            }
+        }
+
+        #[test]
+        fn a_quarter_turn_swaps_rows_and_columns(pixels in prop::collection::vec(any::<u8>(), 64)) {
+            let frame = Frame::gray(&pixels, 8, 8).unwrap();
+            let spec = spec(8, 8, ColorOrder::Gray);
+            let mut output = vec![0.0; 64];
+            let crop = Crop {
+                corner: Point { x: 8.0, y: 0.0 },
+                across: Point { x: 0.0, y: 8.0 },
+                down: Point { x: -8.0, y: 0.0 },
+            };
+            Sampler::default().sample_crop(&frame, &crop, &spec, &mut output);
+            for (index, value) in output.iter().enumerate() {
+                let (row, column) = (index / 8, index % 8);
+                prop_assert!((value - f32::from(pixels[column * 8 + 7 - row])).abs() < 0.01);
+            }
         }
 
         #[test]

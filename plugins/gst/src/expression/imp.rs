@@ -6,8 +6,7 @@ use std::{
 
 use ferroflow_vision::{
     expression::{ExpressionClassifier, ExpressionError},
-    face::{Emotion, Face},
-    geometry::Rect,
+    face::{Detection, Emotion, Face},
     inference::SessionOptions,
     model,
 };
@@ -82,7 +81,8 @@ struct State {
     frame: u64,
     answers: HashMap<u64, Answer>,
     faces: Vec<Face>,
-    boxes: Vec<Rect>,
+    /// Faces without an answer that still holds.
+    unread: Vec<Detection>,
     emotions: Vec<Emotion>,
 }
 
@@ -98,16 +98,16 @@ impl State {
     fn classify(&mut self, buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), String> {
         self.reader.read(buffer, FrameSize::of(info), &mut self.faces);
         self.frame += 1;
-        self.boxes.clear();
+        self.unread.clear();
         self.emotions.clear();
         for index in 0..self.faces.len() {
             if self.held_answer(&self.faces[index]).is_none() {
-                self.boxes.push(self.faces[index].detection.box_in_frame);
+                self.unread.push(self.faces[index].detection.clone());
             }
         }
-        if !self.boxes.is_empty() {
-            let (classifier, boxes, emotions) = (&mut self.classifier, &self.boxes, &mut self.emotions);
-            frame::with_frame(buffer, info, |frame| classifier.classify(frame, boxes, emotions))
+        if !self.unread.is_empty() {
+            let (classifier, unread, emotions) = (&mut self.classifier, &self.unread, &mut self.emotions);
+            frame::with_frame(buffer, info, |frame| classifier.classify(frame, unread, emotions))
                 .map_err(|error| error.to_string())?
                 .map_err(|error| error.to_string())?;
         }
@@ -222,7 +222,7 @@ impl BaseTransformImpl for Expression {
             frame: 0,
             answers: HashMap::new(),
             faces: Vec::new(),
-            boxes: Vec::new(),
+            unread: Vec::new(),
             emotions: Vec::new(),
         });
         Ok(())
@@ -254,8 +254,8 @@ impl BaseTransformImpl for Expression {
         }
         {
             let mut stats = lock(&self.stats);
-            stats.classified_frames += u64::from(!state.boxes.is_empty());
-            stats.classified_faces += state.boxes.len() as u64;
+            stats.classified_frames += u64::from(!state.unread.is_empty());
+            stats.classified_faces += state.unread.len() as u64;
         }
         let mut emotions = state.emotions.iter();
         meta::retain_faces(buffer, |face| {

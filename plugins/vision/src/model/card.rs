@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{ColorOrder, ImageSpec, TensorLayout};
+use crate::{
+    align::Alignment,
+    sample::{ColorOrder, ImageSpec, TensorLayout},
+};
 
 /// A card for a classifier, shown where one is missing.
 pub const EXAMPLE: &str = r#"
@@ -20,6 +23,7 @@ scale = 0.00784313725    # value = (pixel * scale - mean) / std, pixel 0 to 255
 mean = [1.0]
 std = [1.0]
 crop_padding = 0.1       # share of the face's box added on each side
+align = "none"           # level turns the eyes level, arcface lays the landmarks on ArcFace's template
 "#;
 
 /// What a model is for.
@@ -55,6 +59,19 @@ pub enum Layout {
     Nhwc,
 }
 
+/// How a face is turned before it is cut out, where its landmarks are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Align {
+    /// Not at all.
+    #[default]
+    None,
+    /// Eyes level.
+    Level,
+    /// Onto ArcFace's template.
+    ArcFace,
+}
+
 /// How the input is made: `value = (pixel·scale - mean) / std`, pixel 0 to 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +97,9 @@ pub struct Input {
     /// Share of the face's box added on each side before the square crop.
     #[serde(default)]
     pub crop_padding: f32,
+    /// How the face is turned; detectors without landmarks leave it upright.
+    #[serde(default)]
+    pub align: Align,
 }
 
 fn one() -> f32 {
@@ -151,6 +171,15 @@ impl Card {
             return Err(format!("`input.crop_padding` is {crop_padding}, it must be between -0.4 and 4"));
         }
         Ok(())
+    }
+
+    /// How faces are turned.
+    pub fn alignment(&self) -> Alignment {
+        match self.input.align {
+            Align::None => Alignment::None,
+            Align::Level => Alignment::Level,
+            Align::ArcFace => Alignment::ArcFace,
+        }
     }
 
     /// The input as the sampler takes it.
