@@ -21,13 +21,13 @@ fn lines(result: &Path) -> usize {
 #[test]
 fn every_decoded_frame_is_in_the_result() {
     let (input, out) = (videos(), tempfile::tempdir().unwrap());
-    let (code, _, stderr) = batch(input.path(), out.path(), &["--jobs", "2"]);
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &["--jobs", "2"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        stderr.contains("speech.mp4: 105 frames decoded = 105 in the result, 210 faces, 2 tracks"),
-        "{stderr}"
+        stdout.contains("speech.mp4: 105 frames decoded = 105 in the result, 210 faces, 2 tracks"),
+        "{stdout}"
     );
-    assert!(stderr.contains("deep/phone.mp4: 115 frames decoded = 115 in the result"), "{stderr}");
+    assert!(stdout.contains("deep/phone.mp4: 115 frames decoded = 115 in the result"), "{stdout}");
     assert_eq!(lines(&out.path().join("speech.mp4")), 105);
     assert_eq!(lines(&out.path().join("deep/phone.mp4")), 115);
     let csv = fs::read_to_string(out.path().join("speech.mp4/faces.csv")).unwrap();

@@ -29,7 +29,7 @@ pub fn describe(pipeline: &gst::Pipeline) -> String {
             else {
                 continue;
             };
-            let serialised = |element: &gst::Element| element.property_value(name).serialize().ok();
+            let serialised = |element: &gst::Element| serialise(&element.property_value(name));
             if let Some(now) = serialised(&element).filter(|now| Some(now) != serialised(untouched).as_ref())
             {
                 let _ = write!(text, " {name}={now}");
@@ -39,4 +39,12 @@ pub fn describe(pipeline: &gst::Pipeline) -> String {
         let _ = writeln!(text, "{arrow}");
     }
     text
+}
+
+/// A value as one writes it: the shortest number that is the same single, 0.3 and not 0.30000001192092896.
+fn serialise(value: &gst::glib::Value) -> Option<String> {
+    match value.get::<f32>() {
+        Ok(number) => Some(number.to_string()),
+        Err(_) => value.serialize().ok().map(Into::into),
+    }
 }

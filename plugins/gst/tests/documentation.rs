@@ -11,6 +11,13 @@ use std::fmt::Write;
 use gst::{glib, prelude::*};
 
 fn default(property: &glib::ParamSpec) -> String {
+    // The shortest number that is the same single: 0.6, not 0.60000002384185791.
+    if let Ok(number) = property.default_value().get::<f32>() {
+        return format!("`{number}`");
+    }
+    if let Ok(number) = property.default_value().get::<f64>() {
+        return format!("`{number}`");
+    }
     match property.default_value().serialize() {
         Ok(text) if !text.is_empty() && text != "NULL" => format!("`{text}`"),
         _ => "none".to_owned(),

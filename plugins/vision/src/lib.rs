@@ -3,6 +3,7 @@
 //! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
 //! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
 
+pub mod cuda;
 pub mod detect;
 pub mod expression;
 pub mod face;

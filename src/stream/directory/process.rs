@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use ferroflow_vision::{face::FrameFaces, model};
+use ferroflow_vision::{detect, face::FrameFaces, model};
 use gst::prelude::*;
 use gstferroflow::{
     message::describe,
@@ -22,6 +22,10 @@ use super::{Settings, results::ResultWriter};
 use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+
+/// Ticks without a byte read, a frame decoded or a frame written after which a video is given up: damaged files can stop
+/// a demuxer without a word. Ticks, because time also passes while the whole program is stopped.
+const PATIENCE: u32 = 300;
 
 /// What went through.
 #[derive(Clone, Debug)]
@@ -91,18 +95,19 @@ pub fn models(description: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for element in bin.iterate_recurse().into_iter().flatten() {
         let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-        let default = match factory.as_str() {
-            "ferexpression" => model::DEFAULT_EXPRESSION,
+        let named =
+            element.has_property("model").then(|| element.property::<Option<String>>("model")).flatten();
+        let found = match factory.as_str() {
+            "ferexpression" => model::resolve_model(named.as_deref().unwrap_or(model::DEFAULT_EXPRESSION))
+                .map(|file| vec![file]),
             "ferfacedetect" => {
                 let detector: gstferroflow::facedetect::Detector = element.property("detector");
-                ferroflow_vision::detect::DetectorKind::from(detector).default_model()
+                detect::models(detector.into(), named.as_deref().unwrap_or_default())
             }
             _ => continue,
         };
-        let named = element.property::<Option<String>>("model");
-        let file = model::resolve_model(named.as_deref().unwrap_or(default))
-            .with_context(|| format!("the element `{}`", element.name()))?;
-        files.push(file.path);
+        let found = found.with_context(|| format!("the element `{}`", element.name()))?;
+        files.extend(found.into_iter().map(|file| file.path));
     }
     Ok(files)
 }
@@ -111,6 +116,8 @@ pub fn models(description: &str) -> anyhow::Result<Vec<PathBuf>> {
 #[derive(Default)]
 struct Shared {
     decoded: AtomicU64,
+    /// Goes up whenever something moves.
+    activity: AtomicU64,
     /// Presentation time at the end of the last frame, in nanoseconds.
     end: AtomicU64,
     output_error: Mutex<Option<anyhow::Error>>,
@@ -130,7 +137,7 @@ pub fn process(
     let pipeline = build(input, settings, job, results, &shared).map_err(Failure::Video)?;
     let stats = PipelineStats::new(job);
     let _watched = stats.as_ref().map(|stats| Watched::new(&pipeline, stats));
-    let outcome = play(&pipeline, &shared, bar, interrupted);
+    let outcome = play(&pipeline, &shared, bar, interrupted, PATIENCE);
     let duration = pipeline.query_duration::<gst::ClockTime>();
     if let Some(stats) = &stats {
         stats.publish();
@@ -177,6 +184,14 @@ fn build(
     let sink = faces_sink(input, results, shared);
     pipeline.add_many([&source, &decoder, &queue, &convert, chain.upcast_ref(), sink.upcast_ref()])?;
     source.link(&decoder)?;
+    let reading = Arc::clone(shared);
+    source.static_pad("src").context("the source has no src pad")?.add_probe(
+        gst::PadProbeType::BUFFER | gst::PadProbeType::PULL | gst::PadProbeType::PUSH,
+        move |_, _| {
+            reading.activity.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        },
+    );
     gst::Element::link_many([&queue, &convert, chain.upcast_ref()])?;
     if settings.annotate {
         let tee = make("tee")?;
@@ -230,6 +245,7 @@ fn link_first_video(
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             if let Some(buffer) = info.buffer() {
                 shared.decoded.fetch_add(1, Ordering::SeqCst);
+                shared.activity.fetch_add(1, Ordering::Relaxed);
                 if let Some(pts) = buffer.pts() {
                     let end = pts + buffer.duration().unwrap_or_default();
                     shared.end.fetch_max(end.nseconds(), Ordering::SeqCst);
@@ -270,6 +286,7 @@ fn faces_sink(input: &Path, results: &Arc<Mutex<ResultWriter>>, shared: &Arc<Sha
         reader.read(buffer, FrameSize::of(info), &mut record.faces);
         let written = results.lock().map_err(|_| gst::FlowError::Error)?.frame(&record);
         record.frame += 1;
+        shared.activity.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = written {
             if let Ok(mut slot) = shared.output_error.lock() {
                 *slot = Some(error);
@@ -292,11 +309,13 @@ fn play(
     shared: &Shared,
     bar: &ProgressBar,
     interrupted: &AtomicBool,
+    patience: u32,
 ) -> Result<(), Failure> {
     let bus = pipeline.bus().context("the pipeline has no bus").map_err(Failure::Video)?;
     let began = Instant::now();
     // A failure here is on the bus with its reason.
     let _ = pipeline.set_state(gst::State::Playing);
+    let (mut last_activity, mut idle_ticks) = (0, 0);
     loop {
         if interrupted.load(Ordering::SeqCst) {
             return Err(Failure::Interrupted);
@@ -314,6 +333,15 @@ fn play(
         ));
         let Some(message) = bus.timed_pop_filtered(TICK, &[gst::MessageType::Error, gst::MessageType::Eos])
         else {
+            let activity = shared.activity.load(Ordering::Relaxed);
+            idle_ticks = if activity == last_activity { idle_ticks + 1 } else { 0 };
+            last_activity = activity;
+            if idle_ticks >= patience {
+                let seconds = u64::from(patience) * TICK.mseconds() / 1000;
+                return Err(Failure::Video(anyhow!(
+                    "nothing has moved for {seconds} s, after {frames} frames: the file is damaged, or an element waits for ever"
+                )));
+            }
             continue;
         };
         return match message.view() {
@@ -324,5 +352,23 @@ fn play(
             }
             _ => Ok(()),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_pipeline_in_which_nothing_moves_is_given_up() {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch("appsrc ! fakesink").unwrap().downcast::<gst::Pipeline>().unwrap();
+        let (bar, never) = (ProgressBar::hidden(), AtomicBool::new(false));
+        let outcome = play(&pipeline, &Shared::default(), &bar, &never, 10);
+        pipeline.set_state(gst::State::Null).unwrap();
+        let Err(Failure::Video(error)) = outcome else { panic!("{outcome:?}") };
+        assert!(error.to_string().contains("nothing has moved for 1 s, after 0 frames"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use ferroflow_vision::{
-    detect::{self, DetectError, DetectorConfig, DetectorKind, FaceDetector},
+    detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
     inference::SessionOptions,
 };
@@ -22,12 +22,18 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstFerDetector")]
 pub enum Detector {
-    /// Viola and Jones' cascade through OpenCV.
-    #[enum_value(name = "Haar cascade (OpenCV)", nick = "haar")]
+    /// Viola and Jones' cascade.
+    #[enum_value(name = "Haar cascade", nick = "haar")]
     Haar,
     /// ResNet-10 SSD at 300x300.
     #[enum_value(name = "ResNet-10 SSD 300x300", nick = "ssd")]
     Ssd,
+    /// MTCNN.
+    #[enum_value(name = "MTCNN", nick = "mtcnn")]
+    Mtcnn,
+    /// SCRFD.
+    #[enum_value(name = "SCRFD", nick = "scrfd")]
+    Scrfd,
     /// YuNet.
     #[default]
     #[enum_value(name = "YuNet", nick = "yunet")]
@@ -39,7 +45,31 @@ impl From<Detector> for DetectorKind {
         match detector {
             Detector::Haar => Self::Haar,
             Detector::Ssd => Self::Ssd,
+            Detector::Mtcnn => Self::Mtcnn,
+            Detector::Scrfd => Self::Scrfd,
             Detector::YuNet => Self::YuNet,
+        }
+    }
+}
+
+/// Whose code detects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstFerDetectorBackend")]
+pub enum DetectorBackend {
+    /// Ferroflow's own, or ONNX Runtime.
+    #[default]
+    #[enum_value(name = "Ferroflow and ONNX Runtime", nick = "native")]
+    Native,
+    /// OpenCV.
+    #[enum_value(name = "OpenCV, the reference for haar and ssd", nick = "opencv")]
+    OpenCv,
+}
+
+impl From<DetectorBackend> for Backend {
+    fn from(backend: DetectorBackend) -> Self {
+        match backend {
+            DetectorBackend::Native => Self::Native,
+            DetectorBackend::OpenCv => Self::OpenCv,
         }
     }
 }
@@ -48,6 +78,7 @@ impl From<Detector> for DetectorKind {
 #[derive(Clone, Debug)]
 struct Settings {
     detector: Detector,
+    backend: DetectorBackend,
     model: Option<String>,
     device: Option<String>,
     model_instance_id: Option<String>,
@@ -71,6 +102,7 @@ impl Default for Settings {
         let config = DetectorConfig::new(detector.into());
         Self {
             detector,
+            backend: DetectorBackend::default(),
             model: None,
             device: None,
             model_instance_id: None,
@@ -96,6 +128,7 @@ impl Settings {
         let or = |value: f32, default: f32| if value < 0.0 { default } else { value };
         Ok(DetectorConfig {
             kind,
+            backend: self.backend.into(),
             model: self.model.clone().unwrap_or_default(),
             session: SessionOptions {
                 device: self.device.as_deref().unwrap_or_default().parse()?,
@@ -133,6 +166,8 @@ struct State {
 pub struct FaceDetect {
     #[property(name = "detector", get, set, type = Detector, member = detector,
         nick = "Detector", blurb = "Which detector looks for faces", builder(Detector::default()).mutable_ready())]
+    #[property(name = "backend", get, set, type = DetectorBackend, member = backend,
+        nick = "Backend", blurb = "Whose code detects; opencv is the reference for haar and ssd, on the CPU", builder(DetectorBackend::default()).mutable_ready())]
     #[property(name = "model", get, set, type = Option<String>, member = model, mutable_ready,
         nick = "Model", blurb = "A name in the model manifest or a file (ONNX; a cascade's XML for haar); unset takes the detector's own")]
     #[property(name = "device", get, set, type = Option<String>, member = device, mutable_ready,
@@ -150,16 +185,16 @@ pub struct FaceDetect {
         nick = "Batch timeout", blurb = "Milliseconds that a frame may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
     #[property(name = "threshold", get, set, type = f32, member = threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().threshold,
-        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd 0.5, yunet 0.6, haar 0)")]
+        nick = "Threshold", blurb = "Least confidence of a face, 0 to 1; -1 takes the detector's own (ssd and scrfd 0.5, yunet 0.6, mtcnn 0.8, haar 0)")]
     #[property(name = "iou-threshold", get, set, type = f32, member = iou_threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().iou_threshold,
-        nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, yunet 0.3)")]
+        nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, scrfd 0.4, yunet 0.3)")]
     #[property(name = "max-detections", get, set, type = u32, member = max_detections, mutable_ready, minimum = 1,
         default = Settings::default().max_detections,
         nick = "Max detections", blurb = "Most faces of one frame; the most confident are kept")]
     #[property(name = "input-size", get, set, type = u32, member = input_size, mutable_ready, maximum = 16384,
         default = Settings::default().input_size,
-        nick = "Input size", blurb = "yunet: longest side in pixels of what the network sees, larger frames are reduced to it; 0 takes each frame's own size")]
+        nick = "Input size", blurb = "yunet, scrfd: longest side in pixels of what the network sees, larger frames are reduced to it; 0 takes each frame's own size")]
     #[property(name = "inference-interval", get, set, type = u32, member = inference_interval, mutable_ready, minimum = 1,
         default = Settings::default().inference_interval,
         nick = "Inference interval", blurb = "Look at every n-th frame; fertrack carries the faces over those between")]
@@ -171,10 +206,10 @@ pub struct FaceDetect {
         nick = "Min neighbors", blurb = "haar: windows that must agree on a face")]
     #[property(name = "min-size", get, set, type = u32, member = min_size, mutable_ready,
         default = Settings::default().min_size,
-        nick = "Min size", blurb = "haar: side of the smallest face in pixels; 0 takes the cascade's own")]
+        nick = "Min size", blurb = "haar, mtcnn: side of the smallest face in pixels; 0 takes the cascade's own, and 20")]
     #[property(name = "max-size", get, set, type = u32, member = max_size, mutable_ready,
         default = Settings::default().max_size,
-        nick = "Max size", blurb = "haar: side of the largest face in pixels; 0 sets no limit")]
+        nick = "Max size", blurb = "haar, mtcnn: side of the largest face in pixels; 0 sets no limit")]
     settings: Mutex<Settings>,
     #[property(name = "frames", get = |this: &Self| lock(&this.stats).frames, type = u64,
         nick = "Frames", blurb = "Frames that came, since the start")]
@@ -209,7 +244,7 @@ impl ElementImpl for FaceDetect {
             gst::subclass::ElementMetadata::new(
                 "Face detector",
                 "Filter/Analyzer/Video",
-                "Finds faces (Haar, SSD, YuNet) and adds them to each frame as regions of interest",
+                "Finds faces (Haar, SSD, MTCNN, SCRFD, YuNet) and adds them to each frame as regions of interest",
                 env!("CARGO_PKG_NAME"),
             )
         });

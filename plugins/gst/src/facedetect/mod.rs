@@ -8,7 +8,7 @@ use gst::{glib, prelude::*};
 
 mod imp;
 
-pub use imp::Detector;
+pub use imp::{Detector, DetectorBackend};
 
 glib::wrapper! {
     /// The element. See the module's documentation.
@@ -18,6 +18,7 @@ glib::wrapper! {
 
 /// Makes the element known to GStreamer.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    DetectorBackend::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     Detector::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(Some(plugin), "ferfacedetect", gst::Rank::NONE, FaceDetect::static_type())
 }

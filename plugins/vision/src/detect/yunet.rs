@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{DetectError, DetectorConfig, FaceDetector, nms};
+use super::{
+    DetectError, DetectorConfig, FaceDetector,
+    letterbox::{Letterbox, fixed_size},
+    nms,
+};
 use crate::{
     face::Detection,
     frame::Frame,
@@ -20,7 +24,7 @@ pub struct YuNet {
     session: Arc<SharedSession>,
     /// Where class, objectness, box and landmark scores of each stride stand among the outputs.
     outputs: [[usize; 4]; 3],
-    /// The side lengths the network was exported with, where it takes no others.
+    /// The height and width that the network was exported with, where it takes no others.
     fixed_size: Option<(usize, usize)>,
     config: DetectorConfig,
     sampler: Sampler,
@@ -31,19 +35,8 @@ impl YuNet {
     /// Opens the model and checks its inputs and outputs.
     pub fn open(model: &ModelFile, config: &DetectorConfig) -> Result<Self, DetectError> {
         let session = SharedSession::open(&model.path, &config.session)?;
-        let fixed_size = match session.inputs() {
-            [input] => match input.shape[..] {
-                [_, 3, height, width] => usize::try_from(height).ok().zip(usize::try_from(width).ok()),
-                _ => {
-                    return Err(session
-                        .misfit(format!("YuNet takes [1, 3, height, width], found {input}"))
-                        .into());
-                }
-            },
-            inputs => {
-                return Err(session.misfit(format!("YuNet takes one input, found {}", inputs.len())).into());
-            }
-        };
+        let fixed_size =
+            fixed_size(&session, "YuNet").map_err(|reason| DetectError::from(session.misfit(reason)))?;
         let find = |name: String| {
             let position = session.outputs().iter().position(|output| output.name == name);
             position.ok_or_else(|| {
@@ -62,27 +55,13 @@ impl YuNet {
         let (sampler, input) = Default::default();
         Ok(Self { session, outputs, fixed_size, config: config.clone(), sampler, input })
     }
-
-    /// Pixels of network input for one of the frame, and the size of that input.
-    fn input_geometry(&self, frame: &Frame<'_>) -> (f32, usize, usize) {
-        let longest = frame.width().max(frame.height()) as f32;
-        if let Some((height, width)) = self.fixed_size {
-            let fit = (width as f32 / frame.width() as f32).min(height as f32 / frame.height() as f32);
-            return (fit.min(1.0), width, height);
-        }
-        let scale = match self.config.input_size {
-            0 => 1.0,
-            limit => (limit as f32 / longest).min(1.0),
-        };
-        let side = |length: usize| ((length as f32 * scale).round() as usize).max(1).next_multiple_of(32);
-        (scale, side(frame.width()), side(frame.height()))
-    }
 }
 
 impl FaceDetector for YuNet {
     fn detect(&mut self, frame: &Frame<'_>, faces: &mut Vec<Detection>) -> Result<(), DetectError> {
         faces.clear();
-        let (scale, width, height) = self.input_geometry(frame);
+        let fit = Letterbox::fit(frame, self.config.input_size, self.fixed_size);
+        let Letterbox { scale, width, height } = fit;
         let spec = ImageSpec {
             width,
             height,
@@ -93,8 +72,7 @@ impl FaceDetector for YuNet {
             std: [1.0; 3],
         };
         self.input.resize(spec.len(), 0.0);
-        let part = Rect::new(0.0, 0.0, width as f32 / scale, height as f32 / scale);
-        self.sampler.sample(frame, part, &spec, &mut self.input);
+        self.sampler.sample(frame, fit.part_in_frame(), &spec, &mut self.input);
         let (indices, threshold) = (self.outputs, self.config.threshold);
         self.session.run([1, 3, height, width], &mut self.input, |outputs| {
             for (stride, row) in STRIDES.into_iter().zip(indices) {

@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::{
     ImportError, about,
-    onnx::{Dimension, ModelProto, Side, ValueInfoProto},
+    onnx::{Dimension, GraphProto, ModelProto, Side, TensorProto, ValueInfoProto},
     read,
 };
 
@@ -17,6 +17,7 @@ pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
     let mut model = ModelProto::decode(bytes.as_slice())
         .map_err(|error| fail(format!("not an ONNX file, or cut short ({error})")))?;
     let graph = model.graph.as_mut().ok_or_else(|| fail("an ONNX file without a graph".into()))?;
+    free_resizes(graph).map_err(&fail)?;
     graph.value_info.clear();
     for input in &mut graph.input {
         let sides = dimensions(input);
@@ -41,6 +42,32 @@ pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
         }
     }
     Ok(model.encode_to_vec())
+}
+
+/// Turns enlargements to a fixed size into enlargements by the factor that this size was for the frozen input.
+fn free_resizes(graph: &mut GraphProto) -> Result<(), String> {
+    let mut factors = Vec::new();
+    for node in graph.node.iter_mut().filter(|node| node.op_type == "Resize") {
+        let [image, roi, _, sizes] = node.input.as_slice() else { continue };
+        let known = graph.value_info.iter_mut().find(|value| value.name == *image);
+        let from = known.map(|value| dimensions(value).iter().map(|side| side.dim_value).collect::<Vec<_>>());
+        let to = graph.initializer.iter().find(|tensor| tensor.name == *sizes).map(TensorProto::integers);
+        let (Some(from), Some(to)) = (from, to) else {
+            return Err(format!("`{}` resizes to a size that cannot be made free", node.name));
+        };
+        let scales: Vec<f32> =
+            from.iter().zip(&to).filter_map(|(from, &to)| Some(to as f32 / (*from)? as f32)).collect();
+        if scales.len() != 4 || scales.iter().any(|scale| !scale.is_finite() || *scale <= 0.0) {
+            return Err(format!("`{}` resizes {from:?} to {to:?}, which is no enlargement", node.name));
+        }
+        let name = format!("{sizes}_scales");
+        node.input = vec![image.clone(), roi.clone(), name.clone()];
+        factors.push(TensorProto::floats(name, &[scales.len()], &scales));
+    }
+    graph.initializer.extend(factors);
+    let is_used = |tensor: &TensorProto| graph.node.iter().any(|node| node.input.contains(&tensor.name));
+    graph.initializer.retain(is_used);
+    Ok(())
 }
 
 fn dimensions(value: &mut ValueInfoProto) -> &mut Vec<Dimension> {

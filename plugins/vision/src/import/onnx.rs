@@ -132,6 +132,28 @@ pub struct TensorProto {
     pub uint64_data: Vec<u64>,
 }
 
+impl TensorProto {
+    /// A constant of floats.
+    pub fn floats(name: String, dims: &[usize], values: &[f32]) -> Self {
+        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::constant(name, dims, FLOAT, raw)
+    }
+
+    fn constant(name: String, dims: &[usize], data_type: i32, raw: Vec<u8>) -> Self {
+        let dims = dims.iter().map(|&side| side as i64).collect();
+        Self { dims, data_type, name, raw_data: Some(raw), ..Self::default() }
+    }
+
+    /// The values of a constant of integers; none of another type.
+    pub fn integers(&self) -> Vec<i64> {
+        match (&self.raw_data, self.data_type) {
+            (_, kind) if kind != INT64 => Vec::new(),
+            (Some(raw), _) => raw.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
+            (None, _) => self.int64_data.clone(),
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {
     #[prost(string, tag = "1")]
@@ -225,27 +247,15 @@ impl GraphBuilder {
 
     /// Adds a constant of floats and answers its name.
     pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
-        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name, dims, FLOAT, raw)
+        self.graph.initializer.push(TensorProto::floats(name.to_owned(), dims, values));
+        name.to_owned()
     }
 
     /// Adds a constant row of integers and answers its name.
     pub fn ints(&mut self, name: &str, values: &[i64]) -> String {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name, &[values.len()], INT64, raw)
-    }
-
-    fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw: Vec<u8>) -> String {
-        let dims = dims.iter().map(|&side| side as i64).collect();
-        let (name, raw_data) = (name.to_owned(), Some(raw));
-        self.graph.initializer.push(TensorProto {
-            dims,
-            data_type,
-            name: name.clone(),
-            raw_data,
-            ..Default::default()
-        });
-        name
+        self.graph.initializer.push(TensorProto::constant(name.to_owned(), &[values.len()], INT64, raw));
+        name.to_owned()
     }
 
     /// Adds a node with one output, named like the node, and answers that name.

@@ -8,8 +8,8 @@ use opencv::{
     prelude::*,
 };
 
-use super::{DetectError, DetectorConfig, FaceDetector};
 use crate::{
+    detect::{DetectError, DetectorConfig, FaceDetector, haar::confidence},
     face::Detection,
     frame::{Frame, Plane},
     geometry::Rect,
@@ -32,12 +32,7 @@ impl OpenCvHaar {
         if classifier.empty().map_err(|error| unreadable(error.message))? {
             return Err(unreadable("it is missing or not an OpenCV cascade".into()));
         }
-        if config.scale_factor <= 1.0 {
-            return Err(DetectError::ScaleFactor(config.scale_factor));
-        }
-        let threads = i32::try_from(config.session.threads).unwrap_or(0);
-        // 0 would mean "no threads" to OpenCV; a negative number asks for its default, one a core.
-        opencv::core::set_num_threads(if threads == 0 { -1 } else { threads })?;
+        super::set_threads(config.session.threads)?;
         Ok(Self { classifier, name: model.name.clone(), config: config.clone(), gray: Vec::new() })
     }
 }
@@ -75,7 +70,11 @@ impl FaceDetector for OpenCvHaar {
         faces.extend(boxes.iter().zip(neighbors.iter()).map(|(found, count)| {
             let box_in_frame =
                 Rect::new(found.x as f32, found.y as f32, found.width as f32, found.height as f32);
-            Detection { box_in_frame, confidence: confidence(count), landmarks_in_frame: None }
+            Detection {
+                box_in_frame,
+                confidence: confidence(u32::try_from(count).unwrap_or(0)),
+                landmarks_in_frame: None,
+            }
         }));
         faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
         faces.truncate(self.config.max_detections);
@@ -85,11 +84,4 @@ impl FaceDetector for OpenCvHaar {
     fn describe(&self) -> String {
         format!("{} through OpenCV on cpu", self.name)
     }
-}
-
-/// A cascade gives no probability. The number of raw windows that agreed grows with certainty: `n / (n + 2)` is 0.6 at
-/// 3 neighbours, 0.71 at 5 and nears 1, so that trackers and thresholds have something to order faces by.
-fn confidence(neighbors: i32) -> f32 {
-    let count = neighbors.max(1) as f32;
-    count / (count + 2.0)
 }

@@ -1,0 +1,208 @@
+//! CUDA devices without CUDA's toolkit: the driver and NVRTC, its compiler, are loaded when a device is first asked for.
+//!
+//! Kernels are compiled without fused multiply-add, so that they round as the CPU does. They find their number with
+//! `THREAD()`.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cudarc::{
+    driver::{self, CudaContext, CudaFunction, CudaSlice, CudaStream, LaunchConfig, PushKernelArg},
+    nvrtc,
+};
+use thiserror::Error;
+
+/// Threads in a block.
+const BLOCK: u32 = 128;
+
+/// Before every source.
+const PRELUDE: &str = "#define THREAD() ((int)(blockIdx.x * blockDim.x + threadIdx.x))\n";
+
+/// Why a device cannot be used.
+#[derive(Debug, Error)]
+pub enum CudaError {
+    /// No driver.
+    #[error("CUDA's driver (libcuda.so.1) is not here: install NVIDIA's driver, or use device=cpu")]
+    NoDriver,
+    /// No compiler.
+    #[error(
+        "CUDA's run-time compiler (libnvrtc.so) is not here: install the Python package nvidia-cuda-nvrtc or the CUDA \
+         toolkit and put its folder of libraries on LD_LIBRARY_PATH, or use device=cpu"
+    )]
+    NoCompiler,
+    /// No such device.
+    #[error("there is no device cuda:{index}: this machine has {count}")]
+    NoDevice {
+        /// The one asked for.
+        index: u32,
+        /// How many there are.
+        count: i32,
+    },
+    /// The device or its driver failed.
+    #[error("CUDA: {0}")]
+    Failed(String),
+    /// NVRTC refused a kernel.
+    #[error("CUDA's compiler: {0}")]
+    Compile(String),
+}
+
+impl From<driver::DriverError> for CudaError {
+    fn from(error: driver::DriverError) -> Self {
+        Self::Failed(match error.error_string() {
+            Ok(text) => text.to_string_lossy().into_owned(),
+            Err(_) => format!("{error:?}"),
+        })
+    }
+}
+
+/// Something to hand to a kernel.
+#[derive(Debug)]
+pub enum Argument<'a, M> {
+    /// Where a memory begins, or so many bytes behind that.
+    Memory(&'a M, usize),
+    /// An `int`.
+    Int(i32),
+    /// A `double`.
+    Double(f64),
+}
+
+impl<M> Clone for Argument<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Argument<'_, M> {}
+
+/// What runs kernels: a device, or, in tests, what stands for one.
+pub trait Gpu {
+    /// Memory of the device.
+    type Memory;
+
+    /// New memory, all zero.
+    fn reserve(&mut self, bytes: usize) -> Result<Self::Memory, CudaError>;
+    /// Copies bytes to the beginning of a memory.
+    fn write(&mut self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), CudaError>;
+    /// Sets a memory to zero.
+    fn clear(&mut self, memory: &mut Self::Memory) -> Result<(), CudaError>;
+    /// Waits for all that was launched and copies bytes from the beginning of a memory.
+    fn read(&mut self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), CudaError>;
+    /// Runs a kernel with at least so many threads; kernels check the number they are given.
+    fn launch(
+        &mut self,
+        kernel: &'static str,
+        threads: usize,
+        arguments: &[Argument<'_, Self::Memory>],
+    ) -> Result<(), CudaError>;
+}
+
+/// Compiles a source for any device, as PTX.
+pub fn compile(source: &str) -> Result<nvrtc::Ptx, CudaError> {
+    // SAFETY: loads NVIDIA's compiler by its name, as every program that uses it does.
+    #[allow(unsafe_code)]
+    let has_compiler = unsafe { nvrtc::sys::is_culib_present() };
+    if !has_compiler {
+        return Err(CudaError::NoCompiler);
+    }
+    let options = nvrtc::CompileOptions { fmad: Some(false), ..nvrtc::CompileOptions::default() };
+    nvrtc::compile_ptx_with_opts(format!("{PRELUDE}{source}"), options).map_err(|error| {
+        CudaError::Compile(match error {
+            nvrtc::CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
+            other => other.to_string(),
+        })
+    })
+}
+
+/// A device with compiled kernels.
+pub struct CudaDevice {
+    stream: Arc<CudaStream>,
+    kernels: HashMap<&'static str, CudaFunction>,
+    name: String,
+}
+
+impl CudaDevice {
+    /// Opens device `index` and compiles a source for it.
+    pub fn open(index: u32, source: &str, kernels: &[&'static str]) -> Result<Self, CudaError> {
+        // SAFETY: loads NVIDIA's driver by its name and runs its initialiser, as every CUDA program does.
+        #[allow(unsafe_code)]
+        let has_driver = unsafe { driver::sys::is_culib_present() };
+        if !has_driver {
+            return Err(CudaError::NoDriver);
+        }
+        let ptx = compile(source)?;
+        driver::result::init()?;
+        let count = CudaContext::device_count()?;
+        if i64::from(index) >= i64::from(count) {
+            return Err(CudaError::NoDevice { index, count });
+        }
+        let context = CudaContext::new(index as usize)?;
+        let module = context.load_module(ptx)?;
+        let load = |name: &&'static str| Ok((*name, module.load_function(name)?));
+        let kernels = kernels.iter().map(load).collect::<Result<_, CudaError>>()?;
+        let name = context.name()?;
+        Ok(Self { stream: context.new_stream()?, kernels, name })
+    }
+
+    /// What the device calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Gpu for CudaDevice {
+    type Memory = CudaSlice<u8>;
+
+    fn reserve(&mut self, bytes: usize) -> Result<Self::Memory, CudaError> {
+        Ok(self.stream.alloc_zeros(bytes.max(1))?)
+    }
+
+    fn write(&mut self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), CudaError> {
+        let length = bytes.len().min(memory.len());
+        Ok(self.stream.memcpy_htod(&bytes[..length], &mut memory.slice_mut(..length))?)
+    }
+
+    fn clear(&mut self, memory: &mut Self::Memory) -> Result<(), CudaError> {
+        Ok(self.stream.memset_zeros(memory)?)
+    }
+
+    fn read(&mut self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), CudaError> {
+        let length = bytes.len().min(memory.len());
+        self.stream.memcpy_dtoh(&memory.slice(..length), &mut bytes[..length])?;
+        Ok(self.stream.synchronize()?)
+    }
+
+    fn launch(
+        &mut self,
+        kernel: &'static str,
+        threads: usize,
+        arguments: &[Argument<'_, Self::Memory>],
+    ) -> Result<(), CudaError> {
+        let function =
+            self.kernels.get(kernel).ok_or_else(|| CudaError::Failed(format!("no kernel `{kernel}`")))?;
+        let blocks = u32::try_from(threads.div_ceil(BLOCK as usize).max(1))
+            .map_err(|_| CudaError::Failed(format!("{threads} threads are too many")))?;
+        let views: Vec<_> = arguments
+            .iter()
+            .map(|argument| match argument {
+                Argument::Memory(memory, offset) => Some(memory.slice(*offset..)),
+                _ => None,
+            })
+            .collect();
+        let mut launch = self.stream.launch_builder(function);
+        for (argument, view) in arguments.iter().zip(&views) {
+            match (argument, view) {
+                (Argument::Int(value), _) => launch.arg(value),
+                (Argument::Double(value), _) => launch.arg(value),
+                (Argument::Memory(..), Some(view)) => launch.arg(view),
+                (Argument::Memory(..), None) => &mut launch,
+            };
+        }
+        let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 };
+        // SAFETY: callers hand kernels the arguments of their signatures, with memories as long as their counts say;
+        // the tests run the same calls on the host, with guards behind every memory.
+        #[allow(unsafe_code)]
+        unsafe {
+            launch.launch(config)?;
+        }
+        Ok(())
+    }
+}
