@@ -1,9 +1,10 @@
 //! The Ferroflow engine: from a pipeline file to what it leaves behind.
 //!
 //! [`cli`] reads the command line; [`graph`] reads pipeline files; [`stream`] runs them live; [`report`] makes pages of
-//! what they did; [`models`] brings what they need.
+//! what they did; [`models`] brings what they need; [`bench`] measures.
 
 pub mod atomic;
+pub mod bench;
 pub mod cli;
 pub mod exit;
 pub mod graph;

@@ -1,6 +1,7 @@
 //! The command line, one file a command.
 
 pub mod batch;
+pub mod bench;
 pub mod completions;
 pub mod doctor;
 pub mod launch;
@@ -43,6 +44,8 @@ enum Command {
     Models(models::Args),
     /// Say what is installed, what is missing, and what to do about it.
     Doctor,
+    /// Measure how good and how fast detectors are.
+    Bench(bench::Args),
     /// Write a completion script for a shell.
     Completions(completions::Args),
 }
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
             Command::Plan(args) => plan::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Doctor => doctor::run(),
+            Command::Bench(args) => bench::run(&args),
             Command::Completions(args) => completions::run(&args),
         },
     };

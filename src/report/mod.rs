@@ -1,4 +1,5 @@
 //! Pages that a run leaves behind. Each is one file: styles and plots are inside, nothing is loaded from elsewhere.
 
+pub mod detectors;
 pub mod directory;
 pub mod plot;

@@ -67,6 +67,77 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
     ))
 }
 
+/// A line of a plot: its colour, its points, and one of them to be marked.
+pub struct Line {
+    /// Red, green, blue.
+    pub color: (u8, u8, u8),
+    /// Points from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// A point with a dot.
+    pub mark: Option<(f64, f64)>,
+}
+
+/// Colours that tell detectors apart on light and on dark ground.
+pub fn line_color(index: usize) -> (u8, u8, u8) {
+    const COLORS: [(u8, u8, u8); 8] = [
+        (70, 130, 220),
+        (235, 125, 45),
+        (45, 165, 110),
+        (160, 105, 225),
+        (225, 75, 95),
+        (40, 165, 185),
+        (190, 150, 40),
+        (150, 150, 160),
+    ];
+    COLORS[index % COLORS.len()]
+}
+
+/// Precision over recall, both 0 to 1.
+pub fn precision_over_recall(lines: &[Line]) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (480, 360)).into_drawing_area();
+        let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("the plot could not be drawn: {error}");
+        let gray = RGBColor(128, 128, 128);
+        let label = ("sans-serif", 13).into_font().color(&gray);
+        let mut chart = ChartBuilder::on(&root)
+            .margin(8)
+            .margin_right(16)
+            .x_label_area_size(40)
+            .y_label_area_size(52)
+            .build_cartesian_2d(0.0..1.0, 0.0..1.0)
+            .map_err(|error| failed(&error))?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(gray.mix(0.25))
+            .axis_style(gray)
+            .x_labels(6)
+            .y_labels(6)
+            .x_desc("recall")
+            .y_desc("precision")
+            .label_style(label.clone())
+            .axis_desc_style(label)
+            .draw()
+            .map_err(|error| failed(&error))?;
+        for Line { color: (r, g, b), points, mark } in lines {
+            let color = RGBColor(*r, *g, *b);
+            chart
+                .draw_series([PathElement::new(points.clone(), color.stroke_width(2))])
+                .map_err(|error| failed(&error))?;
+            let marks = mark.iter().map(|&point| Circle::new(point, 5, color.filled()));
+            chart.draw_series(marks).map_err(|error| failed(&error))?;
+        }
+        root.present().map_err(|error| failed(&error))?;
+    }
+    // The page decides how wide it is.
+    Ok(svg.replacen(
+        "<svg width=\"480\" height=\"360\"",
+        "<svg role=\"img\" aria-label=\"precision over recall\"",
+        1,
+    ))
+}
+
 /// Minutes and seconds.
 fn clock(seconds: f64) -> String {
     let whole = seconds.round() as u64;
