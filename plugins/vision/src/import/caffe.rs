@@ -38,18 +38,32 @@ struct BlobProto {
 
 /// Reads network and weights and answers an ONNX file.
 pub fn import(prototxt: &Path, caffemodel: &Path) -> Result<Vec<u8>, ImportError> {
-    let text = read(prototxt)?;
-    let text = String::from_utf8(text).map_err(|_| about(prototxt)("not a text file".into()))?;
-    let network = Message::parse(&text).map_err(about(prototxt))?;
-    let bytes = read(caffemodel)?;
-    let weights = NetParameter::decode(bytes.as_slice())
-        .map_err(|error| about(caffemodel)(format!("not a caffemodel, or cut short ({error})")))?;
+    let network = network(&read(prototxt)?).map_err(about(prototxt))?;
+    let weights = weights(&read(caffemodel)?).map_err(about(caffemodel))?;
+    convert(&network, weights).map_err(about(prototxt))
+}
+
+/// The same for files that have been read.
+pub fn import_bytes(prototxt: &[u8], caffemodel: &[u8]) -> Result<Vec<u8>, String> {
+    convert(&network(prototxt)?, weights(caffemodel)?)
+}
+
+fn network(prototxt: &[u8]) -> Result<Message, String> {
+    Message::parse(str::from_utf8(prototxt).map_err(|_| "not a text file")?)
+}
+
+fn weights(caffemodel: &[u8]) -> Result<HashMap<String, Vec<BlobProto>>, String> {
+    let weights = NetParameter::decode(caffemodel)
+        .map_err(|error| format!("not a caffemodel, or cut short ({error})"))?;
     if weights.layer.is_empty() {
-        return Err(about(caffemodel)("no layers found: not a caffemodel, or of Caffe before 2014".into()));
+        return Err("no layers found: not a caffemodel, or of Caffe before 2014".into());
     }
-    let weights = weights.layer.into_iter().map(|layer| (layer.name, layer.blobs)).collect();
+    Ok(weights.layer.into_iter().map(|layer| (layer.name, layer.blobs)).collect())
+}
+
+fn convert(network: &Message, weights: HashMap<String, Vec<BlobProto>>) -> Result<Vec<u8>, String> {
     let mut converter = Converter { weights, ..Converter::default() };
-    converter.convert(&network).map_err(about(prototxt))?;
+    converter.convert(network)?;
     Ok(converter.builder.finish("ssd"))
 }
 

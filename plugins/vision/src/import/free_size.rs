@@ -12,12 +12,15 @@ use super::{
 
 /// Reads an ONNX file and answers it with free batch, height and width, and without shapes that were inferred from them.
 pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
-    let fail = about(path);
-    let bytes = read(path)?;
-    let mut model = ModelProto::decode(bytes.as_slice())
-        .map_err(|error| fail(format!("not an ONNX file, or cut short ({error})")))?;
-    let graph = model.graph.as_mut().ok_or_else(|| fail("an ONNX file without a graph".into()))?;
-    free_resizes(graph).map_err(&fail)?;
+    import_bytes(&read(path)?).map_err(about(path))
+}
+
+/// The same for a file that has been read.
+pub fn import_bytes(onnx: &[u8]) -> Result<Vec<u8>, String> {
+    let mut model =
+        ModelProto::decode(onnx).map_err(|error| format!("not an ONNX file, or cut short ({error})"))?;
+    let graph = model.graph.as_mut().ok_or("an ONNX file without a graph")?;
+    free_resizes(graph)?;
     graph.value_info.clear();
     for input in &mut graph.input {
         let sides = dimensions(input);

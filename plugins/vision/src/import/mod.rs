@@ -3,6 +3,8 @@
 
 pub mod caffe;
 pub mod free_size;
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(feature = "import")]
 pub mod keras;
 pub mod onnx;

@@ -57,7 +57,11 @@ pub fn open(model: &ModelFile, config: &DetectorConfig) -> Result<Box<dyn FaceDe
 impl Haar {
     /// Reads the cascade's XML file.
     pub fn open(model: &ModelFile, config: &DetectorConfig) -> Result<Self, DetectError> {
-        let cascade = xml::read(model)?;
+        Self::new(xml::read(model)?, &model.name, config)
+    }
+
+    /// A detector of a cascade that has been read.
+    pub fn new(cascade: Cascade, name: &str, config: &DetectorConfig) -> Result<Self, DetectError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(config.session.threads)
             .thread_name(|index| format!("haar-{index}"))
@@ -65,7 +69,7 @@ impl Haar {
             .map_err(|error| DetectError::Threads(error.to_string()))?;
         Ok(Self {
             cascade,
-            name: model.name.clone(),
+            name: name.to_owned(),
             config: config.clone(),
             pool,
             pyramid: Pyramid::default(),
