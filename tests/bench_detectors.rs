@@ -95,6 +95,8 @@ fn wrong_arguments_are_refused_before_anything_runs() {
     fs::write(folder.path().join("boxes.json"), "{\n\"a.jpg\": [").unwrap();
     let error = refusal(&["--data", name(folder.path())]);
     assert!(error.contains("boxes.json") && error.contains("line 2"), "{error}");
+    let error = refusal(&["--backend", "tensorflow"]);
+    assert!(error.contains("[possible values: native, opencv]"), "{error}");
     let error = refusal(&["--json", "/nowhere/out.json"]);
     assert!(error.contains("/nowhere/out.json: there is no such folder"), "{error}");
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ferroflow_vision::{
-    detect::{self, DetectError, DetectorConfig, DetectorKind, FaceDetector},
+    detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
     geometry::Rect,
-    inference::{self, Device, InferenceError, SessionOptions},
+    inference::{Device, InferenceError, SessionOptions},
 };
 use gstferroflow::frame::with_frame;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,6 +40,8 @@ const SPEED: (Duration, usize) = (Duration::from_secs(3), 5);
 pub struct Settings {
     /// Which detectors.
     pub detectors: Vec<DetectorKind>,
+    /// Whose code; what a back-end does not have is left out.
+    pub backends: Vec<Backend>,
     /// CPU threads of one detection; 0 takes one for each core.
     pub threads: usize,
 }
@@ -72,17 +74,30 @@ pub struct Data {
     pub unreadable: usize,
 }
 
-/// One detector on one device.
+/// One detector of one back-end on one device.
 #[derive(Debug, Serialize)]
 pub struct Measured {
     /// The detector's name.
     pub detector: &'static str,
+    /// Whose code it is: `native` or `opencv`.
+    pub backend: &'static str,
     /// The device that ran it.
     pub device: String,
     /// How good it is, level by level; empty without annotated pictures.
     pub accuracy: Vec<Accuracy>,
     /// How fast it is, size by size.
     pub speed: Vec<Speed>,
+}
+
+impl Measured {
+    /// The detector's name, and its back-end's where it is not ours.
+    pub fn name(&self) -> String {
+        if self.backend == "native" {
+            self.detector.to_owned()
+        } else {
+            format!("{} ({})", self.detector, self.backend)
+        }
+    }
 }
 
 /// How good a detector is at one level.
@@ -129,6 +144,7 @@ pub struct Failure {
 /// A detector that is being measured.
 struct Contestant {
     kind: DetectorKind,
+    backend: Backend,
     device: Device,
     detector: Box<dyn FaceDetector>,
     /// The least confidence that it would answer with on its own.
@@ -150,10 +166,12 @@ pub fn measure(settings: &Settings, data: Option<(&str, &AnnotatedSet)>) -> anyh
         failures: Vec::new(),
     };
     let mut contestants = Vec::new();
-    for &kind in &settings.detectors {
-        match open(kind, settings.threads) {
-            Ok(opened) => contestants.extend(opened),
-            Err(error) => report.failures.push(failure(kind, &error)),
+    for &backend in &settings.backends {
+        for &kind in &settings.detectors {
+            match open(kind, backend, settings.threads) {
+                Ok(opened) => contestants.extend(opened),
+                Err(error) => report.failures.push(failure(kind, &error.into())),
+            }
         }
     }
     if let Some((folder, set)) = data {
@@ -178,41 +196,40 @@ pub fn measure(settings: &Settings, data: Option<(&str, &AnnotatedSet)>) -> anyh
     Ok(report)
 }
 
-/// A detector on every device that can run it.
-fn open(kind: DetectorKind, threads: usize) -> anyhow::Result<Vec<Contestant>> {
-    let (config, threshold) = whole_curve(kind);
-    let mut contestants = Vec::new();
-    for device in devices() {
+/// A detector on every device that can run it; on none where the back-end has no such detector.
+fn open(kind: DetectorKind, backend: Backend, threads: usize) -> Result<Vec<Contestant>, DetectError> {
+    let (config, threshold) = whole_curve(kind, backend);
+    let open = |device| {
         let session = SessionOptions { device, threads, ..SessionOptions::default() };
-        let detector = detect::open(&DetectorConfig { session, ..config.clone() })?;
-        // A detector that is no network runs on the CPU whatever is asked for.
-        if detector.describe().ends_with(&device.to_string()) {
-            contestants.push(Contestant { kind, device, detector, threshold, judges: Vec::new() });
-        }
+        detect::open(&DetectorConfig { session, ..config.clone() })
+    };
+    let contestant = |device, detector| {
+        let judges = Vec::new();
+        Contestant { kind, backend, device, detector, threshold, judges }
+    };
+    let detector = match open(Device::Cpu) {
+        Err(DetectError::NoReference(_)) => return Ok(Vec::new()),
+        detector => detector?,
+    };
+    let mut contestants = vec![contestant(Device::Cpu, detector)];
+    // What takes CUDA by itself has CUDA.
+    let detector = open(Device::Auto)?;
+    if detector.describe().contains(" on cuda:") {
+        contestants.push(contestant(Device::Cuda(0), detector));
     }
     Ok(contestants)
 }
 
-/// The CPU, and CUDA where it loads.
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::Cpu];
-    if inference::cuda_provider().is_ok() {
-        devices.push(Device::Cuda(0));
-    }
-    devices
-}
-
 /// The settings at which a detector answers with all it has, and the confidence at which it would stop by default.
-fn whole_curve(kind: DetectorKind) -> (DetectorConfig, f32) {
-    let default = DetectorConfig::new(kind);
+fn whole_curve(kind: DetectorKind, backend: Backend) -> (DetectorConfig, f32) {
+    let default = DetectorConfig { backend, ..DetectorConfig::new(kind) };
     let mut config =
         DetectorConfig { threshold: LEAST_CONFIDENCE, max_detections: MAX_DETECTIONS, ..default.clone() };
     let mut threshold = default.threshold;
     if kind == DetectorKind::Haar {
-        // More windows than `min-neighbors` must agree, and n that do stand for a confidence of n / (n + 2).
+        // More windows than `min-neighbors` must agree.
         config.min_neighbors = 1;
-        let least = (default.min_neighbors + 1) as f32;
-        threshold = least / (least + 2.0);
+        threshold = detect::haar::confidence(default.min_neighbors + 1);
     }
     (config, threshold)
 }
@@ -301,7 +318,11 @@ impl Contestant {
         let accuracy = accuracy.collect();
         let session = SessionOptions { device: self.device, threads, ..SessionOptions::default() };
         let measure = || -> anyhow::Result<Vec<Speed>> {
-            self.detector = detect::open(&DetectorConfig { session, ..DetectorConfig::new(self.kind) })?;
+            self.detector = detect::open(&DetectorConfig {
+                session,
+                backend: self.backend,
+                ..DetectorConfig::new(self.kind)
+            })?;
             let mut speeds = Vec::new();
             for frames in sizes {
                 bar.set_message(format!(
@@ -317,7 +338,12 @@ impl Contestant {
             Ok(speeds)
         };
         let speed = measure().map_err(|error| failure(self.kind, &error))?;
-        Ok(Measured { detector: self.kind.name(), device: self.device.to_string(), accuracy, speed })
+        let backend = match self.backend {
+            Backend::Native => "native",
+            Backend::OpenCv => "opencv",
+        };
+        let (detector, device) = (self.kind.name(), self.device.to_string());
+        Ok(Measured { detector, backend, device, accuracy, speed })
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Subcommand;
-use ferroflow_vision::detect::DetectorKind;
+use clap::{Subcommand, ValueEnum};
+use ferroflow_vision::detect::{Backend, DetectorKind};
 
 use super::{Exit, Outcome};
 use crate::{
@@ -40,6 +40,9 @@ struct Detectors {
     /// Detectors, for example yunet,ssd; without it, all.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     detectors: Vec<String>,
+    /// Whose code: native,opencv runs both; OpenCV has haar and ssd, on the CPU.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_enum, default_value = "native")]
+    backend: Vec<BackendName>,
     /// CPU threads of one detection; 0 takes one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -49,6 +52,24 @@ struct Detectors {
     /// Write a page with the precision-recall curves here.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+}
+
+/// Whose code detects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BackendName {
+    /// Ours, or ONNX Runtime.
+    Native,
+    /// OpenCV.
+    Opencv,
+}
+
+impl From<BackendName> for Backend {
+    fn from(name: BackendName) -> Self {
+        match name {
+            BackendName::Native => Self::Native,
+            BackendName::Opencv => Self::OpenCv,
+        }
+    }
 }
 
 /// Runs the command.
@@ -73,7 +94,11 @@ pub fn run(args: &Args) -> Outcome {
     };
     let folder = args.data.as_deref().map(|folder| folder.display().to_string());
     let data = folder.as_deref().zip(set.as_ref());
-    let settings = Settings { detectors: kinds, threads: args.threads };
+    let settings = Settings {
+        detectors: kinds,
+        backends: args.backend.iter().copied().map(Backend::from).collect(),
+        threads: args.threads,
+    };
     let report = detectors::measure(&settings, data)?;
     print(&report);
     if let Some(file) = &args.json {
@@ -110,14 +135,14 @@ fn print(report: &Report) {
     }
     println!("\nFrames of {}, threads: {}", report.frames, report.threads);
     let Some(first) = report.results.first() else { return };
-    print!("{:<10} {:<8}", "detector", "device");
+    print!("{:<14} {:<8}", "detector", "device");
     for speed in &first.speed {
         let size = format!("{}x{}", speed.width, speed.height);
         print!("  {size:>10}: ms  frames/s");
     }
     println!();
     for result in &report.results {
-        print!("{:<10} {:<8}", result.detector, result.device);
+        print!("{:<14} {:<8}", result.name(), result.device);
         for speed in &result.speed {
             print!("  {:>14.2}  {:>8.1}", speed.median_ms, speed.frames_per_second);
         }
@@ -130,11 +155,11 @@ fn accuracy(report: &Report) {
     let Some(first) = report.results.first() else { return };
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     println!("\nAverage precision; recall at the detector's own threshold; faces");
-    print!("{:<10} {:<8}", "detector", "device");
+    print!("{:<14} {:<8}", "detector", "device");
     first.accuracy.iter().for_each(|accuracy| print!("  {:>13}", accuracy.level.to_string()));
     println!("  precision");
     for result in &report.results {
-        print!("{:<10} {:<8}", result.detector, result.device);
+        print!("{:<14} {:<8}", result.name(), result.device);
         for accuracy in &result.accuracy {
             let recall = accuracy.operating_point.map(|point| point.recall);
             print!("  {:>5}   {:>5}", share(accuracy.average_precision), share(recall));
@@ -142,7 +167,7 @@ fn accuracy(report: &Report) {
         let all = result.accuracy.iter().find(|accuracy| accuracy.level == Level::All);
         println!("  {:>9}", share(all.and_then(|all| all.operating_point).map(|point| point.precision)));
     }
-    print!("{:<19}", "faces");
+    print!("{:<23}", "faces");
     first.accuracy.iter().for_each(|accuracy| print!("  {:>13}", accuracy.faces));
     println!();
 }

@@ -79,7 +79,7 @@ pub struct Line {
 
 /// Colours that tell detectors apart on light and on dark ground.
 pub fn line_color(index: usize) -> (u8, u8, u8) {
-    const COLORS: [(u8, u8, u8); 8] = [
+    const COLORS: [(u8, u8, u8); 12] = [
         (70, 130, 220),
         (235, 125, 45),
         (45, 165, 110),
@@ -88,6 +88,10 @@ pub fn line_color(index: usize) -> (u8, u8, u8) {
         (40, 165, 185),
         (190, 150, 40),
         (150, 150, 160),
+        (220, 110, 190),
+        (120, 170, 50),
+        (150, 110, 80),
+        (110, 130, 240),
     ];
     COLORS[index % COLORS.len()]
 }

@@ -67,7 +67,7 @@ fn registry() -> &'static Mutex<HashMap<Key, Weak<SharedSession>>> {
 /// part of every output. A requester waits for its answer, so that the answers of one source come in order.
 ///
 /// On the CPU a request that finds nobody in line runs in its own thread, which spares the switch to the worker and back:
-/// 0.12 ms, a third of a small network's run (`benches/inference.rs`). CUDA keeps handles and memory for each thread that
+/// measured at 5 to 30 % of a small network's run (`benches/inference.rs`). CUDA keeps handles and memory for each thread that
 /// ever ran a session (ONNX Runtime's `PerThreadContext`), so there the worker runs everything.
 pub struct SharedSession {
     path: PathBuf,
