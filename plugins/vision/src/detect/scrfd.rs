@@ -82,6 +82,7 @@ impl FaceDetector for Scrfd {
                 }
             }
         })?;
+        nms::drop_outside(faces, frame);
         nms::suppress(faces, self.config.iou_threshold, self.config.max_detections);
         Ok(())
     }

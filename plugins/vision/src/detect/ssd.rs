@@ -69,6 +69,7 @@ impl FaceDetector for Ssd {
                 }
             }
         })?;
+        nms::drop_outside(faces, frame);
         nms::suppress(faces, self.config.iou_threshold, self.config.max_detections);
         Ok(())
     }

@@ -84,6 +84,7 @@ impl FaceDetector for YuNet {
                 }
             }
         })?;
+        nms::drop_outside(faces, frame);
         nms::suppress(faces, self.config.iou_threshold, self.config.max_detections);
         Ok(())
     }

@@ -14,7 +14,7 @@ use self::{
     refine::Refiner,
     suppress::{Overlap, suppress},
 };
-use super::{DetectError, DetectorConfig, FaceDetector};
+use super::{DetectError, DetectorConfig, FaceDetector, nms};
 use crate::{face::Detection, frame::Frame, geometry::Rect, model::ModelFile, sample::ImageSpec};
 
 /// Smallest face that is searched unless told otherwise, in frame pixels.
@@ -62,6 +62,7 @@ impl FaceDetector for Mtcnn {
         suppress(windows, OVERLAPS[0], Overlap::Union, MOST_WINDOWS);
         square(windows);
         onet.refine(frame, config.threshold, windows)?;
+        nms::drop_outside(windows, frame);
         suppress(windows, OVERLAPS[1], Overlap::Smaller, config.max_detections);
         let limit = config.max_size as f32;
         faces.extend(windows.drain(..).filter(|face| limit == 0.0 || face.box_in_frame.width <= limit));

@@ -76,13 +76,7 @@ impl Proposer {
                 continue;
             }
             self.reduced.resize(3 * to.0 * to.1, 0.0);
-            let from = (width, height);
-            if to.0 > width || to.1 > height {
-                let part = Rect::new(0.0, 0.0, width as f32, height as f32);
-                self.sampler.sample(frame, part, &spec(to.0, to.1), &mut self.reduced);
-            } else {
-                self.reducer.reduce(&self.image, from, &mut self.reduced, to);
-            }
+            self.reducer.reduce(&self.image, (width, height), &mut self.reduced, to);
             let at_scale = &mut self.at_scale;
             at_scale.clear();
             self.session.run([1, 3, to.1, to.0], &mut self.reduced, |outputs| {
@@ -103,10 +97,11 @@ impl Proposer {
     }
 }
 
-/// Network pixels for one of the frame, from the smallest faces to the largest that fit.
+/// Network pixels for one of the frame, from the smallest faces to the largest that fit. Frames are never enlarged: a
+/// pixel of `min_size` would make a small camera's frame fill the memory.
 fn scales(shortest: usize, min_size: u32) -> impl Iterator<Item = f64> {
     let count = -((shortest as f64 / WINDOW as f64).ln() / FACTOR.ln() + 1.0);
-    let first = WINDOW as f64 / f64::from(min_size.max(1));
+    let first = WINDOW as f64 / f64::from(min_size).max(WINDOW as f64);
     (0..count.round().max(0.0) as i32).map(move |index| first * FACTOR.powi(index))
 }
 

@@ -1,7 +1,10 @@
 //! The suppression of the package `mtcnn`: a window goes when it overlaps any more confident one, also one that goes itself,
 //! where greedy suppression asks only those that stay.
 
-use crate::{face::Detection, geometry::Rect};
+use crate::{detect::nms, face::Detection, geometry::Rect};
+
+/// Most windows of one scale, or of all, that are compared; group photos of 1280x960 have a thousand.
+const MOST_COMPARED: usize = 5000;
 
 /// What an overlap is a share of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,20 +16,26 @@ pub enum Overlap {
 }
 
 /// Sorts by falling confidence, drops what overlaps by more than `threshold`, and keeps at most `most`. Boxes that are
-/// not finite or empty are dropped first.
+/// not finite or empty are dropped first, and landmarks that are not finite are taken off.
 pub fn suppress(windows: &mut Vec<Detection>, threshold: f32, overlap: Overlap, most: usize) {
-    windows.retain(|window| window.box_in_frame.is_valid() && window.confidence.is_finite());
+    nms::drop_impossible(windows);
     windows.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    // Noise, or a network that has gone mad, proposes tens of thousands, each of which is held against all others.
+    windows.truncate(MOST_COMPARED);
     let share = |a: &Rect, b: &Rect| match overlap {
         Overlap::Union => a.iou(b),
         Overlap::Smaller => a.intersection_area(b) / a.area().min(b.area()),
     };
-    let goes = |index: usize, window: &Detection| {
-        windows.iter().take(index).any(|better| share(&better.box_in_frame, &window.box_in_frame) > threshold)
-    };
-    let stays: Vec<bool> = windows.iter().enumerate().map(|(index, window)| !goes(index, window)).collect();
-    let mut stays = stays.into_iter();
-    windows.retain(|_| stays.next().unwrap_or(false));
+    // From the weakest on, so that all that are better still stand where they stood.
+    for index in (1..windows.len()).rev() {
+        let (better, rest) = windows.split_at_mut(index);
+        if let Some(window) = rest.first_mut()
+            && better.iter().any(|better| share(&better.box_in_frame, &window.box_in_frame) > threshold)
+        {
+            window.confidence = f32::NAN;
+        }
+    }
+    windows.retain(|window| window.confidence.is_finite());
     windows.truncate(most);
 }
 

@@ -56,6 +56,7 @@ impl FaceDetector for OpenCvSsd {
                 faces.push(Detection { box_in_frame, confidence, landmarks_in_frame: None });
             }
         }
+        nms::drop_outside(faces, frame);
         nms::suppress(faces, self.config.iou_threshold, self.config.max_detections);
         Ok(())
     }
