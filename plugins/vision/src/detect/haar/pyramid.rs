@@ -88,6 +88,8 @@ pub struct Level {
 struct Scratch {
     /// Two rows of the frame mixed, in 1/256.
     mixed: Vec<u16>,
+    /// Each of these, and its right neighbour in the upper half.
+    pairs: Vec<u32>,
     /// A row of the reduced image, and the one before.
     line: Vec<u8>,
     last: Vec<u8>,
@@ -108,7 +110,12 @@ impl Level {
             tilted: if shape.tilted { vec![0; length] } else { Vec::new() },
             columns: (0..width).map(|x| tap(x, shape.size.0, width)).collect(),
             rows: (0..height).map(|y| tap(y, shape.size.1, height)).collect(),
-            scratch: Scratch { mixed: vec![0; shape.size.0], line: vec![0; width], last: vec![0; width] },
+            scratch: Scratch {
+                mixed: vec![0; shape.size.0],
+                pairs: vec![0; shape.size.0],
+                line: vec![0; width],
+                last: vec![0; width],
+            },
         }
     }
 
@@ -131,13 +138,13 @@ impl Level {
             scratch,
             ..
         } = self;
-        let Scratch { mixed, line, last } = scratch;
+        let Scratch { mixed, pairs, line, last } = scratch;
         for (y, row) in rows.iter().enumerate() {
             // Both directions are exact in 24 bits and rounded once, so their order is free: this way round, all but a
             // reduced row's own pixels are mixed many at a time.
             let (upper, lower) = (image.row(row.first as usize), image.row(row.second as usize));
-            mix_rows(upper, lower, row.weight as u16, mixed);
-            reduce_row(mixed, columns, line);
+            mix_rows(upper, lower, row.weight as u16, mixed, pairs);
+            reduce_row(pairs, columns, line);
             let above = y * *stride;
             match step {
                 1 => sum_row(line, sum, squares, above, *stride),
@@ -167,7 +174,8 @@ impl Pyramid {
             self.levels = scales(&shape).into_iter().map(|scale| Level::new(scale, &shape)).collect();
             self.shape = Some(shape);
         }
-        self.levels.par_iter_mut().for_each(|level| level.fill(image));
+        // One by one: the first levels are most of the work.
+        self.levels.par_iter_mut().with_max_len(1).for_each(|level| level.fill(image));
     }
 }
 
@@ -241,21 +249,27 @@ pub fn tap(index: usize, length: usize, reduced: usize) -> Tap {
     "x86_64+avx2+bmi2",
     "aarch64+neon"
 ))]
-fn mix_rows(upper: &[u8], lower: &[u8], weight: u16, mixed: &mut [u16]) {
+fn mix_rows(upper: &[u8], lower: &[u8], weight: u16, mixed: &mut [u16], pairs: &mut [u32]) {
     for ((value, &a), &b) in mixed.iter_mut().zip(upper).zip(lower) {
         *value = u16::from(a) * (256 - weight) + u16::from(b) * weight;
     }
+    let (Some(&last), Some(slot)) = (mixed.last(), pairs.last_mut()) else { return };
+    *slot = u32::from(last) | u32::from(last) << 16;
+    for (pair, neighbors) in pairs.iter_mut().zip(mixed.array_windows::<2>()) {
+        *pair = u32::from(neighbors[0]) | u32::from(neighbors[1]) << 16;
+    }
 }
 
-/// Picks a reduced row's pixels out of a mixed one.
+/// Picks a reduced row's pixels out of a mixed one, given as pairs of neighbours: one load a pixel.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512dq+avx512vl+bmi2",
     "x86_64+avx2+bmi2",
     "aarch64+neon"
 ))]
-fn reduce_row(mixed: &[u16], taps: &[Tap], line: &mut [u8]) {
+fn reduce_row(pairs: &[u32], taps: &[Tap], line: &mut [u8]) {
     for (pixel, tap) in line.iter_mut().zip(taps) {
-        let [a, b] = [tap.first, tap.second].map(|at| mixed.get(at as usize).copied().map_or(0, u32::from));
+        let pair = pairs.get(tap.first as usize).copied().unwrap_or(0);
+        let (a, b) = (pair & 0xffff, pair >> 16);
         *pixel = ((a * (256 - tap.weight) + b * tap.weight + (1 << 15)) >> 16) as u8;
     }
 }

@@ -96,7 +96,7 @@ impl Scanner {
             self.layouts = pyramid.levels.iter().map(|level| Layout::new(cascade, level)).collect();
             self.shape = shape.collect();
         }
-        let passed = self.pieces.par_iter().flat_map_iter(|(index, rows)| {
+        let passed = self.pieces.par_iter().with_max_len(1).flat_map_iter(|(index, rows)| {
             let (mut passed, mut columns) = (Vec::new(), Vec::new());
             let (layout, level) = (&self.layouts[*index], &pyramid.levels[*index]);
             let scale = &level.scale;
@@ -173,7 +173,7 @@ fn scan_row(layout: &Layout, level: &Level, row: usize, count: usize, hits: &mut
     let mut skip = 0;
     for column in (0..count).step_by(LANES) {
         let base = start + column;
-        let (inverse, mut valid) = deviations::<LANES>(layout, level, base);
+        let (inverse, mut valid) = deviations(layout, level, base);
         valid &= u32::MAX >> (32 - (count - column).min(LANES));
         if valid == 0 {
             skip = 0;
@@ -216,20 +216,30 @@ fn after_refusals(refused: u32, skip: u32) -> (u32, u32) {
 
 /// The windows' inverse deviations, and a bit for each window that has texture enough to be asked.
 #[inline(always)]
-fn deviations<const N: usize>(layout: &Layout, level: &Level, base: usize) -> ([f32; N], u32) {
+fn deviations(layout: &Layout, level: &Level, base: usize) -> ([f32; LANES], u32) {
     let [a, b, c, d] = layout.inner;
-    let sum = |at: u32| lanes::<N, _>(&level.sum, base + at as usize);
+    let sum = |at: u32| lanes::<LANES, _>(&level.sum, base + at as usize);
     let (sa, sb, sc, sd) = (sum(a), sum(b), sum(c), sum(d));
-    let squares = |at: u32| lanes::<N, _>(&level.squares, base + at as usize);
+    let squares = |at: u32| lanes::<LANES, _>(&level.squares, base + at as usize);
     let (qa, qb, qc, qd) = (squares(a), squares(b), squares(c), squares(d));
-    let (mut inverse, mut valid) = ([1.0; N], 0);
-    for lane in 0..N {
+    let mut deviations = [0.0; LANES];
+    for lane in 0..LANES {
         let total = f64::from(sa[lane] - sb[lane] - sc[lane] + sd[lane]);
         let squares = qa[lane].wrapping_sub(qb[lane]).wrapping_sub(qc[lane]).wrapping_add(qd[lane]);
-        let deviation = layout.area * f64::from(squares) - total * total;
-        inverse[lane] = (1.0 / deviation.sqrt()) as f32;
-        // OpenCV's bound on flat windows.
-        valid |= u32::from(deviation > 0.0 && layout.area * f64::from(inverse[lane]) < 0.1) << lane;
+        deviations[lane] = layout.area * f64::from(squares) - total * total;
+    }
+    let (mut inverse, mut valid) = ([1.0; LANES], 0);
+    // OpenCV's bound on flat windows is area / deviation below 0.1; well below it, roots need not be taken.
+    let flat = 0.99 * (10.0 * layout.area).powi(2);
+    if deviations.iter().all(|deviation| *deviation < flat) {
+        return (inverse, valid);
+    }
+    for lane in 0..LANES {
+        inverse[lane] = (1.0 / deviations[lane].sqrt()) as f32;
+    }
+    for lane in 0..LANES {
+        let is_textured = deviations[lane] > 0.0 && layout.area * f64::from(inverse[lane]) < 0.1;
+        valid |= u32::from(is_textured) << lane;
     }
     (inverse, valid)
 }
