@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Does it help a classifier to see faces turned level? Accuracy on named expressions, as they are and with the head turned.
+"""How a classifier's accuracy changes with the way its crops are turned (card: `align`), on pictures turned by some angles.
 
-The sheets of the Python package openpeople 0.1.2 name sixteen expressions of ten synthetic people; seven are ours. Photos
-are named by their files (`x_happy.jpg`).
+    cargo build --release -p ferroflow-vision --features opencv --example alignment
+    python3 benches/alignment.py mini-xception yunet FOLDER [ANGLES]      # with numpy and cv2 importable
 
-    python3 benches/alignment.py detector emotions_sheet.jpg ... photo_happy.jpg ...      # with cv2 importable
+FOLDER holds any of: `sheets/*.jpg`, expression sheets of PyPI openpeople 0.1.2; `photos/*.jpg`, whose names end in the
+expression; `fer2013.csv.gz`, of which the PrivateTest faces are put on sheets of 36, enlarged four times.
 """
+import collections
+import csv
+import glob
+import gzip
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,66 +20,92 @@ import tempfile
 import cv2
 import numpy as np
 
-HOME = os.environ.get("FERROFLOW_HOME") or os.path.expanduser("~/.cache/ferroflow")
-LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-SHEET = ["neutral", "happy", "sad", "angry", "surprise", "disgust", "fear"]
-WORDS = {"angry": "angry", "disgusted": "disgust", "fearful": "fear", "happy": "happy", "sad": "sad", "surprised": "surprise", "neutral": "neutral"}
-CARD = """task = "expression"
-labels = {labels}
-[input]
-width = 64
-height = 64
-color = "gray"
-scale = 0.007843137254901961
-mean = [1.0]
-crop_padding = 0.1
-align = "{align}"
-"""
+CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+ANGLES = [int(angle) for angle in (sys.argv[4] if len(sys.argv) > 4 else "-30,-15,0,15,30").split(",")]
+NAMES = {"disgusted": "disgust", "fearful": "fear", "surprised": "surprise"}
+# The first seven of a sheet's sixteen cells are the seven expressions; middles of columns and rows as shares of its size.
+COLUMNS, ROWS = [0.144, 0.381, 0.617, 0.852], [0.157, 0.393, 0.632, 0.863]
+CELLS = ["neutral", "happy", "sad", "angry", "surprise", "disgust", "fear"]
+SIDE, GRID = 256, 6
 
 
-def faces(path):
-    image = cv2.imread(path)
-    if os.path.basename(path) != "emotions_sheet.jpg":
-        word = os.path.basename(path).rsplit("_", 1)[-1].split(".")[0]
-        return [(image, WORDS[word])] if word in WORDS else []
-    height, width = image.shape[:2]
-    # The cells of the sheet's template, as shares of it.
-    xs, ys, w, h = [0.04, 0.274, 0.508, 0.743], [0.065, 0.3, 0.535, 0.771], 0.216, 0.186
-    cell = lambda i: image[int(ys[i // 4] * height):int((ys[i // 4] + h) * height), int(xs[i % 4] * width):int((xs[i % 4] + w) * width)]
-    return [(cell(index), label) for index, label in enumerate(SHEET)]
+def sheet_faces(width, height):
+    return [(COLUMNS[i % 4] * width, ROWS[i // 4] * height, CELLS[i]) for i in range(len(CELLS))]
 
 
-def turned(image, angle):
-    canvas = np.full((480, 640, 3), 128, np.uint8)
-    scale = min(480 / image.shape[0], 640 / image.shape[1])
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    y, x = (480 - small.shape[0]) // 2, (640 - small.shape[1]) // 2
-    canvas[y:y + small.shape[0], x:x + small.shape[1]] = small
-    return cv2.warpAffine(canvas, cv2.getRotationMatrix2D((320, 240), angle, 1.0), (640, 480), borderMode=cv2.BORDER_REPLICATE)
+def photo_faces(path, width, height):
+    name = os.path.basename(path).rsplit(".", 1)[0].rsplit("_", 1)[-1]
+    name = NAMES.get(name, name)
+    return [(None, None, name)] if name in CLASSES else []
 
 
-detector, pictures = sys.argv[1], [face for path in sys.argv[2:] for face in faces(path)]
-print(f"{len(pictures)} faces, {detector}")
-for angle in (0, 15, -15, 30, -30):
-    results = []
-    for align in ("none", "level", "arcface"):
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copy(f"{HOME}/mini-xception.onnx", f"{folder}/net.onnx")
-            with open(f"{folder}/net.toml", "w") as card:
-                card.write(CARD.format(labels=json.dumps(LABELS), align=align))
-            for index, (image, _) in enumerate(pictures):
-                cv2.imwrite(f"{folder}/{index:04d}.png", turned(image, angle))
-            chain = (
-                f'multifilesrc location="{folder}/%04d.png" caps=image/png,framerate=1/1 ! pngdec ! videoconvert ! '
-                f"ferfacedetect detector={detector} ! ferexpression model={folder}/net.onnx ! fermeta location={folder}/out.jsonl ! fakesink"
-            )
-            subprocess.run(["target/release/ferroflow", "launch", chain], check=True, capture_output=True)
-            right = found = 0
-            for line, (_, label) in zip(open(f"{folder}/out.jsonl"), pictures):
-                objects = json.loads(line)["objects"]
-                if objects:
-                    best = max(objects, key=lambda face: face["detection"]["confidence"])
-                    found += 1
-                    right += best["emotion"]["label"] == label
-            results.append(f"{align} {right} of {found} ({right / max(found, 1):.1%})")
-    print(f"turned by {angle:+d} degrees: " + ", ".join(results), flush=True)
+def fer_sheets(path, folder):
+    rows = [row for row in csv.DictReader(gzip.open(path, "rt")) if row["Usage"] == "PrivateTest"]
+    truths = {}
+    for first in range(0, len(rows), GRID * GRID):
+        sheet = np.full((SIDE * GRID, SIDE * GRID, 3), 128, np.uint8)
+        truth = []
+        for index, row in enumerate(rows[first : first + GRID * GRID]):
+            face = np.array(row["pixels"].split(), np.uint8).reshape(48, 48)
+            face = cv2.resize(face, (192, 192), interpolation=cv2.INTER_CUBIC)[..., None]
+            x, y = index % GRID * SIDE + 32, index // GRID * SIDE + 32
+            sheet[y : y + 192, x : x + 192] = face
+            truth.append((x + 96, y + 96, CLASSES[int(row["emotion"])]))
+        target = os.path.join(folder, f"fer{first:04}.png")
+        cv2.imwrite(target, sheet)
+        truths[target] = truth
+    return truths
+
+
+def run(pictures, truth_of, reach):
+    """Counts for each angle and kind: right answers, faces that were found, faces that are there, and answers that are the
+    same as for the picture that is not turned."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    command = [root + "/target/release/examples/alignment", MODEL, DETECTOR, ",".join(map(str, ANGLES)), *pictures]
+    answers = collections.defaultdict(dict)
+    expected = {}
+    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+        frame = json.loads(line)
+        centers = np.array(frame["centers_in_picture"]).reshape(-1, 2)
+        for number, (x, y, label) in enumerate(truth_of(frame["picture"], frame["width"], frame["height"])):
+            face = (frame["picture"], number)
+            expected[face] = label
+            if not len(centers):
+                continue
+            if x is None:  # a portrait: the largest face
+                best = int(np.argmax(frame["widths"]))
+            else:
+                distances = np.hypot(*(centers - (x, y)).T)
+                best = int(distances.argmin())
+                if distances[best] > reach:
+                    continue
+            for kind, scores in frame["scores"].items():
+                answers[kind, frame["degrees"]][face] = CLASSES[int(np.argmax(scores[best]))]
+    for kind in ("none", "level", "arcface"):
+        cells = []
+        for angle in ANGLES:
+            found = answers[kind, angle]
+            right = sum(expected[face] == label for face, label in found.items())
+            still = answers[kind, 0]
+            both = [face for face in found if face in still]
+            same = sum(found[face] == still[face] for face in both)
+            cells.append(f"{angle:+d}: {right}/{len(found)} = {right / max(len(found), 1):.1%} (as at 0: {same / max(len(both), 1):.0%})")
+        print(f"  {kind:8}" + "  ".join(cells))
+    print(f"  of {len(expected)} faces")
+
+
+MODEL, DETECTOR, FOLDER = sys.argv[1:4]
+sheets = sorted(glob.glob(FOLDER + "/sheets/*.jpg"))
+photos = sorted(glob.glob(FOLDER + "/photos/*.jpg"))
+print(f"{MODEL}, faces by {DETECTOR}; right answers at each angle")
+if sheets:
+    print(f"{len(sheets)} expression sheets")
+    run(sheets, lambda path, width, height: sheet_faces(width, height), 150)
+if photos:
+    print("photos")
+    run(photos, photo_faces, 0)
+if os.path.exists(FOLDER + "/fer2013.csv.gz"):
+    print("FER2013, PrivateTest")
+    with tempfile.TemporaryDirectory() as folder:
+        truths = fer_sheets(FOLDER + "/fer2013.csv.gz", folder)
+        run(list(truths), lambda path, width, height: truths[path], 80)
