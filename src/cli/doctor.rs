@@ -58,9 +58,13 @@ pub fn run() -> Outcome {
     gstreamer(&mut doctor);
     match ferroflow_vision::detect::opencv_version() {
         Some(version) => doctor.good("OpenCV", &version),
-        None => doctor.absent("OpenCV", "this build has none; the detector haar needs it"),
+        None => doctor.absent("OpenCV", "this build has none, and with it no backend=opencv"),
     }
     onnxruntime(&mut doctor);
+    match ferroflow_vision::cuda::device_name(0) {
+        Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar runs there")),
+        Err(error) => doctor.absent("CUDA kernels", &format!("detector=haar runs on the CPU. ({error})")),
+    }
     models(&mut doctor);
     if doctor.missing { Err(Exit::quiet(exit::MISSING)) } else { Ok(()) }
 }

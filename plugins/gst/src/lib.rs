@@ -2,7 +2,7 @@
 //!
 //! | element | what it does |
 //! |---|---|
-//! | [`ferfacedetect`](facedetect) | finds faces: Haar, SSD, YuNet |
+//! | [`ferfacedetect`](facedetect) | finds faces: YuNet, SCRFD, MTCNN, SSD, Haar |
 //! | [`fertrack`](track) | gives faces an identity across frames |
 //! | [`ferexpression`](expression) | reads expressions with an ONNX classifier |
 //! | [`fersmooth`](smooth) | steadies the scores and the label of a track |

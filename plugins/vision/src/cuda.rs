@@ -112,6 +112,28 @@ pub fn compile(source: &str) -> Result<nvrtc::Ptx, CudaError> {
     })
 }
 
+/// What device `index` calls itself, if kernels can be compiled for it and run on it.
+pub fn device_name(index: u32) -> Result<String, CudaError> {
+    let context = context(index)?;
+    compile("")?;
+    Ok(context.name()?)
+}
+
+fn context(index: u32) -> Result<Arc<CudaContext>, CudaError> {
+    // SAFETY: loads NVIDIA's driver by its name and runs its initialiser, as every CUDA program does.
+    #[allow(unsafe_code)]
+    let has_driver = unsafe { driver::sys::is_culib_present() };
+    if !has_driver {
+        return Err(CudaError::NoDriver);
+    }
+    driver::result::init()?;
+    let count = CudaContext::device_count()?;
+    if i64::from(index) >= i64::from(count) {
+        return Err(CudaError::NoDevice { index, count });
+    }
+    Ok(CudaContext::new(index as usize)?)
+}
+
 /// A device with compiled kernels.
 pub struct CudaDevice {
     stream: Arc<CudaStream>,
@@ -122,19 +144,8 @@ pub struct CudaDevice {
 impl CudaDevice {
     /// Opens device `index` and compiles a source for it.
     pub fn open(index: u32, source: &str, kernels: &[&'static str]) -> Result<Self, CudaError> {
-        // SAFETY: loads NVIDIA's driver by its name and runs its initialiser, as every CUDA program does.
-        #[allow(unsafe_code)]
-        let has_driver = unsafe { driver::sys::is_culib_present() };
-        if !has_driver {
-            return Err(CudaError::NoDriver);
-        }
+        let context = context(index)?;
         let ptx = compile(source)?;
-        driver::result::init()?;
-        let count = CudaContext::device_count()?;
-        if i64::from(index) >= i64::from(count) {
-            return Err(CudaError::NoDevice { index, count });
-        }
-        let context = CudaContext::new(index as usize)?;
         let module = context.load_module(ptx)?;
         let load = |name: &&'static str| Ok((*name, module.load_function(name)?));
         let kernels = kernels.iter().map(load).collect::<Result<_, CudaError>>()?;

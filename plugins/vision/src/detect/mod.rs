@@ -43,7 +43,7 @@ pub trait FaceDetector: Send {
 /// The detectors there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DetectorKind {
-    /// Haar cascade through OpenCV.
+    /// Haar cascade.
     Haar,
     /// ResNet-10 SSD at 300x300.
     Ssd,
