@@ -255,8 +255,9 @@ fn mix_rows(upper: &[u8], lower: &[u8], weight: u16, mixed: &mut [u16], pairs: &
     }
     let (Some(&last), Some(slot)) = (mixed.last(), pairs.last_mut()) else { return };
     *slot = u32::from(last) | u32::from(last) << 16;
-    for (pair, neighbors) in pairs.iter_mut().zip(mixed.array_windows::<2>()) {
-        *pair = u32::from(neighbors[0]) | u32::from(neighbors[1]) << 16;
+    let right = mixed.get(1..).unwrap_or_default();
+    for (pair, (&left, &right)) in pairs.iter_mut().zip(mixed.iter().zip(right)) {
+        *pair = u32::from(left) | u32::from(right) << 16;
     }
 }
 
