@@ -18,6 +18,8 @@ pub struct PipelineFile {
     pub stream: BTreeMap<String, StreamTable>,
     /// A directory of video files.
     pub directory: Option<DirectoryTable>,
+    /// Nodes of a batch graph: `use`, inputs by name, parameters.
+    pub node: BTreeMap<String, toml::Table>,
 }
 
 /// One live stream.

@@ -22,6 +22,8 @@ pub const PIPELINE_FILE: Schema = Schema::Table(&[
     ("description", Schema::Value),
     ("parameters", Schema::Map(&Schema::Value)),
     ("stream", Schema::Map(&STREAM)),
+    // What a node's table may hold is its kind's to say.
+    ("node", Schema::Map(&Schema::Value)),
     (
         "directory",
         Schema::Table(&[

@@ -60,7 +60,7 @@ pub fn parse(
     if file.name.is_empty() {
         file.name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     }
-    if file.stream.is_empty() && file.directory.is_none() {
+    if file.stream.is_empty() && file.directory.is_none() && file.node.is_empty() {
         return Err(GraphError::Empty { path: path.to_owned() });
     }
     Ok(file)

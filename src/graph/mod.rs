@@ -1,10 +1,13 @@
 //! Pipeline files: from text to a checked description of what is to run. Knows nothing of faces and runs nothing.
 //!
 //! A file goes through steps that stand beside each other: [`load`] puts together the file, the environment and
-//! `--set`; [`keys`] refuses unknown keys; [`file`] gives it types; [`substitute`] fills in `${parameters}`.
+//! `--set`; [`keys`] refuses unknown keys; [`file`] gives it types; [`substitute`] fills in `${parameters}`. Batch graphs,
+//! from a file or from one [`line`], are checked and put in order by [`dag`].
 
+pub mod dag;
 pub mod file;
 pub mod keys;
+pub mod line;
 pub mod load;
 pub mod substitute;
 
@@ -81,11 +84,32 @@ pub enum GraphError {
         /// What the store said.
         reason: String,
     },
-    /// Neither streams nor a directory.
-    #[error("{}: nothing to run: add a [stream.NAME] with `launch = \"...\"` or a [directory]", path.display())]
+    /// Neither streams, nor a directory, nor nodes.
+    #[error("{}: nothing to run: add a [stream.NAME] with `launch = \"...\"`, a [directory], or a [node.NAME] with `use = \"...\"`", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
+    },
+    /// A batch graph that cannot be.
+    #[error("{}: {reason}", path.display())]
+    Dag {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: dag::DagError,
+    },
+    /// A graph string that cannot be read.
+    #[error("the graph: {0}")]
+    Line(#[from] line::LineError),
+    /// A node whose parameters its kind does not take.
+    #[error("{}: node `{node}`: {reason}", path.display())]
+    Parameters {
+        /// The file.
+        path: PathBuf,
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
     },
 }
 

@@ -1,6 +1,6 @@
 //! Fills in `${parameter}` and `${asset:name}`.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{GraphError, PipelineFile, keys};
 
@@ -33,8 +33,44 @@ pub fn substitute(
         }
         directory.output = filler.fill("directory.output", &directory.output.to_string_lossy())?.into();
     }
+    for (name, node) in &mut file.node {
+        for (key, value) in node.iter_mut() {
+            fill_value(&filler, &parameters, &format!("node.{name}.{key}"), value)?;
+        }
+    }
     file.parameters = parameters;
     Ok(file)
+}
+
+/// Fills in all text of a value. One that is a placeholder and nothing else takes the parameter's value with its type.
+fn fill_value(
+    filler: &Filler<'_>,
+    parameters: &BTreeMap<String, toml::Value>,
+    key: &str,
+    value: &mut toml::Value,
+) -> Result<(), GraphError> {
+    match value {
+        toml::Value::String(text) => {
+            let whole = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
+            let typed = whole.and_then(|name| parameters.get(name)).filter(|value| !value.is_str());
+            *value = match typed {
+                Some(typed) => typed.clone(),
+                None => toml::Value::String(filler.fill(key, text)?),
+            };
+        }
+        toml::Value::Array(values) => {
+            for value in values {
+                fill_value(filler, parameters, key, value)?;
+            }
+        }
+        toml::Value::Table(table) => {
+            for (_, value) in table.iter_mut() {
+                fill_value(filler, parameters, key, value)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// So that it can stand between double quotes in a gst-launch string.

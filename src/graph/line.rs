@@ -1,0 +1,218 @@
+//! Batch graphs as one line in gst-launch's syntax: `fer2013 path=x.csv ! deduplicate name=unique ! report unique. ! export path=out`.
+//!
+//! A node is a kind and its `key=value` parameters; `name=` gives it a name, else it has that of its kind. `!` leads the
+//! node before it to the next free input of the node behind it. `NAME.` stands for a node named elsewhere, `NAME.INPUT`
+//! for one of its inputs. Values are read as TOML where they are TOML, else as text; quotes keep blanks.
+
+use thiserror::Error;
+
+use super::dag::{Link, Raw};
+
+/// What is wrong with a graph string.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum LineError {
+    #[error("a quote is opened and not closed: {0}")]
+    OpenQuote(String),
+    #[error("`!` must stand between two nodes")]
+    LooseLink,
+    #[error("`{0}` stands where a node or `!` should: parameters are key=value and follow their node")]
+    Stray(String),
+    #[error("`{0}` is linked to and appears nowhere: give a node name={0}")]
+    Unknown(String),
+}
+
+/// What stands between two `!`.
+enum End {
+    /// A node of this line, by its place.
+    Node(usize),
+    /// A node named elsewhere, perhaps with a port.
+    Named(String, Option<String>),
+}
+
+/// Reads the nodes of a graph string.
+pub fn parse(text: &str) -> Result<Vec<Raw>, LineError> {
+    let mut nodes: Vec<Raw> = Vec::new();
+    // Links to nodes that may come later.
+    let mut later: Vec<(String, Link)> = Vec::new();
+    let mut last: Option<End> = None;
+    let mut linking: Option<End> = None;
+    for word in words(text)? {
+        if word == "!" {
+            if linking.is_some() {
+                return Err(LineError::LooseLink);
+            }
+            linking = Some(last.take().ok_or(LineError::LooseLink)?);
+            continue;
+        }
+        if let Some((key, value)) = word.split_once('=')
+            && let (Some(End::Node(at)), None) = (&last, &linking)
+            && let Some(node) = nodes.get_mut(*at)
+        {
+            match key {
+                "name" => value.clone_into(&mut node.name),
+                _ => {
+                    node.parameters.insert(key.to_owned(), self::value(value));
+                }
+            }
+            continue;
+        }
+        if word.contains('=') {
+            return Err(LineError::Stray(word));
+        }
+        let end = match word.split_once('.') {
+            Some((name, port)) => {
+                End::Named(name.to_owned(), Some(port.to_owned()).filter(|port| !port.is_empty()))
+            }
+            None => {
+                nodes.push(Raw { kind: word, ..Raw::default() });
+                End::Node(nodes.len() - 1)
+            }
+        };
+        if let Some(from) = linking.take() {
+            let target = match &end {
+                End::Node(at) => format!("#{at}"),
+                End::Named(name, _) => name.clone(),
+            };
+            let port = if let End::Named(_, port) = &end { port.clone() } else { None };
+            let from = match from {
+                End::Node(at) => format!("#{at}"),
+                End::Named(name, _) => name,
+            };
+            later.push((target, Link { from, port }));
+        }
+        last = Some(end);
+    }
+    if linking.is_some() {
+        return Err(LineError::LooseLink);
+    }
+    name_all(&mut nodes);
+    let named = |name: &str| match name.strip_prefix('#').and_then(|at| at.parse::<usize>().ok()) {
+        Some(at) => nodes.get(at).map_or_else(String::new, |node| node.name.clone()),
+        None => name.to_owned(),
+    };
+    let resolved: Vec<_> = later
+        .into_iter()
+        .map(|(target, link)| (named(&target), Link { from: named(&link.from), port: link.port }))
+        .collect();
+    for (target, link) in resolved {
+        let node = nodes.iter_mut().find(|node| node.name == target);
+        node.ok_or(LineError::Unknown(target))?.links.push(link);
+    }
+    Ok(nodes)
+}
+
+/// Gives nodes without a name that of their kind, with a number where that is taken.
+fn name_all(nodes: &mut [Raw]) {
+    for at in 0..nodes.len() {
+        if !nodes[at].name.is_empty() {
+            continue;
+        }
+        let kind = nodes[at].kind.clone();
+        let is_taken = |name: &str| nodes.iter().any(|node| node.name == name);
+        let numbered = (2..).map(|number| format!("{kind}-{number}"));
+        let free = std::iter::once(kind.clone()).chain(numbered).find(|name| !is_taken(name));
+        nodes[at].name = free.unwrap_or(kind);
+    }
+}
+
+/// Splits at blanks outside quotes and brackets.
+fn words(text: &str) -> Result<Vec<String>, LineError> {
+    let (mut words, mut word) = (Vec::new(), String::new());
+    let (mut quote, mut depth, mut begun) = (None, 0usize, false);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => {
+                quote = None;
+                if depth > 0 {
+                    word.push(c);
+                }
+            }
+            (Some(_), _) => word.push(c),
+            (None, '"' | '\'') => {
+                (quote, begun) = (Some(c), true);
+                if depth > 0 {
+                    word.push(c);
+                }
+            }
+            (None, c) if c.is_whitespace() && depth == 0 => {
+                if begun {
+                    words.push(std::mem::take(&mut word));
+                }
+                begun = false;
+            }
+            (None, _) => {
+                depth = match c {
+                    '[' | '{' => depth + 1,
+                    ']' | '}' => depth.saturating_sub(1),
+                    _ => depth,
+                };
+                word.push(c);
+                begun = true;
+            }
+        }
+    }
+    if quote.is_some() {
+        return Err(LineError::OpenQuote(word));
+    }
+    if begun {
+        words.push(word);
+    }
+    Ok(words)
+}
+
+fn value(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}"));
+    let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn links(nodes: &[Raw]) -> Vec<String> {
+        let one = |node: &Raw, link: &Link| {
+            format!("{} -> {}.{}", link.from, node.name, link.port.as_deref().unwrap_or("?"))
+        };
+        nodes.iter().flat_map(|node| node.links.iter().map(move |link| one(node, link))).collect()
+    }
+
+    #[test]
+    fn nodes_are_linked_from_left_to_right() {
+        let nodes = parse("fer2013 path='my data/x.csv' ! sample rows=10 ! sample ! export").unwrap();
+        assert_eq!(links(&nodes), ["fer2013 -> sample.?", "sample -> sample-2.?", "sample-2 -> export.?"]);
+        assert_eq!(nodes[0].parameters["path"].as_str(), Some("my data/x.csv"));
+        assert_eq!(nodes[1].parameters["rows"].as_integer(), Some(10));
+    }
+
+    #[test]
+    fn branches_go_through_names() {
+        let nodes = parse("a name=x ! b x. ! j.left b. ! j.right j name=j on=[\"row\", 'b']").unwrap();
+        assert_eq!(links(&nodes), ["x -> b.?", "x -> j.left", "b -> j.right"]);
+        assert_eq!(nodes[2].parameters["on"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        for (text, expected) in [
+            ("a !", LineError::LooseLink),
+            ("! a", LineError::LooseLink),
+            ("a ! ! b", LineError::LooseLink),
+            ("a ! x=1", LineError::Stray("x=1".into())),
+            ("a p='x", LineError::OpenQuote("p=x".into())),
+            ("a ! b.", LineError::Unknown("b".into())),
+        ] {
+            assert_eq!(parse(text), Err(expected), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[a-c!. ='\"\\[\\]]{0,40}") {
+            let _ = parse(&text);
+        }
+    }
+}
