@@ -15,5 +15,6 @@ pub mod inference;
 pub mod model;
 pub mod record;
 pub mod sample;
+pub mod similar;
 pub mod smooth;
 pub mod track;

@@ -1,0 +1,183 @@
+//! Whether two gray pictures show the same thing: a perceptual hash to find candidates fast, a correlation to be sure.
+
+use std::f32::consts::PI;
+
+/// Pixels of a side that a hash looks at.
+const SIDE: usize = 32;
+/// Frequencies of a side that are kept.
+const KEPT: usize = 8;
+
+/// A perceptual hash of 64 bits: of the 8x8 lowest frequencies of the picture, shrunk to 32x32, which lie above their median.
+///
+/// C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (the DCT hash). Pictures that differ
+/// in brightness, contrast or compression differ in few bits. `pixels` are gray, row by row; a picture without any
+/// detail has no hash.
+pub struct Hasher {
+    /// `cosines[frequency][position]` of the DCT-II.
+    cosines: [[f32; SIDE]; KEPT + 1],
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        let cosine =
+            |frequency: usize, at: usize| (PI / SIDE as f32 * (at as f32 + 0.5) * frequency as f32).cos();
+        Self { cosines: std::array::from_fn(|frequency| std::array::from_fn(|at| cosine(frequency, at))) }
+    }
+}
+
+impl Hasher {
+    /// The hash, or nothing where the picture is empty or has no detail.
+    pub fn hash(&self, pixels: &[u8], width: usize, height: usize) -> Option<u64> {
+        let small = shrink(pixels, width, height)?;
+        // First along the rows, then along the columns.
+        let mut rows = [[0f32; KEPT + 1]; SIDE];
+        for (row, pixels) in rows.iter_mut().zip(&small) {
+            for (value, cosines) in row.iter_mut().zip(&self.cosines) {
+                *value = pixels.iter().zip(cosines).map(|(pixel, cosine)| pixel * cosine).sum();
+            }
+        }
+        // The lowest frequency of either direction is brightness, and left out.
+        let mut frequencies = [0f32; KEPT * KEPT];
+        for (at, value) in frequencies.iter_mut().enumerate() {
+            let (x, y) = (at % KEPT + 1, at / KEPT + 1);
+            *value = rows.iter().zip(&self.cosines[y]).map(|(row, cosine)| row[x] * cosine).sum();
+        }
+        let mut sorted = frequencies;
+        sorted.sort_by(f32::total_cmp);
+        let (low, high) = (sorted[0], sorted[KEPT * KEPT - 1]);
+        if high - low < 1.0 {
+            return None;
+        }
+        let median = f32::midpoint(sorted[KEPT * KEPT / 2 - 1], sorted[KEPT * KEPT / 2]);
+        let bit = |(at, value): (usize, &f32)| u64::from(*value > median) << at;
+        Some(frequencies.iter().enumerate().map(bit).sum())
+    }
+}
+
+/// To 32x32, each pixel the mean of the area that it covers.
+fn shrink(pixels: &[u8], width: usize, height: usize) -> Option<[[f32; SIDE]; SIDE]> {
+    if width == 0 || height == 0 || pixels.len() < width * height {
+        return None;
+    }
+    let span = |at: usize, length: usize| {
+        let begin = at * length / SIDE;
+        begin..((at + 1) * length).div_ceil(SIDE).max(begin + 1).min(length)
+    };
+    Some(std::array::from_fn(|y| {
+        std::array::from_fn(|x| {
+            let (columns, rows) = (span(x, width), span(y, height));
+            let count = columns.len() * rows.len();
+            let sum: u32 = rows
+                .map(|row| pixels[row * width..][columns.clone()].iter().map(|&p| u32::from(p)).sum::<u32>())
+                .sum();
+            sum as f32 / count as f32
+        })
+    }))
+}
+
+/// Pearson's correlation of two pictures of one size, -1 to 1; 0 where either is constant or they differ in size.
+pub fn correlation(a: &[u8], b: &[u8]) -> f32 {
+    if a.len() != b.len() || a.is_empty() {
+        return 0.0;
+    }
+    let (mut sum_a, mut sum_b, mut aa, mut bb, mut ab) = (0u64, 0u64, 0u64, 0u64, 0u64);
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b) = (u64::from(a), u64::from(b));
+        sum_a += a;
+        sum_b += b;
+        aa += a * a;
+        bb += b * b;
+        ab += a * b;
+    }
+    let count = a.len() as f64;
+    let (mean_a, mean_b) = (sum_a as f64 / count, sum_b as f64 / count);
+    let variance = |squares: u64, mean: f64| squares as f64 / count - mean * mean;
+    let spread = (variance(aa, mean_a) * variance(bb, mean_b)).sqrt();
+    if spread > 1e-9 { ((ab as f64 / count - mean_a * mean_b) / spread) as f32 } else { 0.0 }
+}
+
+/// Pairs of hashes that differ in at most 3 bits. Complete: cut into four parts, two such hashes agree in one of them.
+pub fn close_pairs(hashes: &[Option<u64>]) -> Vec<(usize, usize)> {
+    const MOST: u32 = 3;
+    let mut pairs = Vec::new();
+    for part in 0..4 {
+        let key = |hash: u64| hash >> (16 * part) & 0xffff;
+        let mut sorted: Vec<(u64, usize, u64)> = hashes
+            .iter()
+            .enumerate()
+            .filter_map(|(at, hash)| hash.map(|hash| (key(hash), at, hash)))
+            .collect();
+        sorted.sort_unstable();
+        for same in sorted.chunk_by(|a, b| a.0 == b.0) {
+            for (at, a) in same.iter().enumerate() {
+                let close = same[at + 1..].iter().filter(|b| (a.2 ^ b.2).count_ones() <= MOST);
+                pairs.extend(close.map(|b| (a.1, b.1)));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn picture(seed: usize, change: impl Fn(usize, f32) -> f32) -> Vec<u8> {
+        let pixel = |at: usize| {
+            let (x, y) = ((at % 48) as f32 / 48.0, (at / 48) as f32 / 48.0);
+            let s = seed as f32 + 1.0;
+            120.0 + 60.0 * (x * 5.0 * s + y).sin() + 40.0 * (y * 7.0 + x * x * s).cos()
+        };
+        (0..48 * 48).map(|at| change(at, pixel(at)).clamp(0.0, 255.0) as u8).collect()
+    }
+
+    #[test]
+    fn a_brighter_and_a_noisy_copy_are_close_and_another_picture_is_not() {
+        let hasher = Hasher::default();
+        let hash = |pixels: &[u8]| hasher.hash(pixels, 48, 48).unwrap();
+        let original = picture(0, |_, p| p);
+        let brighter = picture(0, |_, p| p * 1.1 + 10.0);
+        let noisy = picture(0, |at, p| p + (at * 7919 % 13) as f32 - 6.0);
+        let other = picture(3, |_, p| p);
+        let distance = |a: &[u8], b: &[u8]| (hash(a) ^ hash(b)).count_ones();
+        assert!(distance(&original, &brighter) <= 3 && distance(&original, &noisy) <= 3);
+        assert!(distance(&original, &other) > 10);
+        assert!(correlation(&original, &brighter) > 0.98 && correlation(&original, &other) < 0.8);
+    }
+
+    #[test]
+    fn pictures_without_detail_have_no_hash() {
+        let hasher = Hasher::default();
+        assert_eq!(hasher.hash(&[90; 48 * 48], 48, 48), None);
+        assert_eq!(hasher.hash(&[], 0, 0), None);
+        assert_eq!(hasher.hash(&[1, 2], 5, 5), None);
+        assert!(correlation(&[7; 9], &[7; 9]).abs() < 1e-9);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_close_pair_is_found(hashes in proptest::collection::vec(0u64..64, 0..40)) {
+            // Few bits, spread over all parts, so that many are close.
+            let spread = |hash: u64| (0..6).map(|bit| (hash >> bit & 1) << (bit * 11)).sum();
+            let hashes: Vec<Option<u64>> = hashes.into_iter().map(|hash| Some(spread(hash))).collect();
+            let mut expected = Vec::new();
+            for a in 0..hashes.len() {
+                for b in a + 1..hashes.len() {
+                    if (hashes[a].unwrap_or(0) ^ hashes[b].unwrap_or(0)).count_ones() <= 3 {
+                        expected.push((a, b));
+                    }
+                }
+            }
+            assert_eq!(close_pairs(&hashes), expected);
+        }
+
+        #[test]
+        fn no_size_makes_it_panic(pixels in proptest::collection::vec(0u8.., 0..200), width in 0usize..20, height in 0usize..20) {
+            let _ = Hasher::default().hash(&pixels, width, height);
+        }
+    }
+}
