@@ -1,14 +1,16 @@
 //! The Ferroflow engine: from a pipeline file to what it leaves behind.
 //!
-//! [`cli`] reads the command line; [`graph`] reads pipeline files; [`stream`] runs them live; [`report`] makes pages of
-//! what they did; [`models`] brings what they need; [`bench`] measures.
+//! [`cli`] reads the command line; [`graph`] reads pipeline files; [`stream`] runs them live, [`batch`] over data sets, with
+//! the stages in [`nodes`]; [`report`] makes pages of what they did; [`models`] brings what they need; [`bench`] measures.
 
 pub mod atomic;
+pub mod batch;
 pub mod bench;
 pub mod cli;
 pub mod exit;
 pub mod graph;
 pub mod metrics;
 pub mod models;
+pub mod nodes;
 pub mod report;
 pub mod stream;

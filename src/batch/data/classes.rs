@@ -1,0 +1,75 @@
+//! The names of labels, kept where Hugging Face's `datasets` keeps them: in the schema's metadata, as a `ClassLabel` feature.
+//!
+//! <https://huggingface.co/docs/datasets/about_dataset_features>
+
+use std::collections::HashMap;
+
+use anyhow::{Context, bail};
+use arrow_schema::{DataType, Field, Schema};
+use ferroflow_vision::face::EXPRESSIONS;
+use serde_json::{Map, Value, json};
+
+/// The metadata key of `datasets`.
+const KEY: &str = "huggingface";
+
+/// FER2013's classes in its order.
+pub fn fer2013() -> Vec<String> {
+    EXPRESSIONS.map(str::to_owned).to_vec()
+}
+
+/// The class names of the column `label`, or nothing where the schema has none.
+pub fn names(schema: &Schema) -> Option<Vec<String>> {
+    let info: Value = serde_json::from_str(schema.metadata().get(KEY)?).ok()?;
+    let names = info.pointer("/info/features/label/names")?.as_array()?;
+    names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// The schema with these class names.
+pub fn with_names(schema: Schema, names: &[String]) -> Schema {
+    let features = json!({"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}});
+    let metadata = HashMap::from([(KEY.to_owned(), features.to_string())]);
+    Schema::new_with_metadata(schema.fields, metadata)
+}
+
+/// The schema with a feature for each of its columns. Class names stay as they are.
+pub fn with_features(schema: Schema) -> anyhow::Result<Schema> {
+    let names = names(&schema);
+    let mut features = Map::new();
+    for field in schema.fields() {
+        features.insert(field.name().clone(), feature(field, names.as_deref())?);
+    }
+    let info = json!({"info": {"features": features}});
+    let metadata = HashMap::from([(KEY.to_owned(), info.to_string())]);
+    Ok(Schema::new_with_metadata(schema.fields, metadata))
+}
+
+fn feature(field: &Field, names: Option<&[String]>) -> anyhow::Result<Value> {
+    let is_label = matches!(field.name().as_str(), "label" | "original_label");
+    if let (true, Some(names)) = (is_label, names) {
+        return Ok(json!({"names": names, "_type": "ClassLabel"}));
+    }
+    if field.name() == "image" {
+        return Ok(json!({"_type": "Image"}));
+    }
+    let feature = |kind: &DataType| -> anyhow::Result<Value> {
+        let name = match kind {
+            DataType::Utf8 => "string",
+            DataType::Boolean => "bool",
+            DataType::Int32 => "int32",
+            DataType::Int64 => "int64",
+            DataType::UInt32 => "uint32",
+            DataType::UInt64 => "uint64",
+            DataType::Float32 => "float32",
+            DataType::Float64 => "float64",
+            other => bail!("a column of type {other} cannot be kept"),
+        };
+        Ok(json!({"dtype": name, "_type": "Value"}))
+    };
+    let kind = match field.data_type() {
+        DataType::List(item) | DataType::LargeList(item) => {
+            return Ok(json!({"feature": feature(item.data_type())?, "_type": "Sequence"}));
+        }
+        kind => kind,
+    };
+    feature(kind).with_context(|| format!("the column `{}`", field.name()))
+}

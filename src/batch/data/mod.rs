@@ -1,0 +1,12 @@
+//! The tables between stages: Parquet files that pandas, polars and Hugging Face's `datasets` open as they are.
+//!
+//! [`table`] reads and writes them in pieces, so that memory does not grow with the data; [`faces`] knows the columns of
+//! a table of faces; [`picture`] decodes and encodes; [`classes`] keeps the names of labels.
+
+pub mod classes;
+pub mod faces;
+pub mod picture;
+pub mod table;
+
+pub use faces::Faces;
+pub use table::{Table, TableWriter};

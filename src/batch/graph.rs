@@ -1,0 +1,101 @@
+//! A batch graph with its stages made.
+
+use std::path::Path;
+
+use super::stage::{AnyStage, Kind};
+use crate::graph::{
+    GraphError, PipelineFile,
+    dag::{Dag, Link, Node, Raw},
+};
+
+/// Nodes in the order in which they can run, and the stage of each.
+pub struct Graph {
+    /// Its name.
+    pub name: String,
+    /// The file or text it came from: what its memory goes by.
+    pub origin: String,
+    /// The nodes.
+    pub dag: Dag,
+    stages: Vec<(Kind, Box<dyn AnyStage>)>,
+}
+
+impl Graph {
+    /// Checks nodes, links and parameters.
+    pub fn build(
+        path: &Path,
+        name: &str,
+        origin: String,
+        raw: Vec<Raw>,
+        kinds: &[Kind],
+    ) -> Result<Self, GraphError> {
+        let shapes: Vec<_> = kinds.iter().map(|kind| kind.shape).collect();
+        let dag =
+            Dag::build(raw, &shapes).map_err(|reason| GraphError::Dag { path: path.to_owned(), reason })?;
+        let make =
+            |node: &Node| {
+                let kind = kinds[node.kind];
+                let stage = (kind.make)(node.parameters.clone()).map_err(|reason| {
+                    GraphError::Parameters { path: path.to_owned(), node: node.name.clone(), reason }
+                })?;
+                Ok((kind, stage))
+            };
+        let stages = dag.nodes.iter().map(make).collect::<Result<_, GraphError>>()?;
+        Ok(Self { name: name.to_owned(), origin, dag, stages })
+    }
+
+    /// The graph of a pipeline file.
+    pub fn of_file(path: &Path, file: &PipelineFile, kinds: &[Kind]) -> Result<Self, GraphError> {
+        let raw = file.node.iter().map(|(name, table)| raw(path, name, table, kinds));
+        let origin = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let origin = origin.to_string_lossy().into_owned();
+        Self::build(path, &file.name, origin, raw.collect::<Result<_, GraphError>>()?, kinds)
+    }
+
+    /// The graph of a string in gst-launch's syntax.
+    pub fn of_line(text: &str, kinds: &[Kind]) -> Result<Self, GraphError> {
+        let raw = crate::graph::line::parse(text)?;
+        Self::build(Path::new("graph"), "graph", text.to_owned(), raw, kinds)
+    }
+
+    /// The kind of a node.
+    pub fn kind(&self, node: usize) -> &Kind {
+        &self.stages[node].0
+    }
+
+    /// The stage of a node.
+    pub fn stage(&self, node: usize) -> &dyn AnyStage {
+        self.stages[node].1.as_ref()
+    }
+
+    /// The name of a node.
+    pub fn node_name(&self, node: usize) -> &str {
+        &self.dag.nodes[node].name
+    }
+}
+
+/// A node's table: `use`, the inputs of its kind, and parameters.
+fn raw(path: &Path, name: &str, table: &toml::Table, kinds: &[Kind]) -> Result<Raw, GraphError> {
+    let wrong = |reason: String| GraphError::Parameters { path: path.to_owned(), node: name.into(), reason };
+    let mut node = Raw { name: name.to_owned(), parameters: table.clone(), ..Raw::default() };
+    node.kind = match node.parameters.remove("use") {
+        Some(toml::Value::String(kind)) => kind,
+        Some(other) => return Err(wrong(format!("`use` must be the name of a kind, not {other}"))),
+        None => String::new(),
+    };
+    let Some(kind) = kinds.iter().find(|kind| kind.shape.name == node.kind) else { return Ok(node) };
+    for port in kind.shape.inputs {
+        let mut link = |value: &toml::Value| match value.as_str() {
+            Some(from) => {
+                node.links.push(Link { from: from.to_owned(), port: Some(port.name.to_owned()) });
+                Ok(())
+            }
+            None => Err(wrong(format!("the input `{}` must be the name of a node, not {value}", port.name))),
+        };
+        match node.parameters.remove(port.name) {
+            None => {}
+            Some(toml::Value::Array(values)) => values.iter().try_for_each(&mut link)?,
+            Some(value) => link(&value)?,
+        }
+    }
+    Ok(node)
+}

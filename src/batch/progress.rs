@@ -1,0 +1,109 @@
+//! Progress of a graph: a bar for each running stage where there is a terminal, else a line in the log now and then.
+
+use std::{
+    io::IsTerminal,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// How often a stage tells the log how far it is.
+const TELL: Duration = Duration::from_secs(10);
+
+/// The bars of a whole run.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    bars: MultiProgress,
+    /// Lines in the log instead of bars.
+    as_lines: bool,
+}
+
+impl Progress {
+    /// Bars if standard error is a terminal, unless `as_lines`.
+    pub fn new(as_lines: bool) -> Self {
+        Self { bars: MultiProgress::new(), as_lines: as_lines || !std::io::stderr().is_terminal() }
+    }
+
+    /// For tests: says nothing.
+    pub fn hidden() -> Self {
+        Self {
+            bars: MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden()),
+            as_lines: false,
+        }
+    }
+
+    /// A bar for a stage. How much it has to do comes with [`StageProgress::begin`].
+    pub fn stage(&self, node: &str) -> StageProgress {
+        let bar =
+            if self.as_lines { ProgressBar::hidden() } else { self.bars.add(ProgressBar::new_spinner()) };
+        bar.set_style(style("{prefix:>20} {spinner} {elapsed}  {msg}"));
+        bar.set_prefix(node.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        let told = Mutex::new(Instant::now());
+        StageProgress { bar, node: node.to_owned(), as_lines: self.as_lines, told }
+    }
+
+    /// Says something that stays, above the bars.
+    pub fn say(&self, print: impl FnOnce()) {
+        self.bars.suspend(print);
+    }
+}
+
+/// How far a stage is.
+#[derive(Debug)]
+pub struct StageProgress {
+    bar: ProgressBar,
+    node: String,
+    as_lines: bool,
+    told: Mutex<Instant>,
+}
+
+impl StageProgress {
+    /// Begins a part of the work: so many of these.
+    pub fn begin(&self, total: usize, what: &'static str) {
+        self.bar.set_style(style(&format!(
+            "{{prefix:>20}} {{bar:30.green/dim}} {{human_pos}}/{{human_len}} {what}  {{eta}} left  {{msg}}"
+        )));
+        self.bar.reset();
+        self.bar.set_length(total as u64);
+        self.bar.set_message("");
+    }
+
+    /// So many more are done.
+    pub fn advance(&self, count: usize) {
+        self.bar.inc(count as u64);
+        self.tell();
+    }
+
+    /// So many are done.
+    pub fn set(&self, count: usize) {
+        self.bar.set_position(count as u64);
+        self.tell();
+    }
+
+    /// A word behind the bar.
+    pub fn message(&self, message: String) {
+        self.bar.set_message(message);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn tell(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.as_lines || told.elapsed() < TELL {
+            return;
+        }
+        *told = Instant::now();
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let message = self.bar.message();
+        tracing::info!(stage = %self.node, done, total, "{message}");
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,324 @@
+//! Runs a graph: what is done is skipped, stages that wait for nothing run side by side as far as the limits go.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow};
+use crossbeam_channel::{RecvTimeoutError, Sender};
+
+use super::{
+    Context, Facts, Input, Interrupted, Limits, context, deliver, flow,
+    graph::Graph,
+    ingredients::Ingredients,
+    limits::{Share, Taken},
+    machine::{self, Machine},
+    plan,
+    progress::Progress,
+    record::Record,
+    store::{Fingerprints, History, Store, Stored},
+};
+
+/// What became of a node.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Its result was there.
+    Unchanged(Box<Stored>),
+    /// Its result is there now.
+    Made(Box<Stored>),
+    /// It has none.
+    Failed(String),
+    /// It was not run, because a node that it needs has no result, or because the run was stopped.
+    NotRun,
+}
+
+impl Outcome {
+    fn stored(&self) -> Option<&Stored> {
+        match self {
+            Self::Unchanged(stored) | Self::Made(stored) => Some(stored),
+            Self::Failed(_) | Self::NotRun => None,
+        }
+    }
+}
+
+/// How to run.
+#[derive(Debug)]
+pub struct Options {
+    /// How much of the machine to take.
+    pub limits: Limits,
+    /// For each node, whether it is made again though its result is there.
+    pub again: Vec<bool>,
+    /// Bars.
+    pub progress: Progress,
+}
+
+/// Runs the graph and says what became of each node, in their order. An error means that the store cannot be used.
+pub fn run(
+    graph: &Graph,
+    store: &Store,
+    options: &Options,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<Vec<Outcome>> {
+    let run = Run {
+        graph,
+        store,
+        options,
+        interrupted,
+        fingerprints: store.fingerprints(),
+        history: store.history(&graph.name, &graph.origin),
+    };
+    let outcomes = run.all();
+    run.fingerprints.save()?;
+    Ok(outcomes)
+}
+
+struct Run<'a> {
+    graph: &'a Graph,
+    store: &'a Store,
+    options: &'a Options,
+    interrupted: &'a AtomicBool,
+    fingerprints: Fingerprints,
+    history: History,
+}
+
+/// What a stage's thread answers.
+struct Finished {
+    node: usize,
+    share: Share,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    fn all(&self) -> Vec<Outcome> {
+        let count = self.graph.dag.nodes.len();
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; count];
+        let mut is_running = vec![false; count];
+        let mut taken = Taken::default();
+        let (send, finished) = crossbeam_channel::unbounded::<Finished>();
+        std::thread::scope(|scope| {
+            loop {
+                let mut has_started = false;
+                for node in 0..count {
+                    if is_running[node] || outcomes[node].is_some() {
+                        continue;
+                    }
+                    match self.consider(node, &outcomes) {
+                        Next::Wait => {}
+                        Next::Settled(outcome) => {
+                            outcomes[node] = Some(self.tell(node, outcome));
+                            has_started = true;
+                        }
+                        Next::Run(ingredients) => {
+                            let needs = self.graph.stage(node).needs();
+                            let Some(share) = taken.take(&needs, &self.options.limits) else { continue };
+                            let inputs = self.inputs(node, &outcomes);
+                            is_running[node] = true;
+                            let send = send.clone();
+                            scope.spawn(move || self.stage(node, *ingredients, inputs, share, &send));
+                        }
+                    }
+                }
+                if has_started {
+                    continue;
+                }
+                if !is_running.iter().any(|running| *running) {
+                    break;
+                }
+                match finished.recv_timeout(Duration::from_millis(500)) {
+                    Ok(Finished { node, share, outcome }) => {
+                        is_running[node] = false;
+                        taken.give(&share);
+                        outcomes[node] = Some(self.tell(node, outcome));
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+        });
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotRun)).collect()
+    }
+
+    /// What to do with a node now.
+    fn consider(&self, node: usize, outcomes: &[Option<Outcome>]) -> Next {
+        let edges = &self.graph.dag.nodes[node].inputs;
+        if edges.iter().any(|edge| outcomes[edge.from].as_ref().is_some_and(|from| from.stored().is_none())) {
+            return Next::Settled(Outcome::NotRun);
+        }
+        if edges.iter().any(|edge| outcomes[edge.from].is_none()) {
+            return Next::Wait;
+        }
+        if self.interrupted.load(Ordering::SeqCst) {
+            return Next::Settled(Outcome::NotRun);
+        }
+        let digest_of = |from: usize| {
+            outcomes[from].as_ref().and_then(Outcome::stored).map(|stored| stored.record.digest.clone())
+        };
+        match plan::ingredients(self.graph, node, digest_of, &self.fingerprints) {
+            Err(error) => Next::Settled(Outcome::Failed(format!("{error:#}"))),
+            Ok(None) => Next::Wait,
+            Ok(Some(ingredients)) => match self.store.result(&ingredients.key()) {
+                Some(stored) if !self.options.again[node] => {
+                    Next::Settled(self.settle(node, &ingredients, stored, Outcome::Unchanged))
+                }
+                _ => Next::Run(Box::new(ingredients)),
+            },
+        }
+    }
+
+    fn inputs(&self, node: usize, outcomes: &[Option<Outcome>]) -> Vec<Input> {
+        let edges = self.graph.dag.nodes[node].inputs.iter();
+        let input = |edge: &crate::graph::dag::Edge| {
+            let stored = outcomes[edge.from].as_ref().and_then(Outcome::stored)?;
+            let kind = self.graph.kind(edge.from).shape.name;
+            Some(Input { port: edge.port, kind, folder: stored.folder.clone() })
+        };
+        edges.filter_map(input).collect()
+    }
+
+    /// Runs a stage in its thread and answers.
+    fn stage(
+        &self,
+        node: usize,
+        ingredients: Ingredients,
+        inputs: Vec<Input>,
+        share: Share,
+        send: &Sender<Finished>,
+    ) {
+        let name = self.graph.node_name(node);
+        let gauge = metrics::gauge!("ferroflow_stage_running", "stage" => name.to_owned());
+        gauge.set(1.0);
+        let made = self.make(node, &ingredients, inputs, share.cores);
+        gauge.set(0.0);
+        let outcome = match made {
+            Ok((stored, true)) => self.settle(node, &ingredients, stored, Outcome::Made),
+            Ok((stored, false)) => self.settle(node, &ingredients, stored, Outcome::Unchanged),
+            Err(error) if error.is::<Interrupted>() => Outcome::NotRun,
+            Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, self.store.root()))),
+        };
+        // The receiver lives until all stages are done.
+        let _ = send.send(Finished { node, share, outcome });
+    }
+
+    /// Makes a result; false when another process has made it meanwhile.
+    fn make(
+        &self,
+        node: usize,
+        ingredients: &Ingredients,
+        inputs: Vec<Input>,
+        workers: usize,
+    ) -> anyhow::Result<(Stored, bool)> {
+        let (name, key) = (self.graph.node_name(node), ingredients.key());
+        let waiting = || {
+            self.options
+                .progress
+                .say(|| tracing::info!("{name}: another ferroflow is making this result, waiting"));
+        };
+        let Some(attempt) = self.store.begin(&key, self.options.again[node], self.interrupted, waiting)?
+        else {
+            return self.store.result(&key).map(|stored| (stored, false)).context("a result has gone");
+        };
+        tracing::debug!(stage = name, workers, "begun");
+        let (began, started) = (Instant::now(), jiff::Timestamp::now());
+        let context = Context {
+            inputs,
+            out: attempt.out.clone(),
+            checkpoints: attempt.checkpoints.clone(),
+            workers,
+            progress: self.options.progress.stage(name),
+            interrupted: self.interrupted,
+        };
+        let ran = catch_unwind(AssertUnwindSafe(|| self.graph.stage(node).run(&context)));
+        context.progress.finish();
+        let facts = ran.unwrap_or_else(|panic| Err(anyhow!("a bug: {}", flow::reason(&*panic))))?;
+        context::write_facts(&attempt.out, &facts)?;
+        let stored = attempt.publish(|digest, bytes| Record {
+            node: name.to_owned(),
+            key,
+            digest,
+            bytes,
+            ingredients: ingredients.clone(),
+            started: started.to_string(),
+            seconds: began.elapsed().as_secs_f64(),
+            workers,
+            peak_memory: machine::peak_memory(),
+            machine: Machine::this(),
+        })?;
+        Ok((stored, true))
+    }
+
+    /// Remembers what the node was made of, and copies the result to where it is wanted.
+    fn settle(
+        &self,
+        node: usize,
+        ingredients: &Ingredients,
+        stored: Stored,
+        outcome: fn(Box<Stored>) -> Outcome,
+    ) -> Outcome {
+        let settle = || -> anyhow::Result<()> {
+            self.history.remember(self.graph.node_name(node), ingredients)?;
+            match self.graph.stage(node).destination() {
+                Some(destination) => deliver::deliver(&stored, destination),
+                None => Ok(()),
+            }
+        };
+        match settle() {
+            Ok(()) => outcome(Box::new(stored)),
+            Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, self.store.root()))),
+        }
+    }
+
+    /// Says what became of a node.
+    fn tell(&self, node: usize, outcome: Outcome) -> Outcome {
+        let name = self.graph.node_name(node);
+        let count = |outcome: &'static str| metrics::counter!("ferroflow_stages_total", "outcome" => outcome);
+        self.options.progress.say(|| match &outcome {
+            Outcome::Unchanged(stored) => {
+                count("unchanged").increment(1);
+                tracing::info!(stage = name, key = stored.record.key, "unchanged, skipping");
+            }
+            Outcome::Made(stored) => {
+                count("made").increment(1);
+                let seconds = stored.record.seconds;
+                metrics::histogram!("ferroflow_stage_seconds", "stage" => name.to_owned()).record(seconds);
+                let facts = read_facts(stored).line();
+                tracing::info!(stage = name, key = stored.record.key, seconds, "done: {facts}");
+            }
+            Outcome::Failed(reason) => {
+                count("failed").increment(1);
+                tracing::error!(stage = name, "failed: {reason}");
+            }
+            Outcome::NotRun => count("not run").increment(1),
+        });
+        outcome
+    }
+}
+
+/// The facts of a result; none where they cannot be read.
+pub fn read_facts(stored: &Stored) -> Facts {
+    let text = std::fs::read(stored.folder.join(context::FACTS)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+enum Next {
+    Wait,
+    Settled(Outcome),
+    Run(Box<Ingredients>),
+}
+
+/// Says what to do about a full disk.
+fn with_advice(error: anyhow::Error, root: &Path) -> anyhow::Error {
+    let is_full = |error: &(dyn std::error::Error + 'static)| {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
+    };
+    if error.chain().any(is_full) || format!("{error:#}").contains("No space left on device") {
+        return error.context(format!(
+            "the disk is full: free some space (`ferroflow store prune` frees what nobody needs in {}) and run the same again; what is finished is kept",
+            root.display()
+        ));
+    }
+    error
+}

@@ -1,0 +1,67 @@
+//! Hashes of files outside the store, remembered by length and time of change.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use super::Store;
+use crate::{
+    atomic,
+    stream::directory::fingerprint::{self, Content},
+};
+
+/// What files were at last.
+#[derive(Debug)]
+pub struct Fingerprints {
+    path: PathBuf,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    contents: BTreeMap<PathBuf, Content>,
+    is_changed: bool,
+}
+
+impl Store {
+    /// The hashes that are known.
+    pub fn fingerprints(&self) -> Fingerprints {
+        let path = self.root.join("fingerprints.json");
+        // Only a memory: where it cannot be read, files are.
+        let contents = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        Fingerprints {
+            path,
+            known: Mutex::new(Known { contents: contents.unwrap_or_default(), is_changed: false }),
+        }
+    }
+}
+
+impl Fingerprints {
+    /// BLAKE3 of a file's content.
+    pub fn of(&self, path: &Path) -> anyhow::Result<String> {
+        let absolute = std::path::absolute(path)?;
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = lock().contents.get(&absolute).cloned();
+        let content = fingerprint::content(path, before.as_ref())?;
+        let hash = content.blake3.clone();
+        if before.as_ref() != Some(&content) {
+            let mut known = lock();
+            known.contents.insert(absolute, content);
+            known.is_changed = true;
+        }
+        Ok(hash)
+    }
+
+    /// Remembers them for the next run.
+    pub fn save(&self) -> anyhow::Result<()> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_changed {
+            known.contents.retain(|path, _| path.exists());
+            atomic::write(&self.path, &serde_json::to_vec(&known.contents)?)?;
+            known.is_changed = false;
+        }
+        Ok(())
+    }
+}
