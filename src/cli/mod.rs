@@ -6,8 +6,10 @@ pub mod completions;
 pub mod doctor;
 pub mod launch;
 pub mod models;
+pub mod nodes;
 pub mod plan;
 pub mod run;
+pub mod store;
 
 use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 
@@ -32,14 +34,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a pipeline file.
+    /// Run a pipeline file: live streams, a directory of videos, a batch graph.
     Run(run::Args),
     /// Run a gst-launch string, with our elements and metrics.
     Launch(launch::Args),
     /// Read the expressions in every video of a directory.
     Batch(batch::Args),
-    /// Show what a pipeline file would run.
+    /// Show what a pipeline file would run, and why.
     Plan(plan::Args),
+    /// List the nodes of batch graphs, or describe one.
+    Nodes(nodes::Args),
+    /// Look into the store of batch results, and clear it up.
+    Store(store::Args),
     /// List, fetch, check and import models.
     Models(models::Args),
     /// Say what is installed, what is missing, and what to do about it.
@@ -103,10 +109,12 @@ pub fn main() -> ExitCode {
     let outcome = match cli.metrics_listen.map(crate::metrics::listen) {
         Some(Err(error)) => Err(Exit::with(exit::FAILURE, error)),
         _ => match cli.command {
-            Command::Run(args) => run::run(&args),
+            Command::Run(args) => run::run(&args, cli.log),
             Command::Launch(args) => launch::run(&args),
             Command::Batch(args) => batch::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Nodes(args) => nodes::run(&args),
+            Command::Store(args) => store::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Doctor => doctor::run(),
             Command::Bench(args) => bench::run(&args),

@@ -1,19 +1,47 @@
 //! `ferroflow plan FILE`
 
-use super::{Outcome, run};
-use crate::stream;
+use super::{
+    Outcome,
+    run::{self, Loaded, Source},
+};
+use crate::{batch::draw::Form, graph::PipelineFile, stream};
 
-/// Show what a pipeline file would run: its streams, their elements and links, checked.
-pub type Args = run::Args;
+/// Show what a pipeline file would run: its streams, their elements and links, checked; of a batch graph, for each stage
+/// whether it is done, stale because of what, or to run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// How a batch graph is drawn: text, dot for Graphviz, or mermaid.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+}
 
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
-    let file = run::load(args)?;
-    stream::init()?;
-    println!("{}{}{}", file.name, if file.description.is_empty() { "" } else { ": " }, file.description);
-    for (name, value) in &file.parameters {
-        println!("  {name} = {value}");
+    let Loaded { file, graph } = run::load(&args.source)?;
+    let is_text = args.format == Form::Text;
+    if is_text && !file.name.is_empty() {
+        println!("{}{}{}", file.name, if file.description.is_empty() { "" } else { ": " }, file.description);
+        for (name, value) in &file.parameters {
+            println!("  {name} = {value}");
+        }
     }
+    if let Some(graph) = &graph {
+        if is_text {
+            println!("graph {}, {} stages", graph.name, graph.dag.nodes.len());
+        }
+        run::show(graph, &args.source, args.format)?;
+    }
+    if is_text { live(&file) } else { Ok(()) }
+}
+
+/// Shows streams and directories.
+fn live(file: &PipelineFile) -> Outcome {
+    if file.stream.is_empty() && file.directory.is_none() {
+        return Ok(());
+    }
+    stream::init()?;
     for (name, table) in &file.stream {
         let pipeline = stream::launch::parse(name, &table.launch)?;
         println!("stream {name}, to run");

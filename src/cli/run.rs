@@ -1,48 +1,190 @@
 //! `ferroflow run FILE`
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::anyhow;
 
-use super::{Exit, Outcome};
+use super::{Exit, LogFormat, Outcome, store};
 use crate::{
+    batch::{
+        self, Limits,
+        draw::{self, Form},
+        graph::Graph,
+        limits::Bytes,
+        plan::Again,
+        progress::Progress,
+        schedule,
+        store::Store,
+    },
     exit,
     graph::{self, PipelineFile, StreamTable, substitute::substitute},
+    nodes,
     stream::{self, directory, interrupt, live},
 };
 
-/// Run a pipeline file.
+/// Run a pipeline file: live streams, a directory of videos, a batch graph.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pipeline file.
+    #[command(flatten)]
+    pub(super) source: Source,
+    #[command(flatten)]
+    pub(super) batch: BatchArgs,
+}
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Source {
+    /// The pipeline file, or a batch graph in one string: 'fer2013 path=fer2013.csv ! deduplicate ! export path=out'.
     pub file: PathBuf,
     /// Set a parameter or a key, for example --set input=clip.mp4.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    #[command(flatten)]
+    pub(super) store: store::Root,
+    /// Make the results of a batch graph again, or only that of one stage.
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub force: Vec<String>,
+    /// Make the results of this stage and of all that come after it again.
+    #[arg(long, value_name = "STAGE")]
+    pub from: Vec<String>,
 }
 
-/// Loads a pipeline file with all its placeholders filled in.
-pub fn load(args: &Args) -> anyhow::Result<PipelineFile> {
+/// How to run a batch graph.
+#[derive(Debug, clap::Args)]
+pub struct BatchArgs {
+    /// Only show what a batch graph would run, and why.
+    #[arg(long)]
+    pub dry: bool,
+    /// Threads that all stages of a batch graph together may use; all cores unless given.
+    #[arg(long, value_name = "N")]
+    pub cores: Option<usize>,
+    /// Memory that all stages of a batch graph together may plan with, for example 3GB; four fifths of what is free unless given.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Bytes>,
+}
+
+/// What a source holds.
+pub struct Loaded {
+    /// The file; empty for a graph in a string.
+    pub file: PipelineFile,
+    /// The batch graph, if it has one.
+    pub graph: Option<Graph>,
+}
+
+/// Loads a pipeline file with all its placeholders filled in, or a graph string.
+pub fn load(source: &Source) -> anyhow::Result<Loaded> {
+    let text = source.file.to_string_lossy();
+    if !source.file.exists() && (text.contains('!') || text.contains('=')) {
+        let graph = Graph::of_line(&text, nodes::KINDS)?;
+        return Ok(Loaded { file: PipelineFile::default(), graph: Some(graph) });
+    }
     let asset = |name: &str| {
         let path = ferroflow_vision::model::asset_path(name).map_err(|error| error.to_string())?;
         Ok(path.to_string_lossy().into_owned())
     };
-    Ok(substitute(&args.file, graph::load(&args.file, &args.sets)?, &asset)?)
+    let file = substitute(&source.file, graph::load(&source.file, &source.sets)?, &asset)?;
+    let graph = match file.node.is_empty() {
+        true => None,
+        false => Some(Graph::of_file(&source.file, &file, nodes::KINDS)?),
+    };
+    Ok(Loaded { file, graph })
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Outcome {
-    let file = load(args)?;
-    stream::init()?;
+pub fn run(args: &Args, log: LogFormat) -> Outcome {
+    let Loaded { file, graph } = load(&args.source)?;
+    if args.batch.dry {
+        return match &graph {
+            Some(graph) => show(graph, &args.source, Form::Text),
+            None => Err(Exit::with(exit::USAGE, anyhow!("--dry is for batch graphs; see `ferroflow plan`"))),
+        };
+    }
     let interrupted = interrupt::watch()?;
+    if let Some(graph) = &graph {
+        batch_graph(graph, args, log, &interrupted)?;
+    }
+    if file.directory.is_none() && file.stream.is_empty() {
+        return Ok(());
+    }
+    stream::init()?;
     if let Some(table) = &file.directory {
         directory_job(&directory::Settings::from(table), &interrupted)?;
     }
     streams(&file.stream, &interrupted)
 }
 
+fn again(source: &Source) -> Again {
+    let (all, stages): (Vec<_>, Vec<_>) = source.force.iter().cloned().partition(String::is_empty);
+    Again { all: !all.is_empty(), stages, from: source.from.clone() }
+}
+
+/// Prints what a run would do with each node.
+pub fn show(graph: &Graph, source: &Source, form: Form) -> Outcome {
+    let store = Store::open(&source.store.path()?)?;
+    let again = again(source).nodes(graph).map_err(|error| Exit::with(exit::USAGE, error))?;
+    let (history, fingerprints) = (store.history(&graph.name, &graph.origin), store.fingerprints());
+    let states = batch::plan::plan(graph, &store, &history, &fingerprints, &again)?;
+    fingerprints.save()?;
+    print!("{}", draw::draw(graph, &states, form));
+    Ok(())
+}
+
+/// Runs a batch graph and says how it went.
+fn batch_graph(graph: &Graph, args: &Args, log: LogFormat, interrupted: &AtomicBool) -> Outcome {
+    let store = Store::open(&args.source.store.path()?)?;
+    let again = again(&args.source).nodes(graph).map_err(|error| Exit::with(exit::USAGE, error))?;
+    let free = Limits::default();
+    let limits = Limits {
+        cores: args.batch.cores.unwrap_or(free.cores).max(1),
+        memory: args.batch.memory.map_or(free.memory, |Bytes(bytes)| bytes),
+    };
+    let options = schedule::Options { limits, again, progress: Progress::new(log == LogFormat::Json) };
+    let began = std::time::Instant::now();
+    let outcomes = schedule::run(graph, &store, &options, interrupted)?;
+    let count = |is: fn(&schedule::Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
+    let made = count(|outcome| matches!(outcome, schedule::Outcome::Made(_)));
+    let unchanged = count(|outcome| matches!(outcome, schedule::Outcome::Unchanged(_)));
+    let failed = count(|outcome| matches!(outcome, schedule::Outcome::Failed(_)));
+    let not_run = outcomes.len() - made - unchanged - failed;
+    println!(
+        "{}: {made} made, {unchanged} unchanged, {failed} failed, {not_run} not run in {:.1} s",
+        graph.name,
+        began.elapsed().as_secs_f64()
+    );
+    for (node, outcome) in outcomes.iter().enumerate() {
+        let stored = match outcome {
+            schedule::Outcome::Made(stored) | schedule::Outcome::Unchanged(stored) => stored,
+            _ => continue,
+        };
+        if let Some(destination) = graph.stage(node).destination() {
+            println!("  {}: {}", graph.node_name(node), what_to_open(destination).display());
+        } else if graph.kind(node).shape.name == "judge" {
+            println!("  {}: {}", graph.node_name(node), schedule::read_facts(stored).line());
+        }
+    }
+    match (interrupted.load(Ordering::SeqCst) && not_run > 0, failed) {
+        (true, _) => Err(Exit::quiet(exit::INTERRUPTED)),
+        (false, 0) => Ok(()),
+        (false, _) if made + unchanged == 0 => Err(Exit::quiet(exit::FAILURE)),
+        (false, _) => Err(Exit::quiet(exit::PARTIAL)),
+    }
+}
+
+/// A page where there is one, else the folder.
+fn what_to_open(destination: &Path) -> PathBuf {
+    let page = destination.join("index.html");
+    if page.is_file() { page } else { destination.to_owned() }
+}
+
 /// Runs a directory and says how it went.
-pub fn directory_job(settings: &directory::Settings, interrupted: &std::sync::atomic::AtomicBool) -> Outcome {
+pub fn directory_job(settings: &directory::Settings, interrupted: &AtomicBool) -> Outcome {
     let summary = directory::job::run(settings, interrupted)?;
     let (done, skipped, failed) = summary.counts();
     let page = summary.output.join("index.html");
@@ -60,10 +202,7 @@ pub fn directory_job(settings: &directory::Settings, interrupted: &std::sync::at
 }
 
 /// Runs live streams and says how each went.
-pub fn streams(
-    streams: &BTreeMap<String, StreamTable>,
-    interrupted: &std::sync::Arc<std::sync::atomic::AtomicBool>,
-) -> Outcome {
+pub fn streams(streams: &BTreeMap<String, StreamTable>, interrupted: &Arc<AtomicBool>) -> Outcome {
     if streams.is_empty() {
         return Ok(());
     }
@@ -81,7 +220,7 @@ pub fn streams(
     }
     let all_failed = failures.len() == streams.len();
     match failures.pop() {
-        None if interrupted.load(std::sync::atomic::Ordering::SeqCst) => Err(Exit::quiet(exit::INTERRUPTED)),
+        None if interrupted.load(Ordering::SeqCst) => Err(Exit::quiet(exit::INTERRUPTED)),
         None => Ok(()),
         Some(last) => {
             failures.iter().for_each(|failure| tracing::error!("{failure:#}"));

@@ -1,0 +1,117 @@
+//! `ferroflow store`
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Subcommand;
+
+use super::Outcome;
+use crate::batch::{
+    limits::in_words,
+    schedule,
+    store::{self, Age, Store},
+};
+
+/// Where results are.
+#[derive(Debug, clap::Args)]
+pub struct Root {
+    /// The result store; below the user's cache unless given.
+    #[arg(long = "store", value_name = "DIR", env = "FERROFLOW_STORE")]
+    store: Option<PathBuf>,
+}
+
+impl Root {
+    /// Its folder.
+    pub fn path(&self) -> anyhow::Result<PathBuf> {
+        self.store.clone().map_or_else(store::default_root, Ok)
+    }
+}
+
+/// Look into the store of batch results, and clear it up.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    root: Root,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List all results, the newest first.
+    List,
+    /// Show how a result was made: inputs, parameters, versions, seeds, time, machine.
+    Show {
+        /// The beginning of its key.
+        key: String,
+    },
+    /// Remove results that no graph used in its last run, and unfinished attempts.
+    Prune {
+        /// Also those that graphs used.
+        #[arg(long)]
+        all: bool,
+        /// Only such as are older, for example 30d or 12h.
+        #[arg(long, value_name = "AGE")]
+        older_than: Option<Age>,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry: bool,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Outcome {
+    let root = args.root.path()?;
+    match &args.command {
+        Command::List => list(&Store::open(&root)?),
+        Command::Show { key } => show(&Store::open(&root)?, key),
+        Command::Prune { all, older_than, dry } => {
+            let pruned = store::prune(&root, *all, *older_than, *dry)?;
+            let bytes = pruned.results.iter().map(|(_, bytes)| bytes).sum();
+            println!(
+                "{} {} results ({}) and {} unfinished attempts; {} results stay",
+                if *dry { "would remove" } else { "removed" },
+                pruned.results.len(),
+                in_words(bytes),
+                pruned.attempts,
+                pruned.kept
+            );
+            Ok(())
+        }
+    }
+}
+
+fn list(store: &Store) -> Outcome {
+    let results = store.results();
+    let mut out = std::io::stdout().lock();
+    let mut print = |line: String| {
+        // A reader that has seen enough, such as head, is no error.
+        let _ = writeln!(out, "{line}");
+    };
+    print(format!("{:12}  {:20}  {:16}  {:>10}  {:>9}  made", "key", "node", "kind", "size", "seconds"));
+    for result in &results {
+        let record = &result.record;
+        print(format!(
+            "{:12}  {:20}  {:16}  {:>10}  {:>9.1}  {}",
+            record.key.get(..12).unwrap_or(&record.key),
+            record.node,
+            record.ingredients.kind,
+            in_words(record.bytes),
+            record.seconds,
+            record.started.get(..19).unwrap_or(&record.started).replace('T', " "),
+        ));
+    }
+    let bytes = results.iter().map(|result| result.record.bytes).sum();
+    print(format!("{} results, {}, in {}", results.len(), in_words(bytes), store.root().display()));
+    Ok(())
+}
+
+fn show(store: &Store, key: &str) -> Outcome {
+    let stored = store.find(key)?;
+    let text = serde_json::to_string_pretty(&stored.record).map_err(anyhow::Error::from)?;
+    println!("{}\n{text}", stored.folder.display());
+    let facts = schedule::read_facts(&stored);
+    if !facts.0.is_empty() {
+        println!("{}", serde_json::to_string_pretty(&facts).map_err(anyhow::Error::from)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Makes classes equally heavy.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float32Array, Int64Array};
+use arrow_schema::{DataType, Field};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{
+        Context, Facts, Stage,
+        data::{
+            Faces,
+            faces::{TRAIN, dropped_columns},
+        },
+    },
+    graph::dag::{Arity, Port, PortType},
+};
+
+/// Balances the classes of one split: by repeating rows of rare classes, by dropping rows of frequent ones, or by weights.
+///
+/// Other splits stay as they are, and dropped rows are not counted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Balance {
+    /// How.
+    #[serde(default)]
+    method: Method,
+    /// The split.
+    #[serde(default = "train")]
+    split: String,
+    /// Another seed repeats or drops other rows.
+    #[serde(default)]
+    seed: u64,
+}
+
+/// How classes are balanced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Method {
+    /// Rows are repeated until each class has as many as the largest. Repeated rows come last; `copy` is 0 for the original,
+    /// then 1, 2 and so on.
+    #[default]
+    Oversample,
+    /// Rows are dropped (`undersampled`) until each class has as many as the smallest.
+    Undersample,
+    /// A column `weight`: rows / (classes x rows of the class), which is what scikit-learn calls balanced.
+    ClassWeights,
+}
+
+fn train() -> String {
+    TRAIN.to_owned()
+}
+
+impl Stage for Balance {
+    const NAME: &'static str = "balance";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] =
+        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is balanced." }];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let faces = Faces::of(context.input("input")?.table()?)?;
+        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
+        let mut by_class = vec![Vec::new(); faces.classes.len()];
+        for (row, label) in labels.iter().enumerate() {
+            if let (Some(label), true) = (label, splits[row] == self.split && dropped[row].is_none()) {
+                by_class[*label].push(row);
+            }
+        }
+        if by_class.iter().all(Vec::is_empty) {
+            anyhow::bail!("the split `{}` has no rows with a label", self.split);
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let out = context.table();
+        let sizes = || by_class.iter().map(Vec::len).filter(|size| *size > 0);
+        match self.method {
+            Method::Oversample => {
+                let largest = sizes().max().unwrap_or(0);
+                let mut rows: Vec<usize> = (0..labels.len()).collect();
+                let mut copies = vec![0i64; labels.len()];
+                for members in by_class.iter().filter(|members| !members.is_empty()) {
+                    for (copy, missing) in rounds(members.len(), largest).into_iter().enumerate() {
+                        let mut shuffled = members.clone();
+                        shuffled.shuffle(&mut random);
+                        rows.extend(shuffled.into_iter().take(missing));
+                        copies.extend(std::iter::repeat_n(copy as i64 + 1, missing));
+                    }
+                }
+                let column = (
+                    Field::new("copy", DataType::Int64, true),
+                    Arc::new(Int64Array::from(copies)) as ArrayRef,
+                );
+                faces.table.write_rows(&out, &rows, &[column])?;
+                let added = rows.len() - labels.len();
+                Ok(Facts::default().with("rows", rows.len()).with("added", added).with("each_class", largest))
+            }
+            Method::Undersample => {
+                let smallest = sizes().min().unwrap_or(0);
+                let mut decisions = vec![None; labels.len()];
+                for members in &mut by_class {
+                    members.shuffle(&mut random);
+                    let too_many = members.iter().skip(smallest);
+                    too_many.for_each(|&row| decisions[row] = Some(("undersampled".to_owned(), 1.0)));
+                }
+                let gone = decisions.iter().flatten().count();
+                faces.table.write_with(&out, &dropped_columns(&faces, Self::NAME, &decisions)?)?;
+                Ok(Facts::default()
+                    .with("rows", labels.len())
+                    .with("dropped", gone)
+                    .with("each_class", smallest))
+            }
+            Method::ClassWeights => {
+                let total: usize = sizes().sum();
+                let present = sizes().count();
+                let weight = |members: &Vec<usize>| total as f32 / (present * members.len().max(1)) as f32;
+                let mut weights = vec![1f32; labels.len()];
+                for members in &by_class {
+                    members.iter().for_each(|&row| weights[row] = weight(members));
+                }
+                let column = (
+                    Field::new("weight", DataType::Float32, true),
+                    Arc::new(Float32Array::from(weights)) as ArrayRef,
+                );
+                faces.table.write_with(&out, &[column])?;
+                let by_name = faces.classes.iter().zip(&by_class).filter(|(_, members)| !members.is_empty());
+                let weights: serde_json::Map<_, _> = by_name
+                    .map(|(name, members)| (name.clone(), f64::from(weight(members)).into()))
+                    .collect();
+                Ok(Facts::default().with("rows", labels.len()).with("weights", weights))
+            }
+        }
+    }
+}
+
+/// How many rows are repeated in each round, until there are as many as wanted.
+fn rounds(there: usize, wanted: usize) -> Vec<usize> {
+    let mut missing = wanted.saturating_sub(there);
+    let mut rounds = Vec::new();
+    while missing > 0 {
+        rounds.push(missing.min(there));
+        missing -= missing.min(there);
+    }
+    rounds
+}

@@ -1,0 +1,413 @@
+//! Finds pictures that are there more than once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow_array::{
+    ArrayRef,
+    builder::{Int64Builder, StringBuilder},
+};
+use arrow_schema::{DataType, Field};
+use ferroflow_vision::similar::{Hasher, close_pairs, correlation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{
+        Context, Facts, Needs, Stage,
+        data::{
+            Faces,
+            faces::{TEST, VALIDATION, decode_all, dropped_columns},
+            picture::Gray,
+        },
+        flow,
+    },
+    graph::dag::{Arity, Port, PortType},
+};
+
+/// Finds exact and near duplicates, those that cross a split, and those whose labels disagree.
+///
+/// Exact duplicates have the same pixels. Near ones have perceptual hashes that differ in at most 3 of 64 bits, and
+/// correlate at least as `near-correlation` says. Nothing is removed: rows too many get a reason in `dropped`
+/// (`duplicate`, `leak` where the one that stays is in another split, `conflict` where labels disagree), and all of a group
+/// share `duplicate_group`; `duplicate_of` is the `row` of the one that stays, `duplicate` says `exact` or `near`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Deduplicate {
+    /// What becomes of exact duplicates.
+    #[serde(default = "drop")]
+    exact: Policy,
+    /// What becomes of near duplicates.
+    #[serde(default = "mark")]
+    near: Policy,
+    /// Which copy stays when a group crosses a split.
+    #[serde(default)]
+    across_splits: AcrossSplits,
+    /// What becomes of exact duplicates whose labels disagree.
+    #[serde(default)]
+    conflicts: Conflicts,
+    /// Least correlation of two near duplicates, 0 to 1.
+    #[serde(default = "near_correlation")]
+    near_correlation: f32,
+}
+
+/// What becomes of duplicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Policy {
+    /// One stays, the others are dropped.
+    Drop,
+    /// All stay; the columns say that they are duplicates.
+    Mark,
+    /// Nobody looks for them.
+    Ignore,
+}
+
+/// Which copy stays when a group crosses a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum AcrossSplits {
+    /// That in `test`, else `validation`: what is measured stays comparable, and nothing of it is learnt by heart.
+    #[default]
+    KeepEvaluation,
+    /// That in `train`.
+    KeepTrain,
+    /// One in each split: the leak stays.
+    KeepEach,
+}
+
+/// What becomes of exact duplicates whose labels disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Conflicts {
+    /// One with the label of the majority stays; without a majority, none.
+    #[default]
+    Majority,
+    /// None stays.
+    Drop,
+    /// As if they agreed.
+    Ignore,
+}
+
+fn drop() -> Policy {
+    Policy::Drop
+}
+
+fn mark() -> Policy {
+    Policy::Mark
+}
+
+fn near_correlation() -> f32 {
+    0.98
+}
+
+/// What is remembered of each picture.
+struct Print {
+    exact: [u8; 16],
+    near: Option<u64>,
+}
+
+/// A row with what is decided on.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    row: usize,
+    label: Option<usize>,
+    split: &'a str,
+}
+
+impl Stage for Deduplicate {
+    const NAME: &'static str = "deduplicate";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] =
+        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is searched." }];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn check(&self) -> Result<(), String> {
+        match self.near_correlation {
+            value if (0.0..=1.0).contains(&value) => Ok(()),
+            value => Err(format!("`near-correlation` is {value}, and must be from 0 to 1")),
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::all_cores(256 << 20)
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let faces = Faces::of(context.input("input")?.table()?)?;
+        let (labels, splits, before) = (faces.labels()?, faces.splits()?, faces.dropped()?);
+        let prints = self.prints(&faces, context)?;
+        let member = |row: usize| Member { row, label: labels[row], split: &splits[row] };
+        let counts = |row: &usize| before[*row].is_none();
+        let exact: Vec<Vec<usize>> = match self.exact {
+            Policy::Ignore => Vec::new(),
+            _ => groups_by(prints.iter().map(|print| print.exact).enumerate().filter(|(row, _)| counts(row))),
+        };
+        let mut decisions: Vec<Option<(String, f32)>> = vec![None; prints.len()];
+        let mut marks = Marks::new(prints.len());
+        let mut facts = Groups::default();
+        for group in &exact {
+            let members: Vec<_> = group.iter().map(|&row| member(row)).collect();
+            facts.add(&members);
+            let (stays, reasons) = self.decide(&members);
+            marks.add(group, stays.first().copied(), "exact");
+            if self.exact == Policy::Drop {
+                reasons.into_iter().for_each(|(row, reason)| decisions[row] = Some((reason.to_owned(), 1.0)));
+            }
+        }
+        let mut near = Groups::default();
+        if self.near != Policy::Ignore {
+            let is_there = |row: usize| counts(&row) && decisions[row].is_none();
+            let found = self.near_groups(&faces, &prints, &is_there, context)?;
+            for (group, least) in &found {
+                let members: Vec<_> = group.iter().map(|&row| member(row)).collect();
+                near.add(&members);
+                // Labels of pictures that differ may differ rightly.
+                let (stays, reasons) = Self { conflicts: Conflicts::Ignore, ..self.clone() }.decide(&members);
+                marks.add(group, stays.first().copied(), "near");
+                if self.near == Policy::Drop {
+                    reasons
+                        .into_iter()
+                        .for_each(|(row, reason)| decisions[row] = Some((format!("near-{reason}"), *least)));
+                }
+            }
+        }
+        let mut columns = dropped_columns(&faces, Self::NAME, &decisions)?;
+        columns.extend(marks.columns(&faces)?);
+        faces.table.write_with(&context.table(), &columns)?;
+        let dropped = decisions.iter().flatten().count();
+        Ok(Facts::default()
+            .with("rows", prints.len())
+            .with("dropped", dropped)
+            .with("exact", facts.facts())
+            .with("near", near.facts()))
+    }
+}
+
+impl Deduplicate {
+    fn prints(&self, faces: &Faces, context: &Context) -> anyhow::Result<Vec<Print>> {
+        context.progress.begin(faces.table.rows(), "pictures");
+        let mut prints = Vec::with_capacity(faces.table.rows());
+        let work = |hasher: &mut Hasher, (first, images)| {
+            let one = |(_, picture): (usize, Gray)| Print {
+                exact: exact_print(&picture),
+                near: hasher.hash(&picture.pixels, picture.width, picture.height),
+            };
+            Ok(decode_all(first, &images)?.into_iter().map(one).collect::<Vec<_>>())
+        };
+        flow::in_order(
+            faces.images()?,
+            context.workers,
+            || Ok(Hasher::default()),
+            work,
+            |piece: Vec<Print>| {
+                context.check()?;
+                context.progress.advance(piece.len());
+                prints.extend(piece);
+                Ok(())
+            },
+        )?;
+        Ok(prints)
+    }
+
+    /// The rows of a group that stay, and the others with the reason why they do not.
+    fn decide(&self, members: &[Member<'_>]) -> (Vec<usize>, Vec<(usize, &'static str)>) {
+        let priority = |member: &Member| {
+            let evaluation = match member.split {
+                TEST => 0,
+                VALIDATION => 1,
+                _ => 2,
+            };
+            if self.across_splits == AcrossSplits::KeepTrain { 2 - evaluation } else { evaluation }
+        };
+        let disagree = members.iter().any(|member| member.label != members[0].label);
+        let candidates: Vec<&Member> = match (disagree, self.conflicts) {
+            (false, _) | (_, Conflicts::Ignore) => members.iter().collect(),
+            (true, Conflicts::Drop) => Vec::new(),
+            (true, Conflicts::Majority) => {
+                let winner = majority(members);
+                members
+                    .iter()
+                    .filter(|member| winner.is_some_and(|winner| member.label == Some(winner)))
+                    .collect()
+            }
+        };
+        let mut stays: Vec<usize> = Vec::new();
+        if self.across_splits == AcrossSplits::KeepEach {
+            let mut seen = Vec::new();
+            for member in &candidates {
+                if !seen.contains(&member.split) {
+                    seen.push(member.split);
+                    stays.push(member.row);
+                }
+            }
+        } else {
+            stays.extend(
+                candidates
+                    .iter()
+                    .min_by_key(|member| (priority(member), member.row))
+                    .map(|member| member.row),
+            );
+        }
+        let split_of =
+            |row: usize| members.iter().find(|member| member.row == row).map(|member| member.split);
+        let reason = |member: &Member| match stays.first().and_then(|&row| split_of(row)) {
+            None => "conflict",
+            Some(_) if !candidates.iter().any(|candidate| candidate.row == member.row) => "conflict",
+            Some(split) if split != member.split => "leak",
+            Some(_) => "duplicate",
+        };
+        let goes = members.iter().filter(|member| !stays.contains(&member.row));
+        let reasons = goes.map(|member| (member.row, reason(member))).collect();
+        (stays, reasons)
+    }
+
+    /// Groups of near duplicates among the rows that are there, each with the least correlation of a pair in it.
+    fn near_groups(
+        &self,
+        faces: &Faces,
+        prints: &[Print],
+        is_there: &dyn Fn(usize) -> bool,
+        context: &Context,
+    ) -> anyhow::Result<Vec<(Vec<usize>, f32)>> {
+        let hashes: Vec<_> =
+            prints.iter().enumerate().map(|(row, print)| print.near.filter(|_| is_there(row))).collect();
+        let pairs = close_pairs(&hashes);
+        let mut wanted: BTreeMap<usize, Vec<u8>> =
+            pairs.iter().flat_map(|&(a, b)| [(a, Vec::new()), (b, Vec::new())]).collect();
+        for piece in faces.images()? {
+            context.check()?;
+            let (first, images) = piece?;
+            for (at, bytes) in images.iter().enumerate() {
+                if let (Some(pixels), Some(bytes)) = (wanted.get_mut(&(first + at)), bytes) {
+                    *pixels = crate::batch::data::picture::decode_gray(bytes)?.pixels;
+                }
+            }
+        }
+        let mut parent: BTreeMap<usize, usize> = wanted.keys().map(|&row| (row, row)).collect();
+        let mut least: BTreeMap<usize, f32> = BTreeMap::new();
+        let root = |parent: &BTreeMap<usize, usize>, mut row: usize| {
+            while let Some(&up) = parent.get(&row).filter(|up| **up != row) {
+                row = up;
+            }
+            row
+        };
+        for (a, b) in pairs {
+            let (Some(first), Some(second)) = (wanted.get(&a), wanted.get(&b)) else { continue };
+            let similarity = correlation(first, second);
+            if similarity < self.near_correlation {
+                continue;
+            }
+            let (low, high) =
+                (root(&parent, a).min(root(&parent, b)), root(&parent, a).max(root(&parent, b)));
+            parent.insert(high, low);
+            let before = least.remove(&high).unwrap_or(1.0).min(least.get(&low).copied().unwrap_or(1.0));
+            least.insert(low, before.min(similarity));
+        }
+        let mut groups = BTreeMap::<usize, Vec<usize>>::new();
+        for &row in parent.keys() {
+            groups.entry(root(&parent, row)).or_default().push(row);
+        }
+        groups.retain(|_, group| group.len() > 1);
+        Ok(groups
+            .into_iter()
+            .map(|(root, group)| (group, least.get(&root).copied().unwrap_or(1.0)))
+            .collect())
+    }
+}
+
+fn exact_print(picture: &Gray) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&picture.width.to_le_bytes()).update(&picture.pixels);
+    let mut print = [0; 16];
+    print.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    print
+}
+
+/// Rows with the same key, where there is more than one; each group and all groups in the order of rows.
+fn groups_by<K: Ord>(rows: impl Iterator<Item = (usize, K)>) -> Vec<Vec<usize>> {
+    let mut by_key = BTreeMap::<K, Vec<usize>>::new();
+    rows.for_each(|(row, key)| by_key.entry(key).or_default().push(row));
+    let mut groups: Vec<_> = by_key.into_values().filter(|group| group.len() > 1).collect();
+    groups.sort();
+    groups
+}
+
+/// The label of more than any other; nothing where two are even.
+fn majority(members: &[Member<'_>]) -> Option<usize> {
+    let mut votes = BTreeMap::<usize, usize>::new();
+    members.iter().filter_map(|member| member.label).for_each(|label| *votes.entry(label).or_default() += 1);
+    let most = votes.values().max().copied()?;
+    let mut winners = votes.into_iter().filter(|(_, count)| *count == most).map(|(label, _)| label);
+    let winner = winners.next();
+    if winners.next().is_some() { None } else { winner }
+}
+
+/// What is counted of groups.
+#[derive(Default)]
+struct Groups {
+    groups: usize,
+    rows: usize,
+    conflicting: usize,
+    across_splits: usize,
+}
+
+impl Groups {
+    fn add(&mut self, members: &[Member<'_>]) {
+        self.groups += 1;
+        self.rows += members.len() - 1;
+        self.conflicting += usize::from(members.iter().any(|member| member.label != members[0].label));
+        self.across_splits += usize::from(members.iter().any(|member| member.split != members[0].split));
+    }
+
+    fn facts(&self) -> serde_json::Value {
+        serde_json::json!({
+            "groups": self.groups,
+            "rows_too_many": self.rows,
+            "conflicting_groups": self.conflicting,
+            "groups_across_splits": self.across_splits,
+        })
+    }
+}
+
+/// The columns that say which rows are duplicates.
+struct Marks {
+    /// Group, row that stays, and kind, of each row that is in a group.
+    of: Vec<Option<(usize, Option<usize>, &'static str)>>,
+    groups: usize,
+}
+
+impl Marks {
+    fn new(rows: usize) -> Self {
+        Self { of: vec![None; rows], groups: 0 }
+    }
+
+    /// A group of near duplicates takes the exact ones of its members along.
+    fn add(&mut self, group: &[usize], stays: Option<usize>, kind: &'static str) {
+        let older: Vec<usize> =
+            group.iter().filter_map(|&row| self.of[row].map(|(group, ..)| group)).collect();
+        for mark in self.of.iter_mut().flatten().filter(|(group, ..)| older.contains(group)) {
+            mark.0 = self.groups;
+        }
+        for &row in group {
+            self.of[row].get_or_insert((self.groups, stays, kind));
+        }
+        self.groups += 1;
+    }
+
+    fn columns(&self, faces: &Faces) -> anyhow::Result<Vec<(Field, ArrayRef)>> {
+        let rows = faces.source_rows()?;
+        let (mut groups, mut of, mut kinds) =
+            (Int64Builder::new(), Int64Builder::new(), StringBuilder::new());
+        for (row, mark) in self.of.iter().enumerate() {
+            let stays = mark.and_then(|(_, stays, _)| stays).filter(|stays| *stays != row);
+            groups.append_option(mark.map(|(group, ..)| group as i64));
+            of.append_option(stays.map(|stays| rows.value(stays)));
+            kinds.append_option(mark.map(|(_, _, kind)| kind));
+        }
+        Ok(vec![
+            (Field::new("duplicate_group", DataType::Int64, true), Arc::new(groups.finish()) as ArrayRef),
+            (Field::new("duplicate_of", DataType::Int64, true), Arc::new(of.finish())),
+            (Field::new("duplicate", DataType::Utf8, true), Arc::new(kinds.finish())),
+        ])
+    }
+}

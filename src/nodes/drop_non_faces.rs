@@ -1,0 +1,3 @@
+//! stub
+/// The column.
+pub const VERDICT: &str = "face_verdict";

@@ -1,0 +1,99 @@
+//! Takes the rows that fit.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{Context, Facts, Stage, data::Faces},
+    graph::{
+        dag::{Arity, Port, PortType},
+        keys::nearest,
+    },
+};
+
+/// Takes the rows for which all of this holds; the others are not in the result.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Filter {
+    /// Only rows that were not dropped.
+    #[serde(default)]
+    kept: bool,
+    /// Only these splits; all unless given.
+    #[serde(default)]
+    splits: Vec<String>,
+    /// Only these classes; all unless given.
+    #[serde(default)]
+    classes: Vec<String>,
+    /// Only rows whose number in a column is at least this: `at-least = { label_quality = 0.5 }`.
+    #[serde(default)]
+    at_least: BTreeMap<String, f64>,
+    /// Only rows whose number in a column is at most this.
+    #[serde(default)]
+    at_most: BTreeMap<String, f64>,
+}
+
+impl Stage for Filter {
+    const NAME: &'static str = "filter";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[Port {
+        name: "input",
+        accepts: PortType::Faces,
+        arity: Arity::One,
+        doc: "Where rows are taken from.",
+    }];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let faces = Faces::of(context.input("input")?.table()?)?;
+        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
+        let classes =
+            self.classes.iter().map(|name| class(&faces, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut fits: Vec<bool> = (0..labels.len())
+            .map(|row| {
+                (!self.kept || dropped[row].is_none())
+                    && (self.splits.is_empty() || self.splits.contains(&splits[row]))
+                    && (classes.is_empty() || labels[row].is_some_and(|label| classes.contains(&label)))
+            })
+            .collect();
+        for (limits, is_least) in [(&self.at_least, true), (&self.at_most, false)] {
+            for (column, &limit) in limits {
+                let values = numbers(&faces.table.column(column)?)
+                    .with_context(|| format!("the column `{column}` holds no numbers"))?;
+                for (fits, value) in fits.iter_mut().zip(values) {
+                    *fits &=
+                        value.is_some_and(|value| if is_least { value >= limit } else { value <= limit });
+                }
+            }
+        }
+        let rows: Vec<usize> = (0..fits.len()).filter(|&row| fits[row]).collect();
+        faces.table.write_rows(&context.table(), &rows, &[])?;
+        Ok(Facts::default().with("rows", rows.len()).with("left_out", fits.len() - rows.len()))
+    }
+}
+
+/// The label of a class, or an error that says which there are.
+pub fn class(faces: &Faces, name: &str) -> anyhow::Result<usize> {
+    if let Some(label) = faces.classes.iter().position(|class| class == name) {
+        return Ok(label);
+    }
+    let hint = nearest(name, faces.classes.iter().map(String::as_str));
+    let hint = hint.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
+    bail!("there is no class `{name}`{hint} Classes: {}", faces.classes.join(", "))
+}
+
+/// A column as numbers, if it is one.
+pub fn numbers(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
+    let any = column.as_any();
+    if let Some(values) = any.downcast_ref::<Float32Array>() {
+        return Some(values.iter().map(|value| value.map(f64::from)).collect());
+    }
+    if let Some(values) = any.downcast_ref::<Float64Array>() {
+        return Some(values.iter().collect());
+    }
+    let values = any.downcast_ref::<Int64Array>()?;
+    Some(values.iter().map(|value| value.map(|value| value as f64)).collect())
+}

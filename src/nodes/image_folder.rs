@@ -1,0 +1,185 @@
+//! Source: a folder of pictures, a folder for each class.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use image::imageops::FilterType;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use crate::{
+    batch::{
+        Context, Facts, Needs, Stage,
+        data::{
+            faces::{FacesWriter, NewFace, TEST, TRAIN, VALIDATION},
+            picture::{self, Gray},
+        },
+        flow,
+    },
+    graph::dag::{Port, PortType},
+};
+
+/// Reads pictures (PNG, JPEG) from folders: `SPLIT/CLASS/picture.jpg`, or `CLASS/picture.jpg`.
+///
+/// Splits may be called train, training, val, valid, validation, test, testing.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImageFolder {
+    /// The folder.
+    path: PathBuf,
+    /// The classes in the order of their labels; all folders of pictures in alphabetical order unless given.
+    #[serde(default)]
+    classes: Vec<String>,
+    /// The split of pictures that are in no folder of a split.
+    #[serde(default = "train")]
+    split: String,
+    /// Pixels of a side to which each picture is made gray and resized; 0 keeps pictures as they are.
+    #[serde(default)]
+    size: usize,
+}
+
+fn train() -> String {
+    TRAIN.to_owned()
+}
+
+impl Stage for ImageFolder {
+    const NAME: &'static str = "image-folder";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[];
+    const OUTPUT: PortType = PortType::Faces;
+    const PATHS: &'static [&'static str] = &["path"];
+
+    fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        files(&self.path)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::all_cores(64 << 20)
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        read(&self.path, &self.classes, &self.split, self.size, context)
+    }
+}
+
+/// All pictures below a folder, in the order of their paths.
+pub fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    fs::read_dir(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut files = Vec::new();
+    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("{} cannot be read", path.display()))?;
+        let extension = entry.path().extension().map(|extension| extension.to_ascii_lowercase());
+        let is_picture =
+            extension.is_some_and(|extension| ["png", "jpg", "jpeg"].iter().any(|known| extension == *known));
+        if is_picture && entry.file_type().is_file() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
+}
+
+/// What the folders say of a picture.
+struct Placed {
+    path: PathBuf,
+    name: String,
+    class: String,
+    split: String,
+}
+
+/// Reads a folder; without `classes`, these are what the folders are called.
+pub fn read(
+    path: &Path,
+    classes: &[String],
+    split: &str,
+    size: usize,
+    context: &Context,
+) -> anyhow::Result<Facts> {
+    let placed: Vec<_> =
+        files(path)?.into_iter().map(|file| place(path, file, split)).collect::<anyhow::Result<_>>()?;
+    if placed.is_empty() {
+        bail!("{} holds no pictures (PNG, JPEG) in folders of classes", path.display());
+    }
+    let found: BTreeSet<&str> = placed.iter().map(|placed| placed.class.as_str()).collect();
+    let classes: Vec<String> = match classes {
+        [] => found.iter().map(ToString::to_string).collect(),
+        given => given.to_vec(),
+    };
+    if let Some(unknown) = found.iter().find(|name| !classes.iter().any(|class| class == *name)) {
+        bail!("{}: the folder `{unknown}` is none of the classes {}", path.display(), classes.join(", "));
+    }
+    let mut writer = FacesWriter::create(&context.table(), &classes)?;
+    context.progress.begin(placed.len(), "pictures");
+    let load = |(): &mut (), row: usize| {
+        let placed = &placed[row];
+        let what = || placed.path.display().to_string();
+        let bytes = fs::read(&placed.path).with_context(what)?;
+        let bytes = match size {
+            0 => {
+                picture::size(&bytes).with_context(what)?;
+                bytes
+            }
+            side => picture::encode_png(&resize(picture::decode_gray(&bytes).with_context(what)?, side)?)?,
+        };
+        Ok((row, bytes))
+    };
+    flow::in_order(
+        (0..placed.len()).map(Ok),
+        context.workers,
+        || Ok(()),
+        load,
+        |(row, bytes)| {
+            context.check()?;
+            let placed = &placed[row];
+            context.progress.advance(1);
+            let label = classes.iter().position(|class| *class == placed.class);
+            writer.add(&NewFace { image: &bytes, path: &placed.name, label, split: &placed.split, row }, &[])
+        },
+    )?;
+    writer.finish()?;
+    let count = |split: &str| placed.iter().filter(|placed| placed.split == split).count();
+    let facts = Facts::default().with("rows", placed.len()).with("train", count(TRAIN));
+    Ok(facts.with("validation", count(VALIDATION)).with("test", count(TEST)))
+}
+
+fn place(root: &Path, file: PathBuf, split: &str) -> anyhow::Result<Placed> {
+    let relative = file.strip_prefix(root).unwrap_or(&file);
+    let parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let name = parts.join("/");
+    let (split, class) = match parts.as_slice() {
+        [class, _] => (split.to_owned(), class.clone()),
+        [first, class, _] => match split_name(first) {
+            Some(split) => (split.to_owned(), class.clone()),
+            None => bail!("{}: `{first}` is no split: call it train, validation or test", file.display()),
+        },
+        _ => bail!("{}: pictures must lie in CLASS/ or SPLIT/CLASS/", file.display()),
+    };
+    Ok(Placed { path: file, name, class, split })
+}
+
+/// A split by any of the names that it goes by.
+pub fn split_name(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "train" | "training" => Some(TRAIN),
+        "val" | "valid" | "validation" => Some(VALIDATION),
+        "test" | "testing" => Some(TEST),
+        _ => None,
+    }
+}
+
+/// Resizes to a square.
+pub fn resize(picture: Gray, side: usize) -> anyhow::Result<Gray> {
+    if (picture.width, picture.height) == (side, side) {
+        return Ok(picture);
+    }
+    let (width, height) = (u32::try_from(picture.width)?, u32::try_from(picture.height)?);
+    let image =
+        image::GrayImage::from_raw(width, height, picture.pixels).context("a bug: pixels of another size")?;
+    let target = u32::try_from(side)?;
+    let resized = image::imageops::resize(&image, target, target, FilterType::CatmullRom);
+    Ok(Gray { width: side, height: side, pixels: resized.into_raw() })
+}

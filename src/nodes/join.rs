@@ -1,0 +1,108 @@
+//! Brings columns of another table.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use arrow_array::{Array, ArrayRef, Int64Array, StringArray, UInt64Array};
+use arrow_schema::Field;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{Context, Facts, Stage, data::Table},
+    graph::dag::{Arity, Port, PortType},
+};
+
+/// Adds the columns of another table to each row that has the same keys there; a left join. Rows without a partner get
+/// nulls. A column that is there already stays as it is, unless `prefix` makes the new one another.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Join {
+    /// Columns that must be equal: integers or text.
+    #[serde(default = "on")]
+    on: Vec<String>,
+    /// The columns to bring; all unless given.
+    #[serde(default)]
+    columns: Vec<String>,
+    /// Put before the name of each column that is brought.
+    #[serde(default)]
+    prefix: String,
+}
+
+fn on() -> Vec<String> {
+    vec!["row".into()]
+}
+
+impl Stage for Join {
+    const NAME: &'static str = "join";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[
+        Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "The rows." },
+        Port { name: "other", accepts: PortType::Table, arity: Arity::One, doc: "Where columns come from." },
+    ];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn check(&self) -> Result<(), String> {
+        if self.on.is_empty() { Err("`on` must name a column".into()) } else { Ok(()) }
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let (left, right) = (context.input("input")?.table()?, context.input("other")?.table()?);
+        let mut partner = HashMap::new();
+        for (row, key) in keys(&right, &self.on)?.into_iter().enumerate() {
+            if let Some(before) = partner.insert(key.clone(), row as u64) {
+                bail!("the rows {before} and {row} of `other` have the same {}: {key}", self.on.join(", "));
+            }
+        }
+        let places: UInt64Array =
+            keys(&left, &self.on)?.iter().map(|key| partner.get(key).copied()).collect();
+        let matched = places.len() - places.null_count();
+        let wanted = |name: &String| match self.columns.is_empty() {
+            true => !self.on.contains(name) && !left.has(&format!("{}{name}", self.prefix)),
+            false => self.columns.contains(name),
+        };
+        for column in &self.columns {
+            right.field(column)?;
+        }
+        let mut columns = Vec::new();
+        for field in right.schema().fields().iter().filter(|field| wanted(field.name())) {
+            let column = right.column(field.name())?;
+            let taken = arrow_select::take::take(column.as_ref(), &places, None)?;
+            let name = format!("{}{}", self.prefix, field.name());
+            columns.push((Field::new(name, field.data_type().clone(), true), taken));
+        }
+        let names: Vec<_> = columns.iter().map(|(field, _)| field.name().clone()).collect();
+        left.write_with(&context.table(), &columns)?;
+        let facts = Facts::default().with("rows", left.rows()).with("matched", matched);
+        Ok(facts.with("columns", names.join(" ")))
+    }
+}
+
+/// The key of each row, as text.
+fn keys(table: &Table, on: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut keys = vec![String::new(); table.rows()];
+    for column in on {
+        let values = texts(&table.column(column)?).with_context(|| format!("the key column `{column}`"))?;
+        for (key, value) in keys.iter_mut().zip(values) {
+            if !key.is_empty() {
+                key.push('\u{1f}');
+            }
+            key.push_str(&value);
+        }
+    }
+    Ok(keys)
+}
+
+fn texts(column: &ArrayRef) -> anyhow::Result<Vec<String>> {
+    let column = Arc::clone(column);
+    if let Some(numbers) = column.as_any().downcast_ref::<Int64Array>() {
+        return Ok(numbers
+            .iter()
+            .map(|value| value.map_or_else(|| "null".into(), |value| value.to_string()))
+            .collect());
+    }
+    match column.as_any().downcast_ref::<StringArray>() {
+        Some(texts) => Ok(texts.iter().map(|text| text.unwrap_or("null").to_owned()).collect()),
+        None => bail!("has type {}, and keys must be integers or text", column.data_type()),
+    }
+}

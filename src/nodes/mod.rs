@@ -1,0 +1,36 @@
+//! Batch nodes, one file each. [`KINDS`] is where they are found by name; `docs/nodes.md` is made from the same source.
+
+mod bad_rows;
+mod balance;
+mod deduplicate;
+mod drop_non_faces;
+mod export;
+mod fer2013;
+mod ferplus;
+mod filter;
+mod image_folder;
+mod join;
+mod judge;
+mod parquet;
+pub mod reference;
+mod relabel;
+mod sample;
+mod split;
+
+use crate::batch::Kind;
+
+/// Every kind of node: sources, then what cleans, shapes, compares, and writes.
+pub const KINDS: &[Kind] = &[
+    Kind::of::<fer2013::Fer2013>(),
+    Kind::of::<image_folder::ImageFolder>(),
+    Kind::of::<parquet::Parquet>(),
+    Kind::of::<ferplus::FerPlus>(),
+    Kind::of::<deduplicate::Deduplicate>(),
+    Kind::of::<split::Split>(),
+    Kind::of::<balance::Balance>(),
+    Kind::of::<filter::Filter>(),
+    Kind::of::<sample::Sample>(),
+    Kind::of::<join::Join>(),
+    Kind::of::<judge::Judge>(),
+    Kind::of::<export::Export>(),
+];

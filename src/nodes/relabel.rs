@@ -1,0 +1,3 @@
+//! stub
+/// Its name.
+pub const NAME: &str = "relabel";

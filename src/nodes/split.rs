@@ -1,0 +1,117 @@
+//! Divides rows into splits anew.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{
+        Context, Facts, Stage,
+        data::{
+            Faces,
+            faces::{TEST, TRAIN, VALIDATION},
+        },
+    },
+    graph::dag::{Arity, Port, PortType},
+};
+
+/// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay together.
+///
+/// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Split {
+    /// Share of the rows that goes to test, 0 to 1.
+    #[serde(default = "fifth")]
+    test: f64,
+    /// Share of the rows that goes to validation, 0 to 1.
+    #[serde(default)]
+    validation: f64,
+    /// Another seed gives another division.
+    #[serde(default)]
+    seed: u64,
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+impl Stage for Split {
+    const NAME: &'static str = "split";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] =
+        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is divided." }];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn check(&self) -> Result<(), String> {
+        let is_share = |share: f64| (0.0..=1.0).contains(&share);
+        match is_share(self.test) && is_share(self.validation) && self.test + self.validation <= 1.0 {
+            true => Ok(()),
+            false => Err(format!(
+                "`test` is {} and `validation` {}: both must be from 0 to 1, and together at most 1",
+                self.test, self.validation
+            )),
+        }
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let faces = Faces::of(context.input("input")?.table()?)?;
+        let (labels, dropped, groups) = (faces.labels()?, faces.dropped()?, faces.groups()?);
+        // A group counts with the label of its first row that counts.
+        let mut members = BTreeMap::<u32, Vec<usize>>::new();
+        groups.iter().enumerate().for_each(|(row, &group)| members.entry(group).or_default().push(row));
+        let mut by_label = BTreeMap::<Option<usize>, Vec<&Vec<usize>>>::new();
+        for rows in members.values() {
+            if let Some(&first) = rows.iter().find(|row| dropped[**row].is_none()) {
+                by_label.entry(labels[first]).or_default().push(rows);
+            }
+        }
+        let mut splits = vec![TRAIN; labels.len()];
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        for groups in by_label.values_mut() {
+            groups.shuffle(&mut random);
+            let counted = |rows: &[usize]| rows.iter().filter(|row| dropped[**row].is_none()).count();
+            let total: usize = groups.iter().map(|rows| counted(rows)).sum();
+            let (to_test, to_validation) = (self.test * total as f64, self.validation * total as f64);
+            let (mut test, mut validation) = (0, 0);
+            for rows in groups.iter() {
+                let split = if (test as f64) + 0.5 <= to_test {
+                    test += counted(rows);
+                    TEST
+                } else if (validation as f64) + 0.5 <= to_validation {
+                    validation += counted(rows);
+                    VALIDATION
+                } else {
+                    TRAIN
+                };
+                rows.iter().for_each(|&row| splits[row] = split);
+            }
+        }
+        let before: StringArray = match faces.table.has("original_split") {
+            true => faces.table.typed("original_split")?,
+            false => faces.table.typed("split")?,
+        };
+        let now = StringArray::from_iter_values(&splits);
+        faces.table.write_with(
+            &context.table(),
+            &[
+                (Field::new("split", DataType::Utf8, true), Arc::new(now) as ArrayRef),
+                (Field::new("original_split", DataType::Utf8, true), Arc::new(before)),
+            ],
+        )?;
+        let count = |name: &str| {
+            splits
+                .iter()
+                .zip(&dropped)
+                .filter(|(split, dropped)| **split == name && dropped.is_none())
+                .count()
+        };
+        let facts = Facts::default().with("rows", labels.len()).with("train", count(TRAIN));
+        Ok(facts.with("validation", count(VALIDATION)).with("test", count(TEST)))
+    }
+}
