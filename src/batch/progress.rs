@@ -15,22 +15,22 @@ const TELL: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Progress {
     bars: MultiProgress,
+    /// For machines: events in the log, and nothing else.
+    json: bool,
     /// Lines in the log instead of bars.
     as_lines: bool,
 }
 
 impl Progress {
-    /// Bars if standard error is a terminal, unless `as_lines`.
-    pub fn new(as_lines: bool) -> Self {
-        Self { bars: MultiProgress::new(), as_lines: as_lines || !std::io::stderr().is_terminal() }
+    /// For machines; or for people, with bars if standard error is a terminal.
+    pub fn new(json: bool) -> Self {
+        Self { bars: MultiProgress::new(), json, as_lines: json || !std::io::stderr().is_terminal() }
     }
 
     /// For tests: says nothing.
     pub fn hidden() -> Self {
-        Self {
-            bars: MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden()),
-            as_lines: false,
-        }
+        let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        Self { bars, json: true, as_lines: false }
     }
 
     /// A bar for a stage. How much it has to do comes with [`StageProgress::begin`].
@@ -44,9 +44,9 @@ impl Progress {
         StageProgress { bar, node: node.to_owned(), as_lines: self.as_lines, told }
     }
 
-    /// Says something that stays, above the bars.
-    pub fn say(&self, print: impl FnOnce()) {
-        self.bars.suspend(print);
+    /// Says something that stays: as an event to machines, above the bars to people.
+    pub fn say(&self, event: impl FnOnce(), line: impl FnOnce()) {
+        if self.json { event() } else { self.bars.suspend(line) }
     }
 }
 

@@ -100,7 +100,7 @@ impl Run<'_> {
         let (send, finished) = crossbeam_channel::unbounded::<Finished>();
         std::thread::scope(|scope| {
             loop {
-                let mut has_started = false;
+                let mut has_settled = false;
                 for node in 0..count {
                     if is_running[node] || outcomes[node].is_some() {
                         continue;
@@ -109,7 +109,7 @@ impl Run<'_> {
                         Next::Wait => {}
                         Next::Settled(outcome) => {
                             outcomes[node] = Some(self.tell(node, outcome));
-                            has_started = true;
+                            has_settled = true;
                         }
                         Next::Run(ingredients) => {
                             let needs = self.graph.stage(node).needs();
@@ -121,7 +121,7 @@ impl Run<'_> {
                         }
                     }
                 }
-                if has_started {
+                if has_settled {
                     continue;
                 }
                 if !is_running.iter().any(|running| *running) {
@@ -212,9 +212,8 @@ impl Run<'_> {
     ) -> anyhow::Result<(Stored, bool)> {
         let (name, key) = (self.graph.node_name(node), ingredients.key());
         let waiting = || {
-            self.options
-                .progress
-                .say(|| tracing::info!("{name}: another ferroflow is making this result, waiting"));
+            let say = || tracing::info!("{name}: another ferroflow is making this result, waiting");
+            self.options.progress.say(say, say);
         };
         let Some(attempt) = self.store.begin(&key, self.options.again[node], self.interrupted, waiting)?
         else {
@@ -272,26 +271,37 @@ impl Run<'_> {
 
     /// Says what became of a node.
     fn tell(&self, node: usize, outcome: Outcome) -> Outcome {
-        let name = self.graph.node_name(node);
-        let count = |outcome: &'static str| metrics::counter!("ferroflow_stages_total", "outcome" => outcome);
-        self.options.progress.say(|| match &outcome {
-            Outcome::Unchanged(stored) => {
-                count("unchanged").increment(1);
-                tracing::info!(stage = name, key = stored.record.key, "unchanged, skipping");
-            }
+        let stage = self.graph.node_name(node);
+        let word = match &outcome {
+            Outcome::Unchanged(_) => "unchanged",
+            Outcome::Made(_) => "made",
+            Outcome::Failed(_) => "failed",
+            Outcome::NotRun => "not run",
+        };
+        metrics::counter!("ferroflow_stages_total", "outcome" => word).increment(1);
+        let progress = &self.options.progress;
+        match &outcome {
+            Outcome::Unchanged(stored) => progress.say(
+                || tracing::info!(stage, state = word, key = stored.record.key, "unchanged, skipping"),
+                || println!("{stage}: unchanged, skipping"),
+            ),
             Outcome::Made(stored) => {
-                count("made").increment(1);
-                let seconds = stored.record.seconds;
-                metrics::histogram!("ferroflow_stage_seconds", "stage" => name.to_owned()).record(seconds);
-                let facts = read_facts(stored).line();
-                tracing::info!(stage = name, key = stored.record.key, seconds, "done: {facts}");
+                let (seconds, facts) = (stored.record.seconds, read_facts(stored));
+                metrics::histogram!("ferroflow_stage_seconds", "stage" => stage.to_owned()).record(seconds);
+                progress.say(
+                    || {
+                        let facts = serde_json::to_string(&facts).unwrap_or_default();
+                        tracing::info!(stage, state = word, key = stored.record.key, seconds, facts, "made");
+                    },
+                    || println!("{stage}: made in {seconds:.1} s: {}", facts.line()),
+                );
             }
-            Outcome::Failed(reason) => {
-                count("failed").increment(1);
-                tracing::error!(stage = name, "failed: {reason}");
-            }
-            Outcome::NotRun => count("not run").increment(1),
-        });
+            Outcome::Failed(reason) => progress.say(
+                || tracing::error!(stage, state = word, reason, "failed"),
+                || tracing::error!("{stage}: {reason}"),
+            ),
+            Outcome::NotRun => progress.say(|| tracing::info!(stage, state = word, "not run"), || {}),
+        }
         outcome
     }
 }

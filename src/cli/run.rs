@@ -159,14 +159,11 @@ fn batch_graph(graph: &Graph, args: &Args, log: LogFormat, interrupted: &AtomicB
         began.elapsed().as_secs_f64()
     );
     for (node, outcome) in outcomes.iter().enumerate() {
-        let stored = match outcome {
-            schedule::Outcome::Made(stored) | schedule::Outcome::Unchanged(stored) => stored,
-            _ => continue,
-        };
+        if !matches!(outcome, schedule::Outcome::Made(_) | schedule::Outcome::Unchanged(_)) {
+            continue;
+        }
         if let Some(destination) = graph.stage(node).destination() {
             println!("  {}: {}", graph.node_name(node), what_to_open(destination).display());
-        } else if graph.kind(node).shape.name == "judge" {
-            println!("  {}: {}", graph.node_name(node), schedule::read_facts(stored).line());
         }
     }
     match (interrupted.load(Ordering::SeqCst) && not_run > 0, failed) {

@@ -14,8 +14,10 @@ mod judge;
 mod parquet;
 pub mod reference;
 mod relabel;
+mod report;
 mod sample;
 mod split;
+mod video_faces;
 
 use crate::batch::Kind;
 
@@ -24,6 +26,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<fer2013::Fer2013>(),
     Kind::of::<image_folder::ImageFolder>(),
     Kind::of::<parquet::Parquet>(),
+    Kind::of::<video_faces::VideoFaces>(),
     Kind::of::<ferplus::FerPlus>(),
     Kind::of::<deduplicate::Deduplicate>(),
     Kind::of::<split::Split>(),
@@ -33,4 +36,5 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<join::Join>(),
     Kind::of::<judge::Judge>(),
     Kind::of::<export::Export>(),
+    Kind::of::<report::Report>(),
 ];

@@ -1,5 +1,6 @@
 //! Pages that a run leaves behind. Each is one file: styles and plots are inside, nothing is loaded from elsewhere.
 
+pub mod cleaning;
 pub mod detectors;
 pub mod directory;
 pub mod plot;

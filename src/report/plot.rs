@@ -96,8 +96,24 @@ pub fn line_color(index: usize) -> (u8, u8, u8) {
     COLORS[index % COLORS.len()]
 }
 
+/// What a plot's axes show: name, least and greatest value; and what all of it shows.
+pub struct Axes {
+    /// Along.
+    pub x: (&'static str, f64, f64),
+    /// Up.
+    pub y: (&'static str, f64, f64),
+    /// For those who hear the page.
+    pub name: &'static str,
+}
+
 /// Precision over recall, both 0 to 1.
 pub fn precision_over_recall(lines: &[Line]) -> anyhow::Result<String> {
+    let axes = Axes { x: ("recall", 0.0, 1.0), y: ("precision", 0.0, 1.0), name: "precision over recall" };
+    self::lines(lines, &axes)
+}
+
+/// Lines over a grid.
+pub fn lines(lines: &[Line], axes: &Axes) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (480, 360)).into_drawing_area();
@@ -109,7 +125,7 @@ pub fn precision_over_recall(lines: &[Line]) -> anyhow::Result<String> {
             .margin_right(16)
             .x_label_area_size(40)
             .y_label_area_size(52)
-            .build_cartesian_2d(0.0..1.0, 0.0..1.0)
+            .build_cartesian_2d(axes.x.1..axes.x.2, axes.y.1..axes.y.2)
             .map_err(|error| failed(&error))?;
         chart
             .configure_mesh()
@@ -118,8 +134,8 @@ pub fn precision_over_recall(lines: &[Line]) -> anyhow::Result<String> {
             .axis_style(gray)
             .x_labels(6)
             .y_labels(6)
-            .x_desc("recall")
-            .y_desc("precision")
+            .x_desc(axes.x.0)
+            .y_desc(axes.y.0)
             .label_style(label.clone())
             .axis_desc_style(label)
             .draw()
@@ -135,11 +151,8 @@ pub fn precision_over_recall(lines: &[Line]) -> anyhow::Result<String> {
         root.present().map_err(|error| failed(&error))?;
     }
     // The page decides how wide it is.
-    Ok(svg.replacen(
-        "<svg width=\"480\" height=\"360\"",
-        "<svg role=\"img\" aria-label=\"precision over recall\"",
-        1,
-    ))
+    let own = "<svg width=\"480\" height=\"360\"";
+    Ok(svg.replacen(own, &format!("<svg role=\"img\" aria-label=\"{}\"", axes.name), 1))
 }
 
 /// Minutes and seconds.

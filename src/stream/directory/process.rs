@@ -18,7 +18,7 @@ use gstferroflow::{
 };
 use indicatif::ProgressBar;
 
-use super::{Settings, results::ResultWriter};
+use super::Settings;
 use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -47,6 +47,22 @@ pub enum Failure {
     Output(anyhow::Error),
     /// Stopped from outside.
     Interrupted,
+}
+
+/// What becomes of each frame.
+pub trait Take: Send {
+    /// Takes a frame's faces; the pixels are there to look at. An error is a failure to write results.
+    fn frame(
+        &mut self,
+        faces: &FrameFaces,
+        buffer: &gst::BufferRef,
+        info: &gst_video::VideoInfo,
+    ) -> anyhow::Result<()>;
+
+    /// Where the annotated video is written to, where there is to be one.
+    fn annotated(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// The chain of elements as a bin, checked.
@@ -123,12 +139,12 @@ struct Shared {
     output_error: Mutex<Option<anyhow::Error>>,
 }
 
-/// Runs a video and writes each frame's faces to `results`.
-pub fn process(
+/// Runs a video and hands each frame with its faces to `results`.
+pub fn process<T: Take + 'static>(
     input: &Path,
     settings: &Settings,
     job: &str,
-    results: &Arc<Mutex<ResultWriter>>,
+    results: &Arc<Mutex<T>>,
     bar: &ProgressBar,
     interrupted: &AtomicBool,
 ) -> Result<Processed, Failure> {
@@ -163,11 +179,11 @@ pub fn process(
     Ok(Processed { frames_decoded, seconds, elapsed: started.elapsed() })
 }
 
-fn build(
+fn build<T: Take + 'static>(
     input: &Path,
     settings: &Settings,
     job: &str,
-    results: &Arc<Mutex<ResultWriter>>,
+    results: &Arc<Mutex<T>>,
     shared: &Arc<Shared>,
 ) -> anyhow::Result<gst::Pipeline> {
     let pipeline = gst::Pipeline::with_name(job);
@@ -193,11 +209,10 @@ fn build(
         },
     );
     gst::Element::link_many([&queue, &convert, chain.upcast_ref()])?;
-    if settings.annotate {
+    let annotated = results.lock().map_err(|_| anyhow!("results are gone"))?.annotated();
+    if let Some(annotated) = annotated.filter(|_| settings.annotate) {
         let tee = make("tee")?;
         let faces_queue = make("queue")?;
-        let annotated =
-            results.lock().map(|results| results.annotated()).map_err(|_| anyhow!("results are gone"))?;
         let branch = annotated_branch(&annotated)?;
         set_queue(&faces_queue);
         pipeline.add_many([&tee, &faces_queue, branch.upcast_ref()])?;
@@ -264,8 +279,12 @@ fn link_first_video(
     Ok(())
 }
 
-/// The end of the chain: reads each frame's faces and writes them.
-fn faces_sink(input: &Path, results: &Arc<Mutex<ResultWriter>>, shared: &Arc<Shared>) -> gst_app::AppSink {
+/// The end of the chain: reads each frame's faces and hands them on.
+fn faces_sink<T: Take + 'static>(
+    input: &Path,
+    results: &Arc<Mutex<T>>,
+    shared: &Arc<Shared>,
+) -> gst_app::AppSink {
     let (results, shared) = (Arc::clone(results), Arc::clone(shared));
     let mut reader = FaceReader::default();
     let source = input.to_string_lossy().as_ref().into();
@@ -284,7 +303,7 @@ fn faces_sink(input: &Path, results: &Arc<Mutex<ResultWriter>>, shared: &Arc<Sha
         (record.width, record.height) = (info.width(), info.height());
         record.pts = buffer.pts().map(gst::ClockTime::nseconds);
         reader.read(buffer, FrameSize::of(info), &mut record.faces);
-        let written = results.lock().map_err(|_| gst::FlowError::Error)?.frame(&record);
+        let written = results.lock().map_err(|_| gst::FlowError::Error)?.frame(&record, buffer, info);
         record.frame += 1;
         shared.activity.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = written {

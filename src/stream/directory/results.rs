@@ -12,7 +12,7 @@ use anyhow::Context;
 use ferroflow_vision::{face::FrameFaces, record};
 use serde::{Deserialize, Serialize};
 
-use super::{fingerprint::Content, table::FacesTable, timeline::Timeline};
+use super::{fingerprint::Content, process::Take, table::FacesTable, timeline::Timeline};
 
 /// Begins the names of folders that are not finished.
 const PARTIAL: &str = ".partial-";
@@ -117,18 +117,13 @@ impl ResultWriter {
         make().with_context(|| format!("results cannot be written to {}", partial.display()))
     }
 
-    /// Where the annotated video belongs while it is written.
-    pub fn annotated(&self) -> PathBuf {
-        self.partial.join("annotated.mp4")
-    }
-
     /// What has been written so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
     /// Adds a frame.
-    pub fn frame(&mut self, frame: &FrameFaces) -> anyhow::Result<()> {
+    fn add(&mut self, frame: &FrameFaces) -> anyhow::Result<()> {
         let write = |this: &mut Self| -> anyhow::Result<()> {
             this.line.clear();
             record::json::write_line(frame, &mut this.line);
@@ -181,6 +176,21 @@ impl ResultWriter {
         }
         crate::atomic::rename(&self.partial, &self.target)?;
         Ok(done)
+    }
+}
+
+impl Take for ResultWriter {
+    fn frame(
+        &mut self,
+        faces: &FrameFaces,
+        _: &gst::BufferRef,
+        _: &gst_video::VideoInfo,
+    ) -> anyhow::Result<()> {
+        self.add(faces)
+    }
+
+    fn annotated(&self) -> Option<PathBuf> {
+        Some(self.partial.join("annotated.mp4"))
     }
 }
 
