@@ -15,6 +15,7 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use haar::Haar;
@@ -26,7 +27,7 @@ pub use yunet::YuNet;
 use crate::{
     cuda::CudaError,
     face::Detection,
-    frame::Frame,
+    frame::{Frame, FrameError},
     inference::{Device, InferenceError, SessionOptions},
     model::{self, ModelError, ModelFile},
 };
@@ -41,7 +42,8 @@ pub trait FaceDetector: Send {
 }
 
 /// The detectors there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DetectorKind {
     /// Haar cascade.
     Haar,
@@ -192,6 +194,9 @@ pub enum DetectError {
         /// Why.
         reason: String,
     },
+    /// A picture whose pixels are not what its size promises.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// A CUDA device that cannot be used.
     #[error(transparent)]
     Cuda(#[from] CudaError),
