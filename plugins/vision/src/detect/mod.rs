@@ -197,6 +197,16 @@ pub enum DetectError {
     /// A picture whose pixels are not what its size promises.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// A setting that cannot be meant.
+    #[error("{name} is {found}: {expected}")]
+    Setting {
+        /// As pipeline files name it.
+        name: &'static str,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// A CUDA device that cannot be used.
     #[error(transparent)]
     Cuda(#[from] CudaError),

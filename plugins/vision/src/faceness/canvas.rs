@@ -37,9 +37,7 @@ pub struct Reduced {
 impl Canvas {
     /// A canvas of this side.
     pub fn new(side: usize, padding: f32) -> Self {
-        // A border of nine times the picture leaves nothing of it; of infinity, not even a number.
-        let padding = if padding.is_finite() { padding.clamp(0.0, 9.0) } else { 0.0 };
-        Self { side: side.clamp(32, 4096), padding, ..Self::default() }
+        Self { side, padding, ..Self::default() }
     }
 
     /// Lays a gray picture onto the canvas and tells where.

@@ -78,6 +78,34 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether pictures can be judged with these.
+    pub fn validate(&self) -> Result<(), DetectError> {
+        let refuse = |name, found: &dyn std::fmt::Debug, expected| {
+            Err(DetectError::Setting { name, found: format!("{found:?}"), expected })
+        };
+        let [left, top, right, bottom] = self.expected_box;
+        if self.detectors.is_empty() {
+            return refuse("detectors", &self.detectors, "without any, no picture has a face");
+        }
+        if !(32..=2048).contains(&self.canvas_size) {
+            return refuse("canvas-size", &self.canvas_size, "it must be from 32 to 2048 pixels");
+        }
+        if !(0.0..=2.0).contains(&self.padding) {
+            return refuse(
+                "padding",
+                &self.padding,
+                "it must be from 0 to 2 times the picture's longer side",
+            );
+        }
+        // Written so that what is not a number is refused too.
+        if !(left < right && top < bottom) {
+            return refuse("expected-box", &self.expected_box, "it must be left, top, right, bottom");
+        }
+        Ok(())
+    }
+}
+
 /// Looks at pictures, one after the other. A thread has one of its own.
 pub struct Checker {
     settings: Settings,
@@ -92,6 +120,7 @@ impl Checker {
     /// Opens the detectors. Checkers with equal session options share their networks, and on the CPU wait for each other;
     /// give each its own [`instance_id`](SessionOptions::instance_id) and one thread where there are several.
     pub fn open(settings: &Settings, session: &SessionOptions) -> Result<Self, DetectError> {
+        settings.validate()?;
         let detector = |&kind: &DetectorKind| {
             let config = config(kind, settings, session);
             Ok((kind, detect::open(&config)?))
