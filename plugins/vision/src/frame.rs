@@ -170,7 +170,7 @@ impl<'a> Frame<'a> {
         let mut checked = [Plane::default(); 3];
         for (index, (row_bytes, rows)) in format.plane_sizes(width, height).into_iter().enumerate() {
             let plane = planes.get(index).copied().unwrap_or_default();
-            let expected = plane.stride.max(row_bytes) * (rows - 1) + row_bytes;
+            let expected = plane.stride.max(row_bytes).saturating_mul(rows - 1).saturating_add(row_bytes);
             if plane.data.len() < expected || (plane.stride < row_bytes && rows > 1) {
                 return Err(FrameError::ShortPlane {
                     plane: index,

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
 //! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
+//! Pictures of data sets are looked at by [`faceness`].
 
 pub mod align;
 pub mod cuda;
 pub mod detect;
 pub mod expression;
 pub mod face;
+pub mod faceness;
 pub mod frame;
 pub mod geometry;
 pub mod import;

@@ -15,6 +15,7 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use haar::Haar;
@@ -26,7 +27,7 @@ pub use yunet::YuNet;
 use crate::{
     cuda::CudaError,
     face::Detection,
-    frame::Frame,
+    frame::{Frame, FrameError},
     inference::{Device, InferenceError, SessionOptions},
     model::{self, ModelError, ModelFile},
 };
@@ -41,7 +42,8 @@ pub trait FaceDetector: Send {
 }
 
 /// The detectors there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DetectorKind {
     /// Haar cascade.
     Haar,
@@ -191,6 +193,19 @@ pub enum DetectError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// A picture whose pixels are not what its size promises.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A setting that cannot be meant.
+    #[error("{name} is {found}: {expected}")]
+    Setting {
+        /// As pipeline files name it.
+        name: &'static str,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
     },
     /// A CUDA device that cannot be used.
     #[error(transparent)]
