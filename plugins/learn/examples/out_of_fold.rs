@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use ferroflow_learn::cross_validation::{Faces, Progress, Settings, out_of_fold};
+use ferroflow_learn::cross_validation::{Faces, Progress, Settings, assign, out_of_fold};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -32,6 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pixels.extend(face);
     }
     println!("{} rows, {} distinct; {settings:?}", labels.len(), known.len());
+    let folds = assign(&labels, &groups, settings.folds, settings.seed);
+    std::fs::write(format!("{out}.folds"), folds.iter().map(|fold| *fold as u8).collect::<Vec<u8>>())?;
     let start = Instant::now();
     let progress = |at: Progress| {
         if at.step == at.steps || (at.epoch == 0 && at.step % 50 == 0) {

@@ -30,7 +30,7 @@ pub enum LearnError {
         classes: usize,
     },
     /// A probability that is none.
-    #[error("row {row} has the probability {value} for class {class}: probabilities are finite, from 0 to 1, and sum to 1")]
+    #[error("row {row} has the probability {value} for class {class}: probabilities are numbers from 0 to 1")]
     Probability {
         /// The row, from 0.
         row: usize,
@@ -38,6 +38,14 @@ pub enum LearnError {
         class: usize,
         /// The number found.
         value: f32,
+    },
+    /// A row whose probabilities are no distribution.
+    #[error("the probabilities of row {row} sum to {sum}, not to 1: divide each row by its sum")]
+    Sum {
+        /// The row, from 0.
+        row: usize,
+        /// Its sum.
+        sum: f64,
     },
     /// A setting out of its range.
     #[error("setting `{name}` is {value}: {needed}")]

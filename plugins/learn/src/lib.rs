@@ -7,6 +7,7 @@
 pub mod cross_validation;
 mod error;
 mod kernels;
+pub mod label_quality;
 mod network;
 mod random;
 

@@ -1,0 +1,6 @@
+//! x
+/// x
+#[derive(Clone, Debug)]
+pub struct Posterior {}
+/// x
+pub fn posterior() {}
