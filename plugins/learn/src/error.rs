@@ -58,7 +58,9 @@ pub enum LearnError {
         needed: &'static str,
     },
     /// Pictures too small for the network.
-    #[error("faces of {width}x{height} pixels are too small: {pools} halvings leave nothing of them; take larger faces or fewer layers with `pool`")]
+    #[error(
+        "faces of {width}x{height} pixels are too small: {pools} halvings leave nothing of them; take larger faces or fewer layers with `pool`"
+    )]
     TooSmall {
         /// Pixels in a line.
         width: usize,
@@ -68,13 +70,17 @@ pub enum LearnError {
         pools: usize,
     },
     /// A fold's network has nothing to learn from.
-    #[error("fold {fold} holds every row: there are fewer groups of duplicates than folds; take fewer folds or more data")]
+    #[error(
+        "fold {fold} holds every row: there are fewer groups of duplicates than folds; take fewer folds or more data"
+    )]
     NothingToLearn {
         /// The fold, from 0.
         fold: usize,
     },
     /// The loss is no number any more.
-    #[error("the loss became {loss} in fold {fold}, epoch {epoch}, step {step} (each from 0): lower `learning_rate`; the last good checkpoint is kept")]
+    #[error(
+        "the loss became {loss} in fold {fold}, epoch {epoch}, step {step} (each from 0): lower `learning_rate`; the last good checkpoint is kept"
+    )]
     Diverged {
         /// The fold.
         fold: usize,

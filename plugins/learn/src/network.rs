@@ -9,8 +9,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::grid::Grid;
 use crate::kernels::Kernels;
+use crate::kernels::grid::Grid;
 use crate::kernels::norm::Moments;
 use crate::random::Random;
 

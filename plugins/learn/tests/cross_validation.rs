@@ -65,17 +65,7 @@ fn run(
         }
     };
     let faces = Faces { pixels: &data.pixels, width: SIDE, height: SIDE };
-    out_of_fold(
-        faces,
-        &data.labels,
-        CLASSES,
-        &data.groups,
-        settings,
-        folder,
-        workers,
-        &progress,
-        &cancelled,
-    )
+    out_of_fold(faces, &data.labels, CLASSES, &data.groups, settings, folder, workers, &progress, &cancelled)
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -109,10 +99,15 @@ fn a_run_goes_on_to_the_same_bytes_wherever_it_was_stopped() {
         for epoch in 0..settings.epochs {
             // Stopping writes nothing: the folder is as a kill at this step would leave it.
             let folder = tempfile::tempdir().unwrap();
-            let stopped = run(&data, &settings, folder.path(), 1, |at| (at.fold, at.epoch, at.step) == (fold, epoch, 3));
+            let stopped = run(&data, &settings, folder.path(), 1, |at| {
+                (at.fold, at.epoch, at.step) == (fold, epoch, 3)
+            });
             assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
             let resumed = run(&data, &settings, folder.path(), 2, |at| {
-                assert!((at.fold, at.epoch) >= (fold, epoch) || at.fold > fold, "an epoch that was done is done again");
+                assert!(
+                    (at.fold, at.epoch) >= (fold, epoch) || at.fold > fold,
+                    "an epoch that was done is done again"
+                );
                 false
             });
             assert_eq!(bits(&resumed.unwrap()), expected, "stopped in fold {fold}, epoch {epoch}");

@@ -34,7 +34,12 @@ pub(super) struct Checkpoint {
 }
 
 /// Writes a file so that it is there whole or not at all.
-pub(super) fn write(path: &Path, fingerprint: &str, epochs: usize, parts: &[&[u8]]) -> Result<(), LearnError> {
+pub(super) fn write(
+    path: &Path,
+    fingerprint: &str,
+    epochs: usize,
+    parts: &[&[u8]],
+) -> Result<(), LearnError> {
     let failed = |source: io::Error| LearnError::File { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut hash = blake3::Hasher::new();
@@ -67,7 +72,8 @@ pub(super) fn read(path: &Path, fingerprint: &str) -> Result<Option<Checkpoint>,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LearnError::File { path: path.to_owned(), source }),
     };
-    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged(path, "it has no header"))?;
+    let end =
+        bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged(path, "it has no header"))?;
     let (header, mut body) = bytes.split_at(end + 1);
     let header: Header = serde_json::from_slice(header).map_err(|error| damaged(path, &error.to_string()))?;
     if header.fingerprint != fingerprint {
@@ -88,7 +94,9 @@ pub(super) fn read(path: &Path, fingerprint: &str) -> Result<Option<Checkpoint>,
 /// Deletes a file that is not needed any more.
 pub(super) fn remove(path: &Path) -> Result<(), LearnError> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LearnError::File { path: path.to_owned(), source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(LearnError::File { path: path.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }

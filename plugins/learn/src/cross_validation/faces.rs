@@ -69,7 +69,10 @@ impl View {
 }
 
 /// A batch: each row of `faces` as its view sees it, in the network's layout (`INPUTS` channels).
-pub(super) fn batch(faces: Faces<'_>, rows: impl ExactSizeIterator<Item = (usize, View)>) -> (Grid, Vec<f32>) {
+pub(super) fn batch(
+    faces: Faces<'_>,
+    rows: impl ExactSizeIterator<Item = (usize, View)>,
+) -> (Grid, Vec<f32>) {
     let (height, width) = faces.begin();
     let grid = Grid { faces: rows.len(), height, width };
     let mut out = vec![0.0; grid.rows() * INPUTS];
@@ -96,7 +99,8 @@ fn look(faces: Faces<'_>, row: usize, view: View, seen: &mut [f32]) {
     let (sine, cosine) = view.rotation.to_radians().sin_cos();
     let (sine, cosine) = (sine * view.scale, cosine * view.scale);
     let middle = ((pixels - 1) as f32 / 2.0, (lines - 1) as f32 / 2.0);
-    let centre = ((faces.width - 1) as f32 / 2.0 + view.shift.0, (faces.height - 1) as f32 / 2.0 + view.shift.1);
+    let centre =
+        ((faces.width - 1) as f32 / 2.0 + view.shift.0, (faces.height - 1) as f32 / 2.0 + view.shift.1);
     let (right, bottom) = ((faces.width - 1) as f32, (faces.height - 1) as f32);
     for y in 0..lines {
         let dy = y as f32 - middle.1;

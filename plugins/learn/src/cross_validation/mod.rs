@@ -51,9 +51,11 @@ pub fn out_of_fold(
     let fingerprint = fingerprint(faces, labels, classes, groups, settings)?;
     let assigned = assign(labels, groups, settings.folds, settings.seed);
     let mut folds = Vec::with_capacity(settings.folds);
-    let folders: Vec<_> = (0..settings.folds).map(|index| checkpoints.join(format!("fold-{index}"))).collect();
+    let folders: Vec<_> =
+        (0..settings.folds).map(|index| checkpoints.join(format!("fold-{index}"))).collect();
     for (index, folder) in folders.iter().enumerate() {
-        let (ask, learn): (Vec<usize>, Vec<usize>) = (0..labels.len()).partition(|row| assigned[*row] == index);
+        let (ask, learn): (Vec<usize>, Vec<usize>) =
+            (0..labels.len()).partition(|row| assigned[*row] == index);
         if learn.len() < 2 {
             return Err(LearnError::NothingToLearn { fold: index });
         }

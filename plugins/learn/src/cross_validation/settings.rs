@@ -98,15 +98,30 @@ impl Settings {
                 "a number above 0 is needed",
             ),
             (part(self.warm_up), "warm_up", self.warm_up.to_string(), "0 or more and less than 1 is needed"),
-            (part(self.momentum), "momentum", self.momentum.to_string(), "0 or more and less than 1 is needed"),
-            (part(self.weight_decay), "weight_decay", self.weight_decay.to_string(), "0 or more and less than 1 is needed"),
+            (
+                part(self.momentum),
+                "momentum",
+                self.momentum.to_string(),
+                "0 or more and less than 1 is needed",
+            ),
+            (
+                part(self.weight_decay),
+                "weight_decay",
+                self.weight_decay.to_string(),
+                "0 or more and less than 1 is needed",
+            ),
             (
                 part(f64::from(self.label_smoothing)),
                 "label_smoothing",
                 self.label_smoothing.to_string(),
                 "0 or more and less than 1 is needed",
             ),
-            (part(f64::from(self.dropout)), "dropout", self.dropout.to_string(), "0 or more and less than 1 is needed"),
+            (
+                part(f64::from(self.dropout)),
+                "dropout",
+                self.dropout.to_string(),
+                "0 or more and less than 1 is needed",
+            ),
             (
                 !self.layers.is_empty() && self.layers.iter().all(|layer| layer.channels > 0),
                 "layers",
@@ -120,9 +135,14 @@ impl Settings {
                 "0 or more and less than 1 is needed",
             ),
             (
-                [self.augmentation.shift, self.augmentation.rotation, self.augmentation.erase, self.augmentation.erase_side]
-                    .iter()
-                    .all(|value| *value >= 0.0 && value.is_finite()),
+                [
+                    self.augmentation.shift,
+                    self.augmentation.rotation,
+                    self.augmentation.erase,
+                    self.augmentation.erase_side,
+                ]
+                .iter()
+                .all(|value| *value >= 0.0 && value.is_finite()),
                 "augmentation",
                 format!("{:?}", self.augmentation),
                 "numbers from 0 are needed",

@@ -79,8 +79,10 @@ impl Fold<'_> {
             let [bytes] = done.parts.as_slice() else {
                 return Err(checkpoint::damaged(&result, "it has another number of parts"));
             };
-            let values: Vec<f32> =
-                bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
+            let values: Vec<f32> = bytes
+                .chunks_exact(4)
+                .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+                .collect();
             if values.len() != self.ask.len() * self.classes {
                 return Err(checkpoint::damaged(&result, "it has another number of rows"));
             }
@@ -148,11 +150,16 @@ impl Fold<'_> {
             let channels = settings.layers.last().map_or(0, |layer| layer.channels);
             let keep = dropout(rows.len(), channels, settings.dropout, &mut random);
 
-            let input = Tensor::<Train, 2>::from_data(TensorData::new(input, [grid.rows(), crate::network::INPUTS]), device);
-            let keep = keep.map(|keep| Tensor::from_data(TensorData::new(keep, [rows.len(), channels]), device));
+            let input = Tensor::<Train, 2>::from_data(
+                TensorData::new(input, [grid.rows(), crate::network::INPUTS]),
+                device,
+            );
+            let keep =
+                keep.map(|keep| Tensor::from_data(TensorData::new(keep, [rows.len(), channels]), device));
             let (logits, _) = network.forward(input, grid, None, keep);
             right += agreeing(&logits.clone().inner(), rows.iter().map(|row| self.labels[*row]));
-            let targets = Tensor::from_data(TensorData::new(self.targets(rows), [rows.len(), self.classes]), device);
+            let targets =
+                Tensor::from_data(TensorData::new(self.targets(rows), [rows.len(), self.classes]), device);
             let loss = (log_softmax(logits, 1) * targets).sum_dim(1).mean().neg();
             let value: f32 = loss.clone().into_scalar();
             if !value.is_finite() {
@@ -193,8 +200,12 @@ impl Fold<'_> {
         let network = network.valid();
         let moments = self.moments(&network)?;
         // The whole picture in a smaller size, the inner part in full size, and both mirrored.
-        let views =
-            [View::plain(false, 1.0), View::plain(true, 1.0), View::plain(false, 1.08), View::plain(true, 1.08)];
+        let views = [
+            View::plain(false, 1.0),
+            View::plain(true, 1.0),
+            View::plain(false, 1.08),
+            View::plain(true, 1.08),
+        ];
         let mut sums = Vec::with_capacity(self.ask.len() * self.classes);
         for rows in self.ask.chunks(ASKED) {
             if self.cancelled.load(Ordering::Relaxed) {
@@ -204,7 +215,8 @@ impl Fold<'_> {
             for view in views {
                 let (logits, _) = self.look(&network, rows, view, Some(&moments));
                 let probabilities = softmax(logits, 1).into_data().to_vec::<f32>();
-                let probabilities = probabilities.map_err(|error| LearnError::Record(format!("{error:?}")))?;
+                let probabilities =
+                    probabilities.map_err(|error| LearnError::Record(format!("{error:?}")))?;
                 for (sum, probability) in sum.iter_mut().zip(probabilities) {
                     *sum += probability / views.len() as f32;
                 }
@@ -282,7 +294,11 @@ fn agreeing(logits: &Tensor<Flex, 2>, labels: impl Iterator<Item = u8>) -> usize
     let [_, classes] = logits.dims();
     let Ok(values) = logits.to_data().to_vec::<f32>() else { return 0 };
     let best = |row: &[f32]| (0..classes).max_by(|a, b| row[*a].total_cmp(&row[*b]));
-    values.chunks_exact(classes).zip(labels).filter(|(row, label)| best(row) == Some(usize::from(*label))).count()
+    values
+        .chunks_exact(classes)
+        .zip(labels)
+        .filter(|(row, label)| best(row) == Some(usize::from(*label)))
+        .count()
 }
 
 fn to_bytes<R: Record<Train>>(record: R) -> Result<Vec<u8>, LearnError> {

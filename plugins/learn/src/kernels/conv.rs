@@ -39,7 +39,13 @@ pub fn weights_backward(x: &[f32], gradient: &[f32], grid: Grid, inputs: usize, 
 }
 
 /// The gradient of `x`: the convolution of `gradient` (zeros in all rows that are no pixels) with the weights turned round.
-pub fn input_backward(gradient: &[f32], weights: &[f32], grid: Grid, inputs: usize, outputs: usize) -> Vec<f32> {
+pub fn input_backward(
+    gradient: &[f32],
+    weights: &[f32],
+    grid: Grid,
+    inputs: usize,
+    outputs: usize,
+) -> Vec<f32> {
     let mut turned = vec![0.0; weights.len()];
     for tap in 0..9 {
         for output in 0..outputs {

@@ -11,7 +11,6 @@ mod operations;
 mod pool;
 mod product;
 
-
 pub use operations::Kernels;
 
 #[cfg(test)]

@@ -39,15 +39,20 @@ pub fn moments(x: &[f32], grid: Grid, channels: usize) -> Moments {
     }
     let pixels = grid.pixels() as f64;
     let mean: Vec<f64> = total.iter().map(|total| total / pixels).collect();
-    let variance = squares.iter().zip(&mean).map(|(square, mean)| (square / pixels - mean * mean).max(0.0) as f32);
+    let variance =
+        squares.iter().zip(&mean).map(|(square, mean)| (square / pixels - mean * mean).max(0.0) as f32);
     Moments { variance: variance.collect(), mean: mean.iter().map(|mean| *mean as f32).collect() }
 }
 
 /// The factor and the summand that normalise a channel and apply `gain` and `bias`.
 pub fn affine(moments: &Moments, gain: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let scale: Vec<f32> =
-        gain.iter().zip(&moments.variance).map(|(gain, variance)| gain / (variance + EPSILON).sqrt()).collect();
-    let shift = bias.iter().zip(&scale).zip(&moments.mean).map(|((bias, scale), mean)| bias - scale * mean).collect();
+    let scale: Vec<f32> = gain
+        .iter()
+        .zip(&moments.variance)
+        .map(|(gain, variance)| gain / (variance + EPSILON).sqrt())
+        .collect();
+    let shift =
+        bias.iter().zip(&scale).zip(&moments.mean).map(|((bias, scale), mean)| bias - scale * mean).collect();
     (scale, shift)
 }
 
@@ -117,7 +122,12 @@ pub fn backward(
         for y in 0..grid.height {
             let row = grid.row(face, y) * channels;
             let line = row..row + grid.width * channels;
-            spread(&x[line.clone()], &gradient[line.clone()], [&scale, &shift, &slope, &level], &mut out[line]);
+            spread(
+                &x[line.clone()],
+                &gradient[line.clone()],
+                [&scale, &shift, &slope, &level],
+                &mut out[line],
+            );
         }
     }
     (out, gain_gradient, bias_gradient)
@@ -171,7 +181,8 @@ fn add_gradients(
 fn spread(x: &[f32], gradient: &[f32], [scale, shift, slope, level]: [&[f32]; 4], out: &mut [f32]) {
     let channels = scale.len();
     let (shift, slope, level) = (&shift[..channels], &slope[..channels], &level[..channels]);
-    let rows = x.chunks_exact(channels).zip(gradient.chunks_exact(channels)).zip(out.chunks_exact_mut(channels));
+    let rows =
+        x.chunks_exact(channels).zip(gradient.chunks_exact(channels)).zip(out.chunks_exact_mut(channels));
     for ((x, gradient), out) in rows {
         for channel in 0..channels {
             let open = x[channel] * scale[channel] + shift[channel] > 0.0;

@@ -140,7 +140,8 @@ impl Backward<Flex, 3> for NormRelu {
         }
         for (node, gradient) in [(gain_node, gain), (bias_node, bias)] {
             if let Some(node) = node {
-                gradients.register::<Flex>(node.id, FlexTensor::from_data(TensorData::new(gradient, [channels])));
+                gradients
+                    .register::<Flex>(node.id, FlexTensor::from_data(TensorData::new(gradient, [channels])));
             }
         }
     }

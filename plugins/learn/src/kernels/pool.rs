@@ -61,7 +61,12 @@ fn greatest(upper: &[f32], lower: &[f32], channels: usize, out: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-fn give_back([upper, lower]: [&[f32]; 2], gradient: &[f32], channels: usize, [out_upper, out_lower]: [&mut [f32]; 2]) {
+fn give_back(
+    [upper, lower]: [&[f32]; 2],
+    gradient: &[f32],
+    channels: usize,
+    [out_upper, out_lower]: [&mut [f32]; 2],
+) {
     let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
     let outs = out_upper.chunks_exact_mut(2 * channels).zip(out_lower.chunks_exact_mut(2 * channels));
     for (((upper, lower), (out_upper, out_lower)), gradient) in

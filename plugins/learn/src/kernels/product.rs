@@ -41,7 +41,11 @@ pub fn multiply(
     assert!(a.end(rows, depth) <= a.data.len(), "left factor reaches beyond its slice");
     assert!(b.end(depth, columns) <= b.data.len(), "right factor reaches beyond its slice");
     // Rust's allocations hold at most isize::MAX bytes, and every stride is less than a slice that was just checked.
-    #[allow(unsafe_code, clippy::cast_possible_wrap, reason = "every element was checked to lie in its slice")]
+    #[allow(
+        unsafe_code,
+        clippy::cast_possible_wrap,
+        reason = "every element was checked to lie in its slice"
+    )]
     unsafe {
         gemm(
             rows,

@@ -70,7 +70,8 @@ fn a_convolution_is_that_of_plain_loops() {
                     for tap in 0..9 {
                         for input in 0..inputs {
                             let (y, x) = (y as isize + tap / 3 - 1, x as isize + tap % 3 - 1);
-                            sum += at(face, y, x, input) * weights[(tap as usize * inputs + input) * outputs + output];
+                            sum += at(face, y, x, input)
+                                * weights[(tap as usize * inputs + input) * outputs + output];
                         }
                     }
                     let found = out[(GRID.row(face, y) + x) * outputs + output];
@@ -88,7 +89,8 @@ fn gradients_of_a_convolution_are_its_slopes() {
     let x = pixels(GRID, inputs, &mut random);
     let weights: Vec<f32> = (0..9 * inputs * outputs).map(|_| random.normal()).collect();
     let gradient = pixels(GRID, outputs, &mut random);
-    let value = |x: &[f32], weights: &[f32]| dot(&conv::forward(x, weights, GRID, inputs, outputs), &gradient);
+    let value =
+        |x: &[f32], weights: &[f32]| dot(&conv::forward(x, weights, GRID, inputs, outputs), &gradient);
     let of_weights = conv::weights_backward(&x, &gradient, GRID, inputs, outputs);
     check(&weights, &of_weights, 0..weights.len(), |weights| value(&x, weights));
     let of_x = conv::input_backward(&gradient, &weights, GRID, inputs, outputs);

@@ -26,7 +26,8 @@ pub fn confident_thresholds(judged: &Judged<'_>) -> Vec<f64> {
 pub(super) fn confident_classes(judged: &Judged<'_>) -> Vec<Option<usize>> {
     let thresholds = confident_thresholds(judged);
     let class = |(_, row): (usize, &[f32])| {
-        let mut reached = (0..row.len()).filter(|class| f64::from(row[*class]) >= thresholds[*class] - TOLERANCE);
+        let mut reached =
+            (0..row.len()).filter(|class| f64::from(row[*class]) >= thresholds[*class] - TOLERANCE);
         let first = reached.next()?;
         // With several, cleanlab takes the likeliest of all classes, reached or not.
         Some(if reached.next().is_some() { greatest(row) } else { first })

@@ -37,7 +37,11 @@ pub fn find_label_issues(judged: &Judged<'_>, filter_by: FilterBy) -> Vec<bool> 
         }
         FilterBy::ConfidentLearning => {
             let classes = confident_classes(judged);
-            judged.rows().zip(classes).map(|((label, _), class)| class.is_some_and(|class| class != label)).collect()
+            judged
+                .rows()
+                .zip(classes)
+                .map(|((label, _), class)| class.is_some_and(|class| class != label))
+                .collect()
         }
         FilterBy::PredictedNeqGiven => judged.rows().map(|(label, row)| greatest(row) != label).collect(),
     };

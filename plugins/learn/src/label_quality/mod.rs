@@ -55,7 +55,9 @@ impl<'a> Judged<'a> {
             if usize::from(*label) >= classes {
                 return Err(LearnError::Label { row, label: usize::from(*label), classes });
             }
-            if let Some(class) = values.iter().position(|value| !(0.0..=1.0 + SUM_TOLERANCE as f32).contains(value)) {
+            if let Some(class) =
+                values.iter().position(|value| !(0.0..=1.0 + SUM_TOLERANCE as f32).contains(value))
+            {
                 return Err(LearnError::Probability { row, class, value: values[class] });
             }
             let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
