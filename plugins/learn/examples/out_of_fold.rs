@@ -1,0 +1,64 @@
+//! Out-of-fold probabilities of FER2013's csv, as raw little-endian f32 (rows x 7):
+//! `out_of_fold fer2013.csv.gz checkpoints/ out.f32 workers [settings.json]`.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use ferroflow_learn::cross_validation::{Faces, Progress, Settings, assign, out_of_fold};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, csv, checkpoints, out, workers, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: out_of_fold fer2013.csv.gz checkpoints/ out.f32 workers [settings.json]".into());
+    };
+    let settings: Settings = match rest.first() {
+        Some(path) => serde_json::from_slice(&std::fs::read(path)?)?,
+        None => Settings::default(),
+    };
+    let (mut labels, mut pixels, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let mut known = HashMap::new();
+    let file = BufReader::new(flate2::read::GzDecoder::new(std::fs::File::open(csv)?));
+    for line in file.lines().skip(1) {
+        let line = line?;
+        let mut fields = line.split(',');
+        labels.push(fields.next().ok_or("no label")?.parse::<u8>()?);
+        let face: Result<Vec<u8>, _> = fields.next().ok_or("no pixels")?.split(' ').map(str::parse).collect();
+        let face = face?;
+        let group = known.len() as u32;
+        groups.push(*known.entry(blake3::hash(&face)).or_insert(group));
+        pixels.extend(face);
+    }
+    println!("{} rows, {} distinct; {settings:?}", labels.len(), known.len());
+    let folds = assign(&labels, &groups, settings.folds, settings.seed);
+    std::fs::write(format!("{out}.folds"), folds.iter().map(|fold| *fold as u8).collect::<Vec<u8>>())?;
+    let start = Instant::now();
+    let progress = |at: Progress| {
+        if at.step == at.steps || (at.epoch == 0 && at.step % 50 == 0) {
+            let seconds = start.elapsed().as_secs_f32();
+            println!(
+                "{seconds:7.1} s  fold {} epoch {:2} step {:4}/{}  loss {:.4}  accuracy {:.4}",
+                at.fold, at.epoch, at.step, at.steps, at.loss, at.accuracy
+            );
+        }
+    };
+    let faces = Faces { pixels: &pixels, width: 48, height: 48 };
+    let cancelled = AtomicBool::new(false);
+    let probabilities = out_of_fold(
+        faces,
+        &labels,
+        7,
+        &groups,
+        &settings,
+        Path::new(checkpoints),
+        workers.parse()?,
+        &progress,
+        &cancelled,
+    )?;
+    let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(out, bytes)?;
+    println!("{:.1} s in all", start.elapsed().as_secs_f32());
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! K-fold out-of-fold probabilities: every row is judged by a network that never saw it, nor a duplicate of it.
+//!
+//! Each fold trains on one thread, with all sums in a fixed order, and draws its random numbers from (seed, fold, epoch): the
+//! result does not depend on how many folds train side by side. After each epoch the fold's weights and momenta are written to
+//! its folder; a run that was killed goes on from there to the same bytes.
+
+mod checkpoint;
+mod faces;
+mod folds;
+mod settings;
+mod train;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+pub use faces::Faces;
+pub use folds::assign;
+pub use settings::{Augmentation, Settings};
+pub use train::Progress;
+
+use crate::error::LearnError;
+use train::Fold;
+
+/// Raised whenever the same settings and data would give other probabilities than before.
+const VERSION: u32 = 1;
+
+/// Probabilities (rows x classes, row by row) from networks that had not seen the row.
+///
+/// `labels` are below `classes`; rows of one number in `groups` (duplicates) are always in the same fold. `checkpoints` is a
+/// folder that outlives a kill. `workers` folds train side by side, on one thread each. `progress` is called after every step,
+/// from several threads. Setting `cancelled` stops within a step; the same call goes on later.
+///
+/// # Errors
+/// If the inputs do not fit each other, the loss diverges, `checkpoints` holds those of other settings or data, or a file
+/// cannot be read or written.
+#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
+pub fn out_of_fold(
+    faces: Faces<'_>,
+    labels: &[u8],
+    classes: usize,
+    groups: &[u32],
+    settings: &Settings,
+    checkpoints: &Path,
+    workers: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+    cancelled: &AtomicBool,
+) -> Result<Vec<f32>, LearnError> {
+    check(faces, labels, classes, groups, settings)?;
+    let fingerprint = fingerprint(faces, labels, classes, groups, settings)?;
+    let assigned = assign(labels, groups, settings.folds, settings.seed);
+    let mut folds = Vec::with_capacity(settings.folds);
+    let folders: Vec<_> =
+        (0..settings.folds).map(|index| checkpoints.join(format!("fold-{index}"))).collect();
+    for (index, folder) in folders.iter().enumerate() {
+        let (ask, learn): (Vec<usize>, Vec<usize>) =
+            (0..labels.len()).partition(|row| assigned[*row] == index);
+        if learn.len() < 2 {
+            return Err(LearnError::NothingToLearn { fold: index });
+        }
+        folds.push(Fold {
+            index,
+            faces,
+            labels,
+            classes,
+            learn,
+            ask,
+            settings,
+            fingerprint: &fingerprint,
+            folder,
+            progress,
+            cancelled,
+        });
+    }
+
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let results = Mutex::new(Vec::with_capacity(folds.len()));
+    let work = || {
+        while !failed.load(Ordering::Relaxed) {
+            let Some(fold) = folds.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let result = fold.run();
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((fold.index, result));
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers.clamp(1, folds.len())).map(|_| scope.spawn(work)).collect();
+        // Every thread is waited for before the first failure is told.
+        let joined: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        if joined.iter().any(Result::is_err) { Err(LearnError::Panicked) } else { Ok(()) }
+    })?;
+
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(index, _)| *index);
+    let mut probabilities = vec![0.0; labels.len() * classes];
+    for (index, result) in results {
+        let result = result?;
+        for (row, values) in folds[index].ask.iter().zip(result.chunks_exact(classes)) {
+            probabilities[row * classes..(row + 1) * classes].copy_from_slice(values);
+        }
+    }
+    Ok(probabilities)
+}
+
+fn check(
+    faces: Faces<'_>,
+    labels: &[u8],
+    classes: usize,
+    groups: &[u32],
+    settings: &Settings,
+) -> Result<(), LearnError> {
+    settings.check()?;
+    if labels.is_empty() {
+        return Err(LearnError::Empty);
+    }
+    let expected = labels.len() * faces.width * faces.height;
+    if faces.pixels.len() != expected {
+        return Err(LearnError::Length { what: "pixels", found: faces.pixels.len(), expected });
+    }
+    if groups.len() != labels.len() {
+        return Err(LearnError::Length { what: "groups", found: groups.len(), expected: labels.len() });
+    }
+    if let Some(row) = labels.iter().position(|label| usize::from(*label) >= classes) {
+        return Err(LearnError::Label { row, label: usize::from(labels[row]), classes });
+    }
+    let pools = settings.layers.iter().filter(|layer| layer.pool).count();
+    let (height, width) = faces.begin();
+    if (height.min(width) >> pools) == 0 {
+        return Err(LearnError::TooSmall { width: faces.width, height: faces.height, pools: pools + 1 });
+    }
+    Ok(())
+}
+
+/// What decides the result: everything but the number of workers and the folder.
+fn fingerprint(
+    faces: Faces<'_>,
+    labels: &[u8],
+    classes: usize,
+    groups: &[u32],
+    settings: &Settings,
+) -> Result<String, LearnError> {
+    let shape = (VERSION, settings, classes, faces.width, faces.height, labels.len());
+    let shape = serde_json::to_vec(&shape).map_err(|error| LearnError::Record(error.to_string()))?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(&shape).update(faces.pixels).update(labels);
+    for group in groups {
+        hash.update(&group.to_le_bytes());
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}

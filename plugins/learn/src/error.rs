@@ -1,0 +1,125 @@
+//! What can go wrong, where, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// There are no rows.
+    #[error("there are no rows: give at least one face with a label")]
+    Empty,
+    /// Two inputs that belong together have different lengths.
+    #[error("{what} has {found} entries where {expected} are needed: give one for each row (and class)")]
+    Length {
+        /// The input.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that fits.
+        expected: usize,
+    },
+    /// A label names no class.
+    #[error("row {row} has label {label}, but there are {classes} classes (labels 0 to {})", classes.saturating_sub(1))]
+    Label {
+        /// The row, from 0.
+        row: usize,
+        /// Its label.
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A probability that is none.
+    #[error("row {row} has the probability {value} for class {class}: probabilities are numbers from 0 to 1")]
+    Probability {
+        /// The row, from 0.
+        row: usize,
+        /// The class, from 0.
+        class: usize,
+        /// The number found.
+        value: f32,
+    },
+    /// A row whose probabilities are no distribution.
+    #[error("the probabilities of row {row} sum to {sum}, not to 1: divide each row by its sum")]
+    Sum {
+        /// The row, from 0.
+        row: usize,
+        /// Its sum.
+        sum: f64,
+    },
+    /// A setting out of its range.
+    #[error("setting `{name}` is {value}: {needed}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What would do.
+        needed: &'static str,
+    },
+    /// Pictures too small for the network.
+    #[error(
+        "faces of {width}x{height} pixels are too small: {pools} halvings leave nothing of them; take larger faces or fewer layers with `pool`"
+    )]
+    TooSmall {
+        /// Pixels in a line.
+        width: usize,
+        /// Lines.
+        height: usize,
+        /// Halvings, that of the input included.
+        pools: usize,
+    },
+    /// A fold's network has nothing to learn from.
+    #[error(
+        "fold {fold} holds every row: there are fewer groups of duplicates than folds; take fewer folds or more data"
+    )]
+    NothingToLearn {
+        /// The fold, from 0.
+        fold: usize,
+    },
+    /// The loss is no number any more.
+    #[error(
+        "the loss became {loss} in fold {fold}, epoch {epoch}, step {step} (each from 0): lower `learning_rate`; the last good checkpoint is kept"
+    )]
+    Diverged {
+        /// The fold.
+        fold: usize,
+        /// The epoch.
+        epoch: usize,
+        /// The step within the epoch.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+    /// The checkpoints are those of another run.
+    #[error("{} belongs to other settings or other data: give another folder for checkpoints, or delete this one", .path.display())]
+    OtherConfiguration {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A checkpoint cannot be read.
+    #[error("{} is damaged ({reason}): delete it, and its fold begins anew", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A network cannot be written down.
+    #[error("the network cannot be written into a checkpoint: {0}")]
+    Record(String),
+    /// A thread panicked.
+    #[error("the training of a fold panicked: this is a mistake in ferroflow; the checkpoints are kept")]
+    Panicked,
+    /// The caller asked to stop.
+    #[error("stopped as asked; the same call goes on from the last checkpoint")]
+    Cancelled,
+}

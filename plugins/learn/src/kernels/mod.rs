@@ -1,0 +1,17 @@
+//! What the network is made of, as operations of Burn with gradients of their own.
+//!
+//! Burn's convolution takes the gradient of its weights by a convolution of a batch with a batch, whose products are nine
+//! columns wide; on a CPU that is several times slower than all the rest of a step. Batches that lie as `Grid` says make every
+//! pass a few large matrix products instead.
+
+mod conv;
+pub mod grid;
+pub mod norm;
+mod operations;
+mod pool;
+mod product;
+
+pub use operations::Kernels;
+
+#[cfg(test)]
+mod tests;

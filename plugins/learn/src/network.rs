@@ -1,0 +1,113 @@
+//! The network: a plain stack of 3x3 convolutions over small gray faces.
+//!
+//! Input: 2x2 pixels of the picture are the four channels of one pixel (as a 6x6 kernel of stride 2 would read them), so that
+//! no convolution runs at full size. Blocks of convolution, batch normalisation and ReLU, some followed by a 2x2 maximum; the
+//! mean over what is left; one linear layer.
+
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use serde::{Deserialize, Serialize};
+
+use crate::kernels::Kernels;
+use crate::kernels::grid::Grid;
+use crate::kernels::norm::Moments;
+use crate::random::Random;
+
+/// Channels of the input: the pixels of a square of 2x2.
+pub const INPUTS: usize = 4;
+
+/// One block of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Channels of its output.
+    pub channels: usize,
+    /// Whether a maximum over 2x2 pixels follows.
+    pub pool: bool,
+}
+
+/// Convolution, normalisation, ReLU, perhaps a maximum.
+#[derive(Module, Debug)]
+struct Block<B: Backend> {
+    weights: Param<Tensor<B, 2>>,
+    gain: Param<Tensor<B, 1>>,
+    bias: Param<Tensor<B, 1>>,
+    pool: bool,
+}
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct Network<B: Backend> {
+    blocks: Vec<Block<B>>,
+    head: Param<Tensor<B, 2>>,
+    head_bias: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Network<B> {
+    /// A network with weights after He et al. 2015 (the last layer zero, so that it begins without an opinion).
+    pub fn new(layers: &[Layer], classes: usize, random: &mut Random, device: &B::Device) -> Self {
+        let mut inputs = INPUTS;
+        let blocks = layers.iter().map(|layer| {
+            let deviation = (2.0 / (9 * inputs) as f32).sqrt();
+            let weights = (0..9 * inputs * layer.channels).map(|_| deviation * random.normal()).collect();
+            let weights = TensorData::new::<f32, _>(weights, [9 * inputs, layer.channels]);
+            inputs = layer.channels;
+            Block {
+                weights: Param::from_data(weights, device),
+                gain: Param::from_tensor(Tensor::ones([layer.channels], device)),
+                bias: Param::from_tensor(Tensor::zeros([layer.channels], device)),
+                pool: layer.pool,
+            }
+        });
+        let blocks = blocks.collect();
+        Self {
+            blocks,
+            head: Param::from_tensor(Tensor::zeros([inputs, classes], device)),
+            head_bias: Param::from_tensor(Tensor::zeros([classes], device)),
+        }
+    }
+}
+
+impl<B: Kernels> Network<B> {
+    /// Logits (faces x classes) of a batch that lies as `grid` says, and the moments of each block. Normalises with `fixed`
+    /// moments where given, with the batch's own otherwise. `keep` multiplies the features (faces x channels): dropout.
+    pub fn forward(
+        &self,
+        input: Tensor<B, 2>,
+        mut grid: Grid,
+        fixed: Option<&[Moments]>,
+        keep: Option<Tensor<B, 2>>,
+    ) -> (Tensor<B, 2>, Vec<Moments>) {
+        let mut x = input;
+        let mut used = Vec::with_capacity(self.blocks.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            let y = B::convolution(primitive(x), primitive(block.weights.val()), grid);
+            let fixed = fixed.and_then(|fixed| fixed.get(index));
+            let (y, moments) =
+                B::norm_relu(y, primitive(block.gain.val()), primitive(block.bias.val()), fixed, grid);
+            used.push(moments);
+            x = tensor(if block.pool { B::max_pool(y, grid) } else { y });
+            if block.pool {
+                grid = grid.halved();
+            }
+        }
+        let [_, channels] = x.dims();
+        // Rows that are no pixels are zeros: the mean over the pixels is the sum over all rows, divided by the pixels.
+        let x = x.slice([grid.margin()..grid.margin() + grid.body(), 0..channels]);
+        let x = x.reshape([grid.faces, grid.face(), channels]).sum_dim(1).reshape([grid.faces, channels]);
+        let mut features = x.div_scalar((grid.height * grid.width) as f32);
+        if let Some(keep) = keep {
+            features = features * keep;
+        }
+        (features.matmul(self.head.val()) + self.head_bias.val().unsqueeze(), used)
+    }
+}
+
+fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> B::FloatTensorPrimitive {
+    tensor.into_primitive().tensor()
+}
+
+fn tensor<B: Backend>(primitive: B::FloatTensorPrimitive) -> Tensor<B, 2> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
