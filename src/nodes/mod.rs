@@ -29,6 +29,8 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<video_faces::VideoFaces>(),
     Kind::of::<ferplus::FerPlus>(),
     Kind::of::<deduplicate::Deduplicate>(),
+    Kind::of::<drop_non_faces::DropNonFaces>(),
+    Kind::of::<relabel::Relabel>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),
