@@ -67,10 +67,11 @@ impl Reason {
     }
 }
 
-/// What decides. A usable face is one that a detector is confident of, that fits the crop, stands upright and is not seen from the side.
+/// What decides. A usable face is one that a detector is confident of, that fits the crop, stands upright and is not seen
+/// from the side.
 ///
 /// The numbers are round ones, chosen by looking at what FER+'s ten taggers say of FER2013's pictures: of those that at least
-/// five call not a face 90 % go, of those that nobody does 1.6 %.
+/// five call not a face 90.6 % go, of those that nobody does 1.65 % (`benches/results/2026-11-25-faceness.md` has the curves).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Thresholds {
@@ -86,7 +87,8 @@ pub struct Thresholds {
     pub roll: f32,
     /// Greatest yaw, either way.
     pub yaw: f32,
-    /// Confidence of the profile cascade from which a picture without any face is called a profile.
+    /// Confidence of the profile cascade from which a picture without any face is called a profile: n / (n + 2) for n raw
+    /// windows, so that 0.7 asks for five.
     pub profile: f32,
 }
 
@@ -187,7 +189,8 @@ impl Evidence {
     /// how near the surest detector came to its threshold, 0 to 1.
     ///
     /// Evidence from a search that ended with the first usable face is complete for the thresholds it was made with, and for
-    /// looser ones.
+    /// looser ones but that of the contrast. To try stricter ones, ask for all of it
+    /// ([`exhaustive`](super::Settings::exhaustive)).
     pub fn decide(&self, thresholds: &Thresholds) -> Option<(Reason, f32)> {
         if self.contrast < thresholds.contrast {
             return Some((Reason::Constant, self.contrast));

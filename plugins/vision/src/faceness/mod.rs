@@ -1,8 +1,8 @@
 //! Says of a small picture that should show one face (a data set's crop, such as FER2013's 48x48 gray) whether it does,
 //! and if not, why: constant, text, no face, a face elsewhere than the crop says, a tilted one, a profile.
 //!
-//! A picture flows one way: [`contrast`] → enlarged on a [`canvas`] → one detector after the other, each answer measured by
-//! [`pose`] → [`profile`] and [`text`] where no detector was content → [`evidence`], which decides. A picture is kept as
+//! A picture flows one way: `contrast` → enlarged on a `canvas` → one detector after the other, each answer measured by
+//! `pose` → `profile` and `text` where no detector was content → [`evidence`], which decides. A picture is kept as
 //! soon as one detector finds a usable face, so the order of the detectors changes what a picture costs and never what
 //! becomes of it.
 //!
@@ -19,7 +19,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-pub use evidence::{Evidence, Found, Reason, Thresholds};
+pub use evidence::{Confidences, Evidence, Found, Reason, Thresholds};
 
 use self::{canvas::Canvas, profile::ProfileCascade, text::TextReader};
 use crate::{
@@ -58,7 +58,7 @@ pub struct Settings {
     pub expected_box: [f32; 4],
     /// Ask the profile cascade about pictures in which no detector found a face. It only tells their reasons apart.
     pub profile_cascade: bool,
-    /// Ask everyone about every picture, for those who want to choose thresholds themselves. Costs ten times as much.
+    /// Ask everyone about every picture, for those who want to choose thresholds themselves. Costs ten to twenty times as much.
     pub exhaustive: bool,
     /// What decides.
     pub thresholds: Thresholds,
@@ -117,8 +117,8 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Opens the detectors. Checkers with equal session options share their networks, and on the CPU wait for each other;
-    /// give each its own [`instance_id`](SessionOptions::instance_id) and one thread where there are several.
+    /// Opens the detectors. Checkers with equal session options share their networks. Where several work side by side, give
+    /// the networks one thread: they are too small to gain from more, and their answers do not depend on it.
     pub fn open(settings: &Settings, session: &SessionOptions) -> Result<Self, DetectError> {
         settings.validate()?;
         let detector = |&kind: &DetectorKind| {
