@@ -53,7 +53,7 @@ impl Graph {
 
     /// The graph of a string in gst-launch's syntax.
     pub fn of_line(text: &str, kinds: &[Kind]) -> Result<Self, GraphError> {
-        let raw = crate::graph::line::parse(text)?;
+        let raw = crate::graph::line::parse(text).map_err(GraphError::Line)?;
         Self::build(Path::new("graph"), "graph", text.to_owned(), raw, kinds)
     }
 

@@ -55,13 +55,8 @@ pub struct Options {
     pub progress: Progress,
 }
 
-/// Runs the graph and says what became of each node, in their order. An error means that the store cannot be used.
-pub fn run(
-    graph: &Graph,
-    store: &Store,
-    options: &Options,
-    interrupted: &AtomicBool,
-) -> anyhow::Result<Vec<Outcome>> {
+/// Runs the graph and says what became of each node, in their order.
+pub fn run(graph: &Graph, store: &Store, options: &Options, interrupted: &AtomicBool) -> Vec<Outcome> {
     let run = Run {
         graph,
         store,
@@ -71,8 +66,10 @@ pub fn run(
         history: store.history(&graph.name, &graph.origin),
     };
     let outcomes = run.all();
-    run.fingerprints.save()?;
-    Ok(outcomes)
+    if let Err(error) = run.fingerprints.save() {
+        tracing::warn!("files will be read again next time: {error:#}");
+    }
+    outcomes
 }
 
 struct Run<'a> {
@@ -256,14 +253,12 @@ impl Run<'_> {
         stored: Stored,
         outcome: fn(Box<Stored>) -> Outcome,
     ) -> Outcome {
-        let settle = || -> anyhow::Result<()> {
-            self.history.remember(self.graph.node_name(node), ingredients)?;
-            match self.graph.stage(node).destination() {
-                Some(destination) => deliver::deliver(&stored, destination),
-                None => Ok(()),
-            }
-        };
-        match settle() {
+        let name = self.graph.node_name(node);
+        if let Err(error) = self.history.remember(name, ingredients) {
+            tracing::warn!("{name}: the next plan may not know why it must run again: {error:#}");
+        }
+        let destination = self.graph.stage(node).destination();
+        match destination.map_or(Ok(()), |destination| deliver::deliver(&stored, destination)) {
             Ok(()) => outcome(Box::new(stored)),
             Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, self.store.root()))),
         }

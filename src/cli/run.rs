@@ -147,7 +147,7 @@ fn batch_graph(graph: &Graph, args: &Args, log: LogFormat, interrupted: &AtomicB
     };
     let options = schedule::Options { limits, again, progress: Progress::new(log == LogFormat::Json) };
     let began = std::time::Instant::now();
-    let outcomes = schedule::run(graph, &store, &options, interrupted)?;
+    let outcomes = schedule::run(graph, &store, &options, interrupted);
     let count = |is: fn(&schedule::Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
     let made = count(|outcome| matches!(outcome, schedule::Outcome::Made(_)));
     let unchanged = count(|outcome| matches!(outcome, schedule::Outcome::Unchanged(_)));

@@ -100,7 +100,7 @@ pub enum GraphError {
     },
     /// A graph string that cannot be read.
     #[error("the graph: {0}")]
-    Line(#[from] line::LineError),
+    Line(line::LineError),
     /// A node whose parameters its kind does not take.
     #[error("{}: node `{node}`: {reason}", path.display())]
     Parameters {

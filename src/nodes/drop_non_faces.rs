@@ -152,7 +152,8 @@ impl Stage for DropNonFaces {
             by_reason.insert(reason.clone(), (count + 1).into());
         }
         let before = faces.dropped()?;
-        let dropped = decisions.iter().zip(&before).filter(|(now, before)| now.is_some() && before.is_none()).count();
+        let dropped =
+            decisions.iter().zip(&before).filter(|(now, before)| now.is_some() && before.is_none()).count();
         let mut all = dropped_columns(&faces, Self::NAME, &decisions)?;
         all.extend(columns.finish());
         faces.table.write_with(&context.table(), &all)?;

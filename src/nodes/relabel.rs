@@ -192,7 +192,8 @@ impl Relabel {
         let (width, height, all) = faces.gray_pixels(context.workers)?;
         let groups = faces.groups()?;
         let side = width * height;
-        let pixels: Vec<u8> = rows.iter().flat_map(|row| &all[row * side..(row + 1) * side]).copied().collect();
+        let pixels: Vec<u8> =
+            rows.iter().flat_map(|row| &all[row * side..(row + 1) * side]).copied().collect();
         drop(all);
         let groups: Vec<u32> = rows.iter().map(|&row| groups[row]).collect();
         let bar = Bar::new(context, self.folds);
@@ -218,7 +219,8 @@ impl Relabel {
         let one = |row: usize| {
             let (best, quality) = (posterior.labels[row], posterior.label_quality[row]);
             let changes = best == given[row] || quality >= self.change_from;
-            let (label, quality) = if changes { (best, quality) } else { (given[row], posterior.given_quality[row]) };
+            let (label, quality) =
+                if changes { (best, quality) } else { (given[row], posterior.given_quality[row]) };
             Decided { label, quality: quality as f32, is_dropped: quality < self.drop_below }
         };
         (0..given.len()).map(one).collect()
@@ -308,7 +310,10 @@ fn columns_of(
         lists.values().append_slice(&probabilities[at * classes..(at + 1) * classes]);
         lists.append(true);
         issue.append_value(issues[at]);
-        floats.iter_mut().zip(&scores).for_each(|(column, (_, values))| column.append_value(values[at] as f32));
+        floats
+            .iter_mut()
+            .zip(&scores)
+            .for_each(|(column, (_, values))| column.append_value(values[at] as f32));
     }
     let float = |name: &str| Field::new(name, DataType::Float32, true);
     let mut columns: Vec<(Field, ArrayRef)> = vec![

@@ -1,6 +1,8 @@
 //! What the tests of the program share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod fer;
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},

@@ -1,0 +1,358 @@
+//! Batch graphs: results last, nothing runs twice, what is killed goes on, and what is wrong is said.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::{fer, ferroflow, name, text};
+
+/// A folder with data, a store, and room for what comes out.
+struct House {
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new(rows: &[fer::Row]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fer::write(folder.path(), rows);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = ferroflow();
+        command.args(arguments).env("FERROFLOW_STORE", self.path("store")).current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs and must succeed; answers with what it printed.
+    fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(text(&output).0, Some(0), "{arguments:?}: {} {}", text(&output).1, text(&output).2);
+        text(&output).1
+    }
+
+    /// Runs and must fail; answers with what it said, without the folder's name.
+    fn refuse(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_ne!(text(&output).0, Some(0), "{arguments:?}: {}", text(&output).1);
+        text(&output).2.replace(name(self.folder.path()), "HOUSE")
+    }
+
+    /// The digests of all results, by node.
+    fn digests(&self) -> BTreeMap<String, String> {
+        let mut digests = BTreeMap::new();
+        for entry in fs::read_dir(self.path("store/results")).unwrap() {
+            let record = fs::read(entry.unwrap().path().join("record.json")).unwrap();
+            let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+            let of = |key: &str| record[key].as_str().unwrap().to_owned();
+            digests.insert(of("node"), of("digest"));
+        }
+        digests
+    }
+
+    /// The whole cleaning, small: two folds, one epoch.
+    fn clean(&self) -> Vec<String> {
+        let file = format!("{}/pipelines/fer2013-clean.toml", env!("CARGO_MANIFEST_DIR"));
+        let mut arguments = vec!["run".to_owned(), file];
+        for set in [
+            "input=fer2013.csv",
+            "votes=votes.csv",
+            "output=out",
+            "node.relabelled.folds=2",
+            "node.relabelled.epochs=2",
+            "node.relabelled.drop-below=0.1",
+        ] {
+            arguments.extend(["--set".to_owned(), set.to_owned()]);
+        }
+        arguments
+    }
+}
+
+fn borrowed(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn fer2013_is_cleaned_from_the_csv_to_the_page() {
+    let house = House::new(&fer::dirty(120));
+    let arguments = house.clean();
+    let out = house.succeed(&borrowed(&arguments));
+    assert!(out.contains("8 made, 0 unchanged, 0 failed, 0 not run"), "{out}");
+    assert!(house.path("out/data/data/train-00000-of-00001.parquet").is_file());
+    let page = fs::read_to_string(house.path("out/report/index.html")).unwrap();
+    for part in
+        ["FER2013, cleaned", "duplicate", "leak", "constant", "Classes, before and after", "data:image/png"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    let store = house.succeed(&["store", "list"]);
+    let key = store
+        .lines()
+        .find(|line| line.contains("judged"))
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .to_owned();
+    let shown = house.succeed(&["store", "show", &key]);
+    for part in ["\"non_faces_dropped\": 1.0", "\"seconds\"", "\"machine\"", "\"label-splits\""] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let began = Instant::now();
+    let again = house.succeed(&borrowed(&arguments));
+    assert!(again.contains("0 made, 8 unchanged"), "{again}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_graph_that_is_killed_again_and_again_comes_to_the_same_bytes() {
+    let rows = fer::dirty(80);
+    let (whole, killed) = (House::new(&rows), House::new(&rows));
+    let arguments = whole.clean();
+    whole.succeed(&borrowed(&arguments));
+    let mut kills = 0;
+    for attempt in 0u64..12 {
+        let mut child = killed
+            .command(&borrowed(&arguments))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread over the run, and different each time.
+        std::thread::sleep(Duration::from_millis(60 + attempt * 2654435761 % 700));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 0);
+    killed.succeed(&borrowed(&arguments));
+    assert_eq!(killed.digests(), whole.digests(), "after {kills} kills");
+}
+
+#[test]
+fn two_processes_that_want_the_same_share_the_work() {
+    let house = House::new(&fer::rows(60));
+    let graph = ["run", "fer2013 path=fer2013.csv ! deduplicate ! sample rows=20 ! export path=out"];
+    let spawn = || house.command(&graph).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let both = [spawn(), spawn()].map(|child| text(&child.wait_with_output().unwrap()));
+    let made = |out: &str| out.lines().filter(|line| line.contains(": made in")).count();
+    assert_eq!(made(&both[0].1) + made(&both[1].1), 4, "{both:?}");
+    assert_eq!((both[0].0, both[1].0), (Some(0), Some(0)), "{both:?}");
+}
+
+#[test]
+fn the_plan_says_what_is_done_stale_and_to_run_and_why() {
+    let house = House::new(&fer::rows(30));
+    let file = house.path("graph.toml");
+    let graph = |rows: usize| {
+        format!(
+            "[node.faces]\nuse = 'fer2013'\npath = 'fer2013.csv'\n[node.some]\nuse = 'sample'\ninput = 'faces'\nrows = {rows}\n\
+             [node.out]\nuse = 'export'\ninput = 'some'\npath = 'out'\n"
+        )
+    };
+    fs::write(&file, graph(10)).unwrap();
+    let fresh = house.succeed(&["plan", "graph.toml"]);
+    house.succeed(&["run", "graph.toml"]);
+    let done = house.succeed(&["plan", "graph.toml"]);
+    fs::write(&file, graph(12)).unwrap();
+    let stale = house.succeed(&["plan", "graph.toml"]);
+    let mut rows = fer::rows(30);
+    rows[0].label = (rows[0].label + 1) % 7;
+    fer::write(house.folder.path(), &rows);
+    let changed = house.succeed(&["run", "graph.toml", "--dry"]);
+    let dot = house.succeed(&["plan", "graph.toml", "--format", "dot"]);
+    let mermaid = house.succeed(&["plan", "graph.toml", "--format", "mermaid"]);
+    insta::assert_snapshot!([fresh, done, stale, changed, dot, mermaid].join("\n"));
+}
+
+#[test]
+fn stages_are_made_again_when_asked() {
+    let house = House::new(&fer::rows(30));
+    let graph = "fer2013 path=fer2013.csv name=a ! sample rows=10 name=b ! export path=out name=c";
+    house.succeed(&["run", graph]);
+    let before = house.digests();
+    let made = |flags: &[&str]| {
+        let out = house.succeed(&[&["run", graph], flags].concat());
+        let made =
+            out.lines().filter_map(|line| line.split_once(": made in")).map(|(node, _)| node.to_owned());
+        made.collect::<Vec<_>>().join("")
+    };
+    assert_eq!(made(&[]), "");
+    assert_eq!(made(&["--force=b"]), "b");
+    assert_eq!(made(&["--from", "b"]), "bc");
+    assert_eq!(made(&["--force"]), "abc");
+    assert_eq!(house.digests(), before);
+    insta::assert_snapshot!(house.refuse(&["run", graph, "--from", "bb"]));
+}
+
+#[test]
+fn a_stage_that_fails_leaves_the_others_alone_and_can_be_mended() {
+    let house = House::new(&fer::rows(30));
+    let graph = "fer2013 path=fer2013.csv name=faces ! filter classes=[\"hapy\"] name=bad ! export path=bad-out \
+                 faces. ! export path=out name=good";
+    let output = house.run(&["run", graph]);
+    let (code, out, error) = text(&output);
+    assert_eq!(code, Some(3), "{out} {error}");
+    assert!(out.contains("2 made, 0 unchanged, 1 failed, 1 not run"), "{out}");
+    assert!(error.contains("there is no class `hapy`, did you mean `happy`?"), "{error}");
+    assert!(house.path("out/data").is_dir() && !house.path("bad-out").exists());
+    let mended = graph.replace("hapy", "happy");
+    assert!(house.succeed(&["run", &mended]).contains("2 made, 2 unchanged"));
+}
+
+#[test]
+fn the_store_is_cleared_of_what_no_graph_uses() {
+    let house = House::new(&fer::rows(30));
+    let graph = |rows: usize| {
+        format!(
+            "[node.f]\nuse='fer2013'\npath='fer2013.csv'\n[node.s]\nuse='sample'\ninput='f'\nrows={rows}\n"
+        )
+    };
+    for rows in [5, 6] {
+        fs::write(house.path("g.toml"), graph(rows)).unwrap();
+        house.succeed(&["run", "g.toml"]);
+    }
+    assert!(house.succeed(&["store", "prune", "--dry"]).starts_with("would remove 1 results"));
+    assert!(house.succeed(&["store", "prune", "--older-than", "1d"]).starts_with("removed 0 results"));
+    let pruned = house.succeed(&["store", "prune"]);
+    assert!(pruned.starts_with("removed 1 results") && pruned.ends_with("2 results stay\n"), "{pruned}");
+    assert!(house.succeed(&["run", "g.toml"]).contains("0 made, 2 unchanged"));
+    assert!(house.succeed(&["store", "prune", "--all"]).contains("0 results stay"));
+    assert!(house.succeed(&["plan", "g.toml"]).contains("its result is no longer in the store"));
+}
+
+#[test]
+fn a_folder_with_other_things_is_never_written_over() {
+    let house = House::new(&fer::rows(20));
+    fs::create_dir(house.path("mine")).unwrap();
+    fs::write(house.path("mine/thesis.tex"), "years of work").unwrap();
+    let error = house.refuse(&["run", "fer2013 path=fer2013.csv ! export path=mine"]);
+    assert!(error.contains("mine holds something that is no result of ours, and is left alone"), "{error}");
+    assert_eq!(fs::read_to_string(house.path("mine/thesis.tex")).unwrap(), "years of work");
+}
+
+#[test]
+fn a_copy_that_was_taken_away_is_copied_again() {
+    let house = House::new(&fer::rows(20));
+    let graph = ["run", "fer2013 path=fer2013.csv ! export path=out"];
+    house.succeed(&graph);
+    fs::remove_dir_all(house.path("out")).unwrap();
+    assert!(house.succeed(&graph).contains("0 made, 2 unchanged"));
+    assert!(house.path("out/data/train-00000-of-00001.parquet").is_file());
+}
+
+#[test]
+fn graphs_that_cannot_be_are_refused_with_advice() {
+    let house = House::new(&fer::rows(20));
+    let read = "[node.a]\nuse = 'fer2013'\npath = 'fer2013.csv'\n";
+    let mut said = Vec::new();
+    for graph in [
+        // A circle.
+        "[node.a]\nuse='sample'\nrows=1\ninput='b'\n[node.b]\nuse='deduplicate'\ninput='a'\n".to_owned(),
+        // Nothing at an input.
+        "[node.a]\nuse='sample'\nrows=1\n".to_owned(),
+        // No such node, kind, parameter.
+        format!("{read}[node.b]\nuse='deduplicate'\ninput='aa'\n"),
+        format!("{read}[node.b]\nuse='dedupliate'\ninput='a'\n"),
+        format!("{read}[node.b]\nuse='deduplicate'\ninput='a'\nexcat='drop'\n"),
+        format!("{read}[node.b]\nuse='deduplicate'\ninput='a'\nexact='never'\n"),
+        format!("{read}[node.b]\nuse='deduplicate'\ninput='a'\nnear-correlation=1.5\n"),
+        // A parameter that must be given; `use` that must be.
+        "[node.a]\nuse='fer2013'\n".to_owned(),
+        "[node.a]\npath='fer2013.csv'\n".to_owned(),
+        // Two nodes of one name.
+        format!("{read}{read}"),
+        // Two at an input for one; files where faces should be.
+        format!("{read}[node.b]\nuse='sample'\nrows=1\ninput=['a', 'a']\n"),
+        format!(
+            "{read}[node.b]\nuse='export'\npath='o'\ninput='a'\n[node.c]\nuse='sample'\nrows=1\ninput='b'\n"
+        ),
+    ] {
+        fs::write(house.path("graph.toml"), &graph).unwrap();
+        let output = house.run(&["run", "graph.toml"]);
+        assert_eq!(text(&output).0, Some(2), "{graph}");
+        said.push(text(&output).2);
+    }
+    for line in
+        ["fer2013 path=x name=a ! sample name=a rows=1", "fer2013 path=x ! ! export", "fer2013 path='x"]
+    {
+        said.push(house.refuse(&["run", line]));
+    }
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn a_full_disk_says_where_and_what_to_do_and_keeps_what_is_finished() {
+    let house = House::new(&fer::rows(60));
+    let small = house.path("small");
+    fs::create_dir(&small).unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=220k", "tmpfs", name(&small)]).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: only root can make a small disk");
+        return;
+    }
+    let graph = "fer2013 path=fer2013.csv ! sample rows=50 ! export path=out";
+    let output = house.run(&["run", graph, "--store", "small/store"]);
+    let results = fs::read_dir(small.join("store/results")).map_or(0, Iterator::count);
+    let unmounted = Command::new("umount").arg(&small).status().unwrap();
+    assert!(unmounted.success());
+    let (code, out, error) = text(&output);
+    assert_eq!(code, Some(3), "{out} {error}");
+    assert!(error.contains("the disk is full: free some space (`ferroflow store prune`"), "{error}");
+    assert!(error.contains("what is finished is kept"), "{error}");
+    assert!(results >= 1, "{results}");
+    assert!(house.succeed(&["run", graph]).contains("3 made"));
+}
+
+#[test]
+fn machines_read_json_lines() {
+    let house = House::new(&fer::rows(20));
+    let mut command = house.command(&["--log", "json", "run", "fer2013 path=fer2013.csv ! sample rows=5"]);
+    let (_, out, log) = text(&command.env("RUST_LOG", "info").output().unwrap());
+    assert_eq!(out.lines().count(), 1, "{out}");
+    let events: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let made = events.iter().filter(|event| event["fields"]["state"] == "made").count();
+    assert_eq!(made, 2, "{log}");
+}
+
+#[test]
+fn the_reference_of_nodes_is_not_stale() {
+    let page = text(&ferroflow().args(["nodes", "--markdown"]).output().unwrap()).1;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nodes.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    assert_eq!(
+        fs::read_to_string(&path).unwrap_or_default(),
+        page,
+        "UPDATE_DOCS=1 cargo test --release --test batch_graphs"
+    );
+}
+
+#[test]
+fn nodes_are_listed_and_described() {
+    let house = House::new(&fer::rows(1));
+    insta::assert_snapshot!([house.succeed(&["nodes"]), house.succeed(&["nodes", "sample"])].join("\n"));
+    assert!(house.refuse(&["nodes", "smaple"]).contains("did you mean `sample`?"));
+}
