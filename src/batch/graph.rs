@@ -29,8 +29,8 @@ impl Graph {
         kinds: &[Kind],
     ) -> Result<Self, GraphError> {
         let shapes: Vec<_> = kinds.iter().map(|kind| kind.shape).collect();
-        let dag =
-            Dag::build(raw, &shapes).map_err(|reason| GraphError::Dag { path: path.to_owned(), reason })?;
+        let dag = Dag::build(raw, &shapes)
+            .map_err(|reason| GraphError::Dag { path: path.to_owned(), reason: Box::new(reason) })?;
         let make =
             |node: &Node| {
                 let kind = kinds[node.kind];

@@ -96,7 +96,7 @@ pub enum GraphError {
         /// The file.
         path: PathBuf,
         /// Why.
-        reason: dag::DagError,
+        reason: Box<dag::DagError>,
     },
     /// A graph string that cannot be read.
     #[error("the graph: {0}")]

@@ -41,7 +41,7 @@ pub struct Deduplicate {
     near: Policy,
     /// Which copy stays when a group crosses a split.
     #[serde(default)]
-    across_splits: AcrossSplits,
+    keep: Keep,
     /// What becomes of exact duplicates whose labels disagree.
     #[serde(default)]
     conflicts: Conflicts,
@@ -65,14 +65,14 @@ enum Policy {
 /// Which copy stays when a group crosses a split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum AcrossSplits {
+enum Keep {
     /// That in `test`, else `validation`: what is measured stays comparable, and nothing of it is learnt by heart.
     #[default]
-    KeepEvaluation,
+    Evaluation,
     /// That in `train`.
-    KeepTrain,
+    Train,
     /// One in each split: the leak stays.
-    KeepEach,
+    Each,
 }
 
 /// What becomes of exact duplicates whose labels disagree.
@@ -217,7 +217,7 @@ impl Deduplicate {
                 VALIDATION => 1,
                 _ => 2,
             };
-            if self.across_splits == AcrossSplits::KeepTrain { 2 - evaluation } else { evaluation }
+            if self.keep == Keep::Train { 2 - evaluation } else { evaluation }
         };
         let disagree = members.iter().any(|member| member.label != members[0].label);
         let candidates: Vec<&Member> = match (disagree, self.conflicts) {
@@ -232,7 +232,7 @@ impl Deduplicate {
             }
         };
         let mut stays: Vec<usize> = Vec::new();
-        if self.across_splits == AcrossSplits::KeepEach {
+        if self.keep == Keep::Each {
             let mut seen = Vec::new();
             for member in &candidates {
                 if !seen.contains(&member.split) {

@@ -19,7 +19,7 @@ use crate::{
         data::{Faces, picture},
     },
     graph::dag::{Arity, Port, PortType},
-    report::cleaning::{self, Changes, Class, Cleaning, Group, Judgement, Picture, Reason},
+    report::cleaning::{self, Changes, Class, Cleaning, Duplicates, Group, Judgement, Picture, Reason},
 };
 
 /// Makes `index.html`: samples of each class, what was dropped by reason, labels old against new, class distribution before
@@ -297,7 +297,8 @@ impl Draft {
                 remark: remark.clone(),
             })
             .collect();
-        let duplicates = (!groups.is_empty()).then(|| (duplicate_numbers(view), groups));
+        let duplicates =
+            (!groups.is_empty()).then(|| Duplicates { numbers: duplicate_numbers(view), groups });
         let mut totals = vec![(rows.to_string(), "rows"), (kept.to_string(), "kept")];
         totals.push(((rows - kept).to_string(), "taken out"));
         totals.push((relabelled.to_string(), "labelled anew"));

@@ -25,6 +25,15 @@ pub struct Group {
     pub remark: String,
 }
 
+/// Pictures that are there more than once.
+#[derive(Clone, Debug)]
+pub struct Duplicates {
+    /// Value and name of each number.
+    pub numbers: Vec<(String, &'static str)>,
+    /// Some groups.
+    pub groups: Vec<Group>,
+}
+
 /// Rows that were dropped for one reason.
 #[derive(Clone, Debug)]
 pub struct Reason {
@@ -88,8 +97,8 @@ pub struct Cleaning {
     pub reasons: Vec<Reason>,
     /// New labels, where there are some.
     pub changes: Option<Changes>,
-    /// Duplicates: value and name of each number, and some groups.
-    pub duplicates: Option<(Vec<(String, &'static str)>, Vec<Group>)>,
+    /// Duplicates, where there are some.
+    pub duplicates: Option<Duplicates>,
     /// The second opinion, where there is one.
     pub judgement: Option<Judgement>,
 }

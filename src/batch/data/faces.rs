@@ -288,8 +288,8 @@ pub fn dropped_columns(
     };
     let (mut reasons, mut authors, mut scores) =
         (StringBuilder::new(), StringBuilder::new(), Float32Builder::new());
-    for row in 0..rows {
-        match (&before[row], decisions.get(row).and_then(Option::as_ref)) {
+    for (row, before) in before.iter().enumerate() {
+        match (before, decisions.get(row).and_then(Option::as_ref)) {
             (Some(reason), _) => {
                 reasons.append_value(reason);
                 authors.append_option(old_by.is_valid(row).then(|| old_by.value(row)));
