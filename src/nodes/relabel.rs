@@ -158,7 +158,8 @@ impl Stage for Relabel {
             .with("label_issues", issues.iter().filter(|issue| **issue).count())
             .with("changed", count(&|decided, given| decided.label != given && !decided.is_dropped))
             .with("dropped", count(&|decided, _| decided.is_dropped))
-            .with("noise", posterior.noise))
+            .with("sharpness", posterior.sharpness)
+            .with("taken_for", posterior.taken_for))
     }
 }
 

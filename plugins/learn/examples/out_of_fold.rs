@@ -1,5 +1,5 @@
-//! Out-of-fold probabilities of FER2013's csv, as raw little-endian f32 (rows x 7):
-//! `out_of_fold fer2013.csv.gz checkpoints/ out.f32 workers [settings.json]`.
+//! Out-of-fold probabilities of FER2013's csv, as raw little-endian f32 (rows x 7), and beside them, as csv, what each label
+//! should be: `out_of_fold fer2013.csv.gz checkpoints/ out.f32 workers [settings.json]`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use ferroflow_learn::cross_validation::{Faces, Progress, Settings, assign, out_of_fold};
+use ferroflow_learn::cross_validation::{Faces, Progress, Settings, out_of_fold};
+use ferroflow_learn::label_quality::{Judged, posterior};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -32,11 +33,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pixels.extend(face);
     }
     println!("{} rows, {} distinct; {settings:?}", labels.len(), known.len());
-    let folds = assign(&labels, &groups, settings.folds, settings.seed);
-    std::fs::write(format!("{out}.folds"), folds.iter().map(|fold| *fold as u8).collect::<Vec<u8>>())?;
     let start = Instant::now();
     let progress = |at: Progress| {
-        if at.step == at.steps || (at.epoch == 0 && at.step % 50 == 0) {
+        if at.step == at.steps || (at.epoch == 0 && at.step.is_multiple_of(50)) {
             let seconds = start.elapsed().as_secs_f32();
             println!(
                 "{seconds:7.1} s  fold {} epoch {:2} step {:4}/{}  loss {:.4}  accuracy {:.4}",
@@ -59,6 +58,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(out, bytes)?;
+    let found = posterior(&Judged::new(&labels, &probabilities, 7)?);
+    let mut csv = String::from("row,original_label,label,label_quality\n");
+    for (row, given) in labels.iter().enumerate() {
+        csv += &format!("{row},{given},{},{}\n", found.labels[row], found.label_quality[row]);
+    }
+    std::fs::write(format!("{out}.csv"), csv)?;
     println!("{:.1} s in all", start.elapsed().as_secs_f32());
     Ok(())
 }

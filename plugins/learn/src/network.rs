@@ -6,7 +6,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{ElementConversion, Tensor, TensorData, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::Kernels;
@@ -70,6 +70,16 @@ impl<B: Backend> Network<B> {
 }
 
 impl<B: Kernels> Network<B> {
+    /// Whether all weights are numbers.
+    pub fn is_finite(&self) -> bool {
+        let matrices = self.blocks.iter().map(|block| &block.weights).chain([&self.head]);
+        let vectors =
+            self.blocks.iter().flat_map(|block| [&block.gain, &block.bias]).chain([&self.head_bias]);
+        // One that is no number makes the sum none.
+        let sums = matrices.map(|param| param.val().sum()).chain(vectors.map(|param| param.val().sum()));
+        sums.into_iter().all(|sum| sum.into_scalar().elem::<f32>().is_finite())
+    }
+
     /// Logits (faces x classes) of a batch that lies as `grid` says, and the moments of each block. Normalises with `fixed`
     /// moments where given, with the batch's own otherwise. `keep` multiplies the features (faces x channels): dropout.
     pub fn forward(

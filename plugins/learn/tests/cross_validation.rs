@@ -115,6 +115,37 @@ fn a_run_goes_on_to_the_same_bytes_wherever_it_was_stopped() {
     }
 }
 
+/// Where the process that is to be killed keeps its checkpoints; set by the test below for its children.
+const VICTIM: &str = "FERROFLOW_LEARN_VICTIM";
+
+#[test]
+fn victim() {
+    let Some(folder) = std::env::var_os(VICTIM) else { return };
+    let settings = Settings { epochs: 8, ..settings() };
+    run(&generated(), &settings, Path::new(&folder), 2, |_| false).unwrap();
+}
+
+#[test]
+fn a_killed_process_goes_on_to_the_same_bytes() {
+    let data = generated();
+    let settings = Settings { epochs: 8, ..settings() };
+    let whole = tempfile::tempdir().unwrap();
+    let expected = bits(&run(&data, &settings, whole.path(), 1, |_| false).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    for kill in 0..8 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "victim"])
+            .env(VICTIM, folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20 + 23 * kill));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(bits(&run(&data, &settings, folder.path(), 2, |_| false).unwrap()), expected);
+}
+
 #[test]
 fn a_finished_run_is_read_back_without_training() {
     let data = generated();

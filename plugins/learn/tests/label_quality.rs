@@ -145,6 +145,7 @@ proptest! {
             prop_assert!(values.iter().all(|value| *value <= found.label_quality[row]));
             prop_assert_eq!(values[usize::from(labels[row])], found.given_quality[row]);
         }
-        prop_assert!(found.noise.chunks_exact(classes).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-9));
+        prop_assert_eq!(found.taken_for.iter().sum::<usize>(), labels.len());
+        prop_assert!((0.25..=4.0).contains(&found.sharpness));
     }
 }

@@ -55,13 +55,18 @@ pub(super) fn write(
     let mut header = serde_json::to_vec(&header).map_err(|error| LearnError::Record(error.to_string()))?;
     header.push(b'\n');
     fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    // Always the same name: what a kill leaves behind is written over, not piled up.
+    let mut name = std::ffi::OsString::from(".partial-");
+    name.push(path.file_name().unwrap_or_default());
+    let partial = folder.join(name);
+    let mut file = fs::File::create(&partial).map_err(failed)?;
     file.write_all(&header).map_err(failed)?;
     for part in parts {
         file.write_all(part).map_err(failed)?;
     }
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.sync_all().map_err(failed)?;
+    drop(file);
+    fs::rename(&partial, path).map_err(failed)?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 

@@ -56,14 +56,14 @@ impl Default for Settings {
         let layer = |channels, pool| Layer { channels, pool };
         Self {
             folds: 4,
-            epochs: 12,
+            epochs: 14,
             batch_size: 64,
-            learning_rate: 0.05,
-            warm_up: 0.2,
+            learning_rate: 0.12,
+            warm_up: 0.1,
             momentum: 0.9,
             weight_decay: 5e-4,
             label_smoothing: 0.1,
-            dropout: 0.2,
+            dropout: 0.1,
             layers: vec![
                 layer(32, true),
                 layer(64, false),
@@ -79,7 +79,7 @@ impl Default for Settings {
 
 impl Default for Augmentation {
     fn default() -> Self {
-        Self { shift: 2.0, rotation: 10.0, zoom: 0.1, erase: 0.3, erase_side: 0.35 }
+        Self { shift: 2.0, rotation: 8.0, zoom: 0.08, erase: 0.2, erase_side: 0.3 }
     }
 }
 

@@ -182,6 +182,10 @@ impl Fold<'_> {
                 accuracy: right as f32 / seen as f32,
             });
         }
+        // Before a checkpoint is written over the last good one.
+        if !network.is_finite() {
+            return Err(LearnError::Diverged { fold: self.index, epoch, step: steps, loss: f32::NAN });
+        }
         Ok((network, descent))
     }
 

@@ -1,17 +1,29 @@
 //! What each label should be: the network and the given label as two witnesses of one unseen true class.
 //!
-//! Given the true class, the label is taken to be independent of the picture (the assumption of confident learning), so that
-//! `P(true | picture, label)` is proportional to `P(true | picture) * P(label | true)`. The network gives the first. The second,
-//! the noise, is how often rows bear a label among those that the network takes for a class, each row counted with its
-//! probability: the confident joint without thresholds, where nothing is lost of rows that are sure of nothing.
+//! Each witness says how likely each class is, and the two are multiplied (a logarithmic opinion pool, Genest & Zidek 1986):
+//! `P(true) ~ P(true | picture) * P(true | label)`.
 //!
-//! The noise is taken once, not iterated (Dawid & Skene 1979). Iterating has only the labels themselves to go by, and they agree
-//! with themselves: on FER2013 it ended at labels that are 93 % right, where the taggers of FER+ say 72 %.
+//! - The network's word is sharpened first, since networks that learn smoothed labels are less sure than they are right:
+//!   its probabilities are raised to the one power that makes the given labels likeliest (temperature scaling, Guo et al. 2017).
+//! - The label's word is counted: among the rows with this label, how many the network takes for each class. That is the
+//!   confident joint without thresholds, where no row is left out for being sure of nothing.
+//!
+//! Nothing but labels and probabilities goes in. The count is made once and not iterated (Dawid & Skene 1979): iterating has
+//! only the labels to go by, and they agree with themselves. The frequency of the classes counts in both words, so that rare
+//! classes need more to be believed; on FER2013, whose wrong labels are mostly frequent classes taken for rarer ones, agreement
+//! with the taggers of FER+ rises by about a point over a pool that counts it once. The probabilities rank rows well but promise
+//! too much, since the witnesses are not quite independent: there, 0.85 on average where 0.78 of the rows agree.
 
-use super::Judged;
+use super::{Judged, greatest};
 
-/// Rows spread evenly over all labels that are added to each class: a class that no row belongs to has no noise to measure.
+/// Rows that are added to each count: no label rules any class out.
 const PRIOR_ROWS: f64 = 1.0;
+
+/// Probabilities below this count as this: a network is never sure enough to outvote everything.
+const LEAST_PROBABILITY: f64 = 1e-9;
+
+/// Where the power is looked for; beyond, a network is next to ignorant or next to perfect.
+const SHARPNESS: (f64, f64) = (0.25, 4.0);
 
 /// What labels should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,60 +36,85 @@ pub struct Posterior {
     pub given_quality: Vec<f64>,
     /// Probabilities of all classes, rows x classes.
     pub probabilities: Vec<f64>,
-    /// P(label | true class), true classes x labels; each row sums to 1.
-    pub noise: Vec<f64>,
+    /// Rows by the class that the network takes them for and by label, classes x classes.
+    pub taken_for: Vec<usize>,
+    /// The power that the network's probabilities were raised to; above 1 for a network that is surer than it says.
+    pub sharpness: f64,
 }
 
-/// The posterior of each row's class. Where both witnesses exclude each other, the network's word stands alone.
+/// The posterior of each row's class. Among equals, the label stays as it is.
 pub fn posterior(judged: &Judged<'_>) -> Posterior {
     let classes = judged.classes;
-    let noise = noise(judged);
+    let logarithms: Vec<f64> =
+        judged.probabilities.iter().map(|value| f64::from(*value).max(LEAST_PROBABILITY).ln()).collect();
+    let sharpness = sharpness(judged, &logarithms);
+    let mut taken_for = vec![0usize; classes * classes];
+    for (given, row) in judged.rows() {
+        taken_for[greatest(row) * classes + given] += 1;
+    }
+
     let rows = judged.labels.len();
     let mut found = Posterior {
         labels: Vec::with_capacity(rows),
         label_quality: Vec::with_capacity(rows),
         given_quality: Vec::with_capacity(rows),
         probabilities: Vec::with_capacity(rows * classes),
-        noise: Vec::new(),
+        taken_for: Vec::new(),
+        sharpness,
     };
-    let mut joint = vec![0.0; classes];
-    for (given, row) in judged.rows() {
-        for (class, joint) in joint.iter_mut().enumerate() {
-            *joint = f64::from(row[class]) * noise[class * classes + given];
+    let mut pool = vec![0.0; classes];
+    for ((given, _), logarithms) in judged.rows().zip(logarithms.chunks_exact(classes)) {
+        sharpened(logarithms, sharpness, &mut pool);
+        for (class, value) in pool.iter_mut().enumerate() {
+            *value *= taken_for[class * classes + given] as f64 + PRIOR_ROWS;
         }
-        let mut sum: f64 = joint.iter().sum();
-        if sum < f64::MIN_POSITIVE {
-            joint.iter_mut().zip(row).for_each(|(joint, value)| *joint = f64::from(*value));
-            sum = joint.iter().sum();
-        }
-        joint.iter_mut().for_each(|value| *value /= sum);
+        // The likeliest class has at least 1 / classes of the first word and one row of the second: never zero.
+        let sum: f64 = pool.iter().sum();
+        pool.iter_mut().for_each(|value| *value /= sum);
         let mut best = given;
-        for (class, value) in joint.iter().enumerate() {
-            // Among equals, the label stays as it is.
-            if *value > joint[best] {
+        for (class, value) in pool.iter().enumerate() {
+            if *value > pool[best] {
                 best = class;
             }
         }
         found.labels.push(best as u8);
-        found.label_quality.push(joint[best]);
-        found.given_quality.push(joint[given]);
-        found.probabilities.extend(&joint);
+        found.label_quality.push(pool[best]);
+        found.given_quality.push(pool[given]);
+        found.probabilities.extend(&pool);
     }
-    Posterior { noise, ..found }
+    Posterior { taken_for, ..found }
 }
 
-/// P(label | true class), true classes x labels.
-fn noise(judged: &Judged<'_>) -> Vec<f64> {
-    let classes = judged.classes;
-    let mut noise = vec![PRIOR_ROWS / classes as f64; classes * classes];
-    for (given, row) in judged.rows() {
-        for (class, value) in row.iter().enumerate() {
-            noise[class * classes + given] += f64::from(*value);
+/// The power that makes the given labels likeliest. Their mean logarithm is concave in it, so thirds close in on it.
+fn sharpness(judged: &Judged<'_>, logarithms: &[f64]) -> f64 {
+    let mut row_of = vec![0.0; judged.classes];
+    let mut likelihood = |power: f64| {
+        let mut sum = 0.0;
+        for ((given, _), logarithms) in judged.rows().zip(logarithms.chunks_exact(judged.classes)) {
+            sharpened(logarithms, power, &mut row_of);
+            sum += row_of[given].max(f64::MIN_POSITIVE).ln();
+        }
+        sum
+    };
+    let (mut low, mut high) = SHARPNESS;
+    for _ in 0..24 {
+        let third = (high - low) / 3.0;
+        if likelihood(low + third) < likelihood(high - third) {
+            low += third;
+        } else {
+            high -= third;
         }
     }
-    for row in noise.chunks_exact_mut(classes) {
-        let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|value| *value /= sum);
+    f64::midpoint(low, high)
+}
+
+/// Probabilities to a power, made to sum to 1.
+fn sharpened(logarithms: &[f64], power: f64, out: &mut [f64]) {
+    let greatest = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for (out, logarithm) in out.iter_mut().zip(logarithms) {
+        *out = (power * (logarithm - greatest)).exp();
+        sum += *out;
     }
-    noise
+    out.iter_mut().for_each(|value| *value /= sum);
 }
