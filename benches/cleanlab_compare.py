@@ -39,6 +39,8 @@ def agreement(name, labels, quality, truth):
 
 def main():
     table = pd.read_parquet(sys.argv[1])
+    # Rows that were dropped before relabelling have none.
+    table = table[table["probabilities"].notna()]
     truth = judges(sys.argv[2])
     given = table["original_label" if "original_label" in table else "label"].to_numpy().astype(int)
     probabilities = np.stack(table["probabilities"].to_numpy()).astype(np.float64)

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod bench;
 pub mod cli;
 pub mod exit;
+pub mod fingerprint;
 pub mod graph;
 pub mod metrics;
 pub mod models;

@@ -121,6 +121,15 @@ fn fer2013_is_cleaned_from_the_csv_to_the_page() {
 }
 
 #[test]
+fn without_votes_the_cleaning_goes_unjudged() {
+    let house = House::new(&fer::rows(20));
+    let file = format!("{}/pipelines/fer2013-clean.toml", env!("CARGO_MANIFEST_DIR"));
+    let plan = house.succeed(&["plan", &file, "--set", "input=fer2013.csv"]);
+    assert!(plan.contains("6 stages") && plan.contains("left out: judged, votes"), "{plan}");
+    assert!(plan.contains("<- input=relabelled\n"), "{plan}");
+}
+
+#[test]
 fn a_graph_that_is_killed_again_and_again_comes_to_the_same_bytes() {
     let rows = fer::dirty(80);
     let (whole, killed) = (House::new(&rows), House::new(&rows));
@@ -146,6 +155,32 @@ fn a_graph_that_is_killed_again_and_again_comes_to_the_same_bytes() {
     assert!(kills > 0);
     killed.succeed(&borrowed(&arguments));
     assert_eq!(killed.digests(), whole.digests(), "after {kills} kills");
+}
+
+#[test]
+fn ctrl_c_stops_soon_keeps_what_is_finished_and_says_how_to_go_on() {
+    let house = House::new(&fer::dirty(120));
+    let mut arguments = house.clean();
+    arguments.extend(["--set".to_owned(), "node.relabelled.epochs=400".to_owned()]);
+    let child =
+        house.command(&borrowed(&arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let work = house.path("store/work");
+    let is_training = || {
+        walkdir::WalkDir::new(&work)
+            .into_iter()
+            .filter_map(Result::ok)
+            .any(|entry| entry.file_name() == "state")
+    };
+    assert!(common::wait_until(Duration::from_secs(60), is_training));
+    common::signal(&child, "INT");
+    let began = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let (code, out, _) = text(&output);
+    assert_eq!(code, Some(130), "{out}");
+    assert!(out.contains("4 made, 0 unchanged, 0 failed, 4 not run"), "{out}");
+    arguments[0] = "plan".to_owned();
+    assert!(house.succeed(&borrowed(&arguments)).contains("it was stopped and goes on where it was"));
 }
 
 #[test]

@@ -48,6 +48,10 @@ fn text(graph: &Graph, states: &[State]) -> String {
             let _ = writeln!(text, "  {:name_width$}    copied to {}", "", destination.display());
         }
     }
+    if !graph.left_out.is_empty() {
+        let names: Vec<_> = graph.left_out.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "  left out: {}", names.join(", "));
+    }
     text
 }
 

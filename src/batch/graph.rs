@@ -1,11 +1,11 @@
 //! A batch graph with its stages made.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::stage::{AnyStage, Kind};
 use crate::graph::{
     GraphError, PipelineFile,
-    dag::{Dag, Link, Node, Raw},
+    dag::{Arity, Dag, Link, Node, Raw},
 };
 
 /// Nodes in the order in which they can run, and the stage of each.
@@ -16,6 +16,8 @@ pub struct Graph {
     pub origin: String,
     /// The nodes.
     pub dag: Dag,
+    /// Nodes that are in the file and not in the graph: their own `when` left them out, or that of one they need.
+    pub left_out: BTreeSet<String>,
     stages: Vec<(Kind, Box<dyn AnyStage>)>,
 }
 
@@ -40,15 +42,17 @@ impl Graph {
                 Ok((kind, stage))
             };
         let stages = dag.nodes.iter().map(make).collect::<Result<_, GraphError>>()?;
-        Ok(Self { name: name.to_owned(), origin, dag, stages })
+        Ok(Self { name: name.to_owned(), origin, dag, left_out: BTreeSet::new(), stages })
     }
 
     /// The graph of a pipeline file.
     pub fn of_file(path: &Path, file: &PipelineFile, kinds: &[Kind]) -> Result<Self, GraphError> {
         let raw = file.node.iter().map(|(name, table)| raw(path, name, table, kinds));
+        let (raw, left_out) =
+            leave_out(raw.collect::<Result<_, GraphError>>()?, file.left_out.clone(), kinds);
         let origin = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let origin = origin.to_string_lossy().into_owned();
-        Self::build(path, &file.name, origin, raw.collect::<Result<_, GraphError>>()?, kinds)
+        Ok(Self { left_out, ..Self::build(path, &file.name, origin, raw, kinds)? })
     }
 
     /// The graph of a string in gst-launch's syntax.
@@ -71,6 +75,27 @@ impl Graph {
     pub fn node_name(&self, node: usize) -> &str {
         &self.dag.nodes[node].name
     }
+}
+
+/// Takes out the nodes that need one that is left out, and the links from such to those that can do without.
+fn leave_out(
+    mut raw: Vec<Raw>,
+    mut left_out: BTreeSet<String>,
+    kinds: &[Kind],
+) -> (Vec<Raw>, BTreeSet<String>) {
+    let must_have = |node: &Raw, link: &Link| {
+        let kind = kinds.iter().find(|kind| kind.shape.name == node.kind);
+        let mut ports = kind.map_or(&[][..], |kind| kind.shape.inputs).iter();
+        ports.any(|port| Some(port.name) == link.port.as_deref() && port.arity == Arity::One)
+    };
+    while let Some(at) = raw
+        .iter()
+        .position(|node| node.links.iter().any(|link| left_out.contains(&link.from) && must_have(node, link)))
+    {
+        left_out.insert(raw.remove(at).name);
+    }
+    raw.iter_mut().for_each(|node| node.links.retain(|link| !left_out.contains(&link.from)));
+    (raw, left_out)
 }
 
 /// A node's table: `use`, the inputs of its kind, and parameters.

@@ -40,8 +40,8 @@ impl Progress {
         bar.set_style(style("{prefix:>20} {spinner} {elapsed}  {msg}"));
         bar.set_prefix(node.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
-        let told = Mutex::new(Instant::now());
-        StageProgress { bar, node: node.to_owned(), as_lines: self.as_lines, told }
+        let told = Mutex::new((Instant::now(), ""));
+        StageProgress { bar, node: node.to_owned(), json: self.json, as_lines: self.as_lines, told }
     }
 
     /// Says something that stays: as an event to machines, above the bars to people.
@@ -55,8 +55,10 @@ impl Progress {
 pub struct StageProgress {
     bar: ProgressBar,
     node: String,
+    json: bool,
     as_lines: bool,
-    told: Mutex<Instant>,
+    /// When the log was told last, and what is being counted.
+    told: Mutex<(Instant, &'static str)>,
 }
 
 impl StageProgress {
@@ -68,6 +70,7 @@ impl StageProgress {
         self.bar.reset();
         self.bar.set_length(total as u64);
         self.bar.set_message("");
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).1 = what;
     }
 
     /// So many more are done.
@@ -94,13 +97,18 @@ impl StageProgress {
 
     fn tell(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.as_lines || told.elapsed() < TELL {
+        let (when, what) = &mut *told;
+        if !self.as_lines || when.elapsed() < TELL {
             return;
         }
-        *told = Instant::now();
+        *when = Instant::now();
         let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
-        let message = self.bar.message();
-        tracing::info!(stage = %self.node, done, total, "{message}");
+        let (stage, message) = (self.node.as_str(), self.bar.message());
+        if self.json {
+            tracing::info!(stage, state = "running", done, total, "{message}");
+        } else {
+            tracing::info!("{stage}: {done} of {total} {what}  {message}");
+        }
     }
 }
 

@@ -97,7 +97,7 @@ impl Run<'_> {
         let (send, finished) = crossbeam_channel::unbounded::<Finished>();
         std::thread::scope(|scope| {
             loop {
-                let mut has_settled = false;
+                let (mut has_settled, mut ready) = (false, Vec::new());
                 for node in 0..count {
                     if is_running[node] || outcomes[node].is_some() {
                         continue;
@@ -108,15 +108,18 @@ impl Run<'_> {
                             outcomes[node] = Some(self.tell(node, outcome));
                             has_settled = true;
                         }
-                        Next::Run(ingredients) => {
-                            let needs = self.graph.stage(node).needs();
-                            let Some(share) = taken.take(&needs, &self.options.limits) else { continue };
-                            let inputs = self.inputs(node, &outcomes);
-                            is_running[node] = true;
-                            let send = send.clone();
-                            scope.spawn(move || self.stage(node, *ingredients, inputs, share, &send));
-                        }
+                        Next::Run(ingredients) => ready.push((node, ingredients)),
                     }
+                }
+                // Small ones first: one that takes all cores would else hold them up for as long as it runs.
+                ready.sort_by_key(|(node, _)| self.graph.stage(*node).needs().cores);
+                for (node, ingredients) in ready {
+                    let needs = self.graph.stage(node).needs();
+                    let Some(share) = taken.take(&needs, &self.options.limits) else { continue };
+                    let inputs = self.inputs(node, &outcomes);
+                    is_running[node] = true;
+                    let send = send.clone();
+                    scope.spawn(move || self.stage(node, *ingredients, inputs, share, &send));
                 }
                 if has_settled {
                     continue;
@@ -216,7 +219,7 @@ impl Run<'_> {
         else {
             return self.store.result(&key).map(|stored| (stored, false)).context("a result has gone");
         };
-        tracing::debug!(stage = name, workers, "begun");
+        self.options.progress.say(|| tracing::info!(stage = name, state = "begun", workers, "begun"), || {});
         let (began, started) = (Instant::now(), jiff::Timestamp::now());
         let context = Context {
             inputs,

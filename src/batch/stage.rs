@@ -129,9 +129,10 @@ impl Kind {
             kind: type_name(property, root),
             default: match required.contains(&name.as_str()) {
                 true => None,
-                false => Some(property.get("default").cloned().unwrap_or(serde_json::Value::Null)),
+                false => Some(property.get("default").map_or(serde_json::Value::Null, shortest)),
             },
             description: text(property, "description"),
+            values: values(property, root),
         };
         properties.map_or_else(Vec::new, |properties| properties.iter().map(one).collect())
     }
@@ -153,10 +154,34 @@ pub struct Parameter {
     pub default: Option<serde_json::Value>,
     /// What it does.
     pub description: String,
+    /// Where it is one of a few words, each with what it does.
+    pub values: Vec<(String, String)>,
 }
 
 fn text(schema: &serde_json::Value, key: &str) -> String {
     schema.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The shortest number that is the same single: 0.35, not 0.3499999940395355.
+fn shortest(value: &serde_json::Value) -> serde_json::Value {
+    let number = value.as_f64().filter(|_| value.is_f64());
+    let short = number.filter(|number| f64::from(*number as f32) == *number);
+    let short = short.and_then(|number| (number as f32).to_string().parse::<f64>().ok());
+    short.map_or_else(|| value.clone(), serde_json::Value::from)
+}
+
+/// The words that a property may be, each with its description.
+fn values(property: &serde_json::Value, root: &serde_json::Value) -> Vec<(String, String)> {
+    if let Some(reference) = property.get("$ref").and_then(serde_json::Value::as_str) {
+        let found = root.pointer(reference.trim_start_matches('#'));
+        return found.map_or_else(Vec::new, |found| values(found, root));
+    }
+    let one = |variant: &serde_json::Value| {
+        let word = variant.get("const").and_then(serde_json::Value::as_str)?;
+        Some((word.to_owned(), text(variant, "description")))
+    };
+    let variants = property.get("oneOf").and_then(serde_json::Value::as_array);
+    variants.map_or_else(Vec::new, |variants| variants.iter().filter_map(one).collect())
 }
 
 /// The type of a property, as a user would write it.

@@ -10,7 +10,10 @@ use ferroflow_vision::{
 use gst::prelude::*;
 
 use super::{Exit, Outcome};
-use crate::{exit, stream};
+use crate::{
+    batch::{self, limits::in_words, store::Store},
+    exit, stream,
+};
 
 /// GStreamer elements that shipped pipelines use, and the Debian package that has each.
 const ELEMENTS: [(&str, &str); 14] = [
@@ -66,6 +69,7 @@ pub fn run() -> Outcome {
         Err(error) => doctor.absent("CUDA kernels", &format!("detector=haar runs on the CPU. ({error})")),
     }
     models(&mut doctor);
+    results(&mut doctor);
     if doctor.missing { Err(Exit::quiet(exit::MISSING)) } else { Ok(()) }
 }
 
@@ -123,6 +127,23 @@ fn models(doctor: &mut Doctor) {
             Ok(_) => doctor.bad(&what, &format!("ferroflow models fetch {}", asset.name)),
             Err(error) => doctor.bad(&what, &error.to_string()),
         }
+    }
+}
+
+/// The store of batch results, where there is one.
+fn results(doctor: &mut Doctor) {
+    match batch::store::default_root() {
+        Ok(root) if !root.is_dir() => doctor.absent("result store", "no batch graph has run here yet"),
+        Ok(root) => match Store::open(&root) {
+            Ok(store) => {
+                let results = store.results();
+                let bytes = results.iter().map(|result| result.record.bytes).sum();
+                let (count, bytes) = (results.len(), in_words(bytes));
+                doctor.good("result store", &format!("{count} results, {bytes}, in {}", root.display()));
+            }
+            Err(error) => doctor.bad("result store", &format!("{error:#}")),
+        },
+        Err(error) => doctor.bad("result store", &format!("{error:#}")),
     }
 }
 

@@ -306,3 +306,63 @@ fn circle(inputs: &[Vec<Edge>], placed: &[bool]) -> Vec<usize> {
     }
     path
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const ANY: &[Port] = &[Port { name: "input", accepts: PortType::Table, arity: Arity::Many, doc: "" }];
+    const SHAPES: &[Shape] = &[
+        Shape { name: "source", inputs: &[], output: PortType::Table },
+        Shape { name: "stage", inputs: ANY, output: PortType::Faces },
+    ];
+
+    /// A stage at the end of some links, or a source where there are none.
+    fn node(at: usize, from: &[usize]) -> Raw {
+        let link = |from: &usize| Link { from: from.to_string(), port: None };
+        let kind = if from.is_empty() { "source" } else { "stage" };
+        Raw {
+            name: at.to_string(),
+            kind: kind.into(),
+            links: from.iter().map(link).collect(),
+            ..Raw::default()
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_node_is_found_through_others() {
+        let raw = vec![node(0, &[]), node(1, &[0]), node(2, &[0]), node(3, &[1]), node(4, &[3, 2])];
+        let dag = Dag::build(raw, SHAPES).unwrap();
+        let names =
+            |nodes: Vec<usize>| nodes.iter().map(|&node| dag.nodes[node].name.clone()).collect::<String>();
+        assert_eq!(names(dag.downstream(dag.find("1").unwrap())), "134");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_node_stands_after_what_it_needs_or_a_circle_is_named(
+            links in proptest::collection::vec(proptest::collection::vec(0usize..6, 0..3), 6),
+        ) {
+            let raw: Vec<_> = links.iter().enumerate().map(|(at, from)| node(at, from)).collect();
+            match Dag::build(raw, SHAPES) {
+                Ok(dag) => {
+                    assert_eq!(dag.nodes.len(), 6);
+                    for (at, node) in dag.nodes.iter().enumerate() {
+                        assert!(node.inputs.iter().all(|edge| edge.from < at));
+                    }
+                }
+                Err(DagError::Cycle(circle)) => {
+                    let names: Vec<usize> =
+                        circle.split(" -> ").map(|name| name.trim_matches('`').parse().unwrap()).collect();
+                    assert_eq!(names.first(), names.last());
+                    for pair in names.windows(2) {
+                        assert!(links[pair[1]].contains(&pair[0]), "{circle}: {links:?}");
+                    }
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! The types of a pipeline file.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 
@@ -18,8 +21,11 @@ pub struct PipelineFile {
     pub stream: BTreeMap<String, StreamTable>,
     /// A directory of video files.
     pub directory: Option<DirectoryTable>,
-    /// Nodes of a batch graph: `use`, inputs by name, parameters.
+    /// Nodes of a batch graph: `use`, inputs by name, parameters; `when` leaves a node out where it is empty or false.
     pub node: BTreeMap<String, toml::Table>,
+    /// Nodes that their `when` left out.
+    #[serde(skip)]
+    pub left_out: BTreeSet<String>,
 }
 
 /// One live stream.

@@ -34,12 +34,33 @@ pub fn substitute(
         directory.output = filler.fill("directory.output", &directory.output.to_string_lossy())?.into();
     }
     for (name, node) in &mut file.node {
+        if let Some(when) = node.remove("when")
+            && !holds(&filler, &parameters, &format!("node.{name}.when"), when)?
+        {
+            file.left_out.insert(name.clone());
+            continue;
+        }
         for (key, value) in node.iter_mut() {
             fill_value(&filler, &parameters, &format!("node.{name}.{key}"), value)?;
         }
     }
+    file.node.retain(|name, _| !file.left_out.contains(name));
     file.parameters = parameters;
     Ok(file)
+}
+
+/// Whether a node's `when` keeps it in: anything but nothing and false.
+fn holds(
+    filler: &Filler<'_>,
+    parameters: &BTreeMap<String, toml::Value>,
+    key: &str,
+    mut when: toml::Value,
+) -> Result<bool, GraphError> {
+    match fill_value(filler, parameters, key, &mut when) {
+        Err(GraphError::MissingValue { .. }) => Ok(false),
+        Err(error) => Err(error),
+        Ok(()) => Ok(!matches!(&when, toml::Value::Boolean(false)) && when.as_str() != Some("")),
+    }
 }
 
 /// Fills in all text of a value. One that is a placeholder and nothing else takes the parameter's value with its type.

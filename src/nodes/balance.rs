@@ -1,6 +1,6 @@
 //! Makes classes equally heavy.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Float32Array, Int64Array};
 use arrow_schema::{DataType, Field};
@@ -82,13 +82,19 @@ impl Stage for Balance {
                 let largest = sizes().max().unwrap_or(0);
                 let mut rows: Vec<usize> = (0..labels.len()).collect();
                 let mut copies = vec![0i64; labels.len()];
+                let mut by_round = BTreeMap::<i64, Vec<usize>>::new();
                 for members in by_class.iter().filter(|members| !members.is_empty()) {
-                    for (copy, missing) in rounds(members.len(), largest).into_iter().enumerate() {
+                    for (missing, copy) in rounds(members.len(), largest).into_iter().zip(1..) {
                         let mut shuffled = members.clone();
                         shuffled.shuffle(&mut random);
-                        rows.extend(shuffled.into_iter().take(missing));
-                        copies.extend(std::iter::repeat_n(copy as i64 + 1, missing));
+                        by_round.entry(copy).or_default().extend(shuffled.into_iter().take(missing));
                     }
+                }
+                // Each round in the order of the table, which is then read once for it.
+                for (copy, mut repeated) in by_round {
+                    repeated.sort_unstable();
+                    copies.extend(std::iter::repeat_n(copy, repeated.len()));
+                    rows.extend(repeated);
                 }
                 let column = (
                     Field::new("copy", DataType::Int64, true),

@@ -37,6 +37,9 @@ pub fn describe(kind: &Kind) -> String {
         parameter.description.lines().for_each(|line| {
             let _ = writeln!(text, "      {line}");
         });
+        parameter.values.iter().for_each(|(word, meaning)| {
+            let _ = writeln!(text, "      - {word}: {}", meaning.replace('\n', " "));
+        });
     }
     text
 }
@@ -62,12 +65,14 @@ pub fn page(kinds: &[Kind]) -> String {
             continue;
         }
         text.push_str("\n| parameter | type | default | what it does |\n|---|---|---|---|\n");
-        for Parameter { name, kind, default, description } in parameters {
+        for Parameter { name, kind, default, description, values } in parameters {
             let default = match default {
                 None => "must be given".to_owned(),
                 Some(serde_json::Value::Null) => "none".to_owned(),
                 Some(value) => format!("`{value}`"),
             };
+            let values = values.iter().map(|(word, meaning)| format!("<br>`{word}`: {meaning}"));
+            let description = std::iter::once(description).chain(values).collect::<String>();
             let description = description.replace('\n', " ").replace('|', "\\|");
             let _ = writeln!(text, "| `{name}` | {kind} | {default} | {description} |");
         }

@@ -8,7 +8,7 @@
 //! | `row` | int64 | number of the row in its source, from 0 |
 //!
 //! Stages add columns: `dropped` is why a row no longer counts (null while it does), `dropped_by` the kind of node that
-//! dropped it, `dropped_score` how sure that is, 0 to 1; `original_label` is the label before relabelling. No row is removed
+//! dropped it, `dropped_score` the number behind that; `original_label` is the label before relabelling. No row is removed
 //! for being dropped, and no picture is changed in place.
 
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use super::{
     picture::{self, Gray},
     table::BATCH,
 };
+use crate::batch::flow;
 
 /// The split that models learn from.
 pub const TRAIN: &str = "train";
@@ -142,7 +143,7 @@ impl Faces {
     pub fn gray_pixels(&self, workers: usize) -> anyhow::Result<(usize, usize, Vec<u8>)> {
         let (mut size, mut all) = (None, Vec::new());
         let decode = |(): &mut (), (first, images): (usize, BinaryArray)| decode_all(first, &images);
-        super::super::flow::in_order(
+        flow::in_order(
             self.images()?,
             workers,
             || Ok(()),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::{Field, Schema, SchemaRef};
 use parquet::{
     arrow::{ArrowWriter, ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -148,7 +148,8 @@ impl Table {
         Ok(())
     }
 
-    /// Writes the rows of these numbers, in the order given; a number may come twice.
+    /// Writes the rows of these numbers, in the order given; a number may come twice. The table is read once for each
+    /// stretch of rising numbers, so that never all of it is in memory.
     pub fn write_rows(&self, path: &Path, rows: &[usize], more: &[(Field, ArrayRef)]) -> anyhow::Result<()> {
         let mut fields: Vec<Field> =
             self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
@@ -156,24 +157,41 @@ impl Table {
         fields.extend(more.iter().map(|(field, _)| field.clone()));
         let mut writer =
             TableWriter::create(path, Schema::new_with_metadata(fields, self.schema.metadata().clone()))?;
-        // In pieces of the output; rows that lie far apart make it read the input again for each.
-        let batches: Vec<RecordBatch> = self.batches(None)?.collect::<Result<_, _>>()?;
-        for (piece, numbers) in rows.chunks(BATCH).enumerate() {
-            let places: Vec<(usize, usize)> = numbers.iter().map(|row| (row / BATCH, row % BATCH)).collect();
-            let arrays = writer.schema.fields().iter().map(|field| {
-                if let Some((_, array)) = more.iter().find(|(new, _)| new.name() == field.name()) {
-                    return Ok(array.slice(piece * BATCH, numbers.len()));
+        let mut written = 0;
+        for rising in rows.chunk_by(|a, b| a < b) {
+            let (mut rest, mut first) = (rising, 0);
+            for batch in self.batches(None)? {
+                let batch = batch?;
+                let end = first + batch.num_rows();
+                let (here, later) = rest.split_at(rest.partition_point(|row| *row < end));
+                if !here.is_empty() {
+                    let places: UInt64Array = here.iter().map(|row| (row - first) as u64).collect();
+                    let column = |field: &Arc<Field>| -> anyhow::Result<ArrayRef> {
+                        if let Some((_, array)) = more.iter().find(|(new, _)| new.name() == field.name()) {
+                            return Ok(array.slice(written, here.len()));
+                        }
+                        let column = batch.column_by_name(field.name()).context("a bug: a column is gone")?;
+                        Ok(arrow_select::take::take(column, &places, None)?)
+                    };
+                    let arrays = writer.schema.fields().iter().map(column).collect::<anyhow::Result<_>>()?;
+                    writer.write(&RecordBatch::try_new(Arc::clone(&writer.schema), arrays)?)?;
+                    written += here.len();
                 }
-                let parts: Vec<_> =
-                    batches.iter().filter_map(|batch| batch.column_by_name(field.name())).collect();
-                let parts: Vec<&dyn Array> = parts.iter().map(|part| part.as_ref()).collect();
-                Ok(arrow_select::interleave::interleave(&parts, &places)?)
-            });
-            let arrays = arrays.collect::<anyhow::Result<Vec<_>>>()?;
-            writer.write(&RecordBatch::try_new(Arc::clone(&writer.schema), arrays)?)?;
+                (rest, first) = (later, end);
+                if rest.is_empty() {
+                    break;
+                }
+            }
         }
-        writer.finish()?;
-        Ok(())
+        if written != rows.len() {
+            bail!(
+                "a bug: {} rows of {} are not in {}",
+                rows.len() - written,
+                rows.len(),
+                self.path.display()
+            );
+        }
+        writer.finish()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::Store;
 use crate::{
     atomic,
-    stream::directory::fingerprint::{self, Content},
+    fingerprint::{self, Content},
 };
 
 /// What files were at last.

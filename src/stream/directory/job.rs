@@ -15,12 +15,14 @@ use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 
 use super::{
-    Settings, fingerprint, process,
+    Settings, process,
     process::Failure,
     progress::Progress,
     results::{self, Done, ResultWriter},
     scan::{self, Found},
+    settings_key,
 };
+use crate::fingerprint;
 
 /// What became of one file.
 #[derive(Clone, Debug, Serialize)]
@@ -86,7 +88,7 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
     let _lock = lock(output)?;
     results::sweep(output);
     let models = process::models(&settings.launch)?;
-    let key = fingerprint::settings(&settings.launch, settings.annotate, &models)?;
+    let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
     let found = scan::scan(&settings.input, output);
     if found.files.is_empty() && found.unreadable.is_empty() {
         bail!("{} holds no files", names(&settings.input));
@@ -125,7 +127,7 @@ pub fn names(paths: &[PathBuf]) -> String {
 /// What a run would do with each file, without doing it.
 pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let models = process::models(&settings.launch)?;
-    let key = fingerprint::settings(&settings.launch, settings.annotate, &models)?;
+    let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
     let found = scan::scan(&settings.input, &settings.output);
     let state = |file: &Found| -> anyhow::Result<String> {
         let Some(done) = results::done(&settings.output.join(&file.relative)) else {

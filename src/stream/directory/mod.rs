@@ -1,14 +1,14 @@
 //! Directories of video files: the job that people leave running overnight.
 //!
 //! [`scan`] finds the files; [`job`] hands them to workers; [`process`] runs one through GStreamer; [`results`] keeps what
-//! comes out, so that it is whole or not there; [`fingerprint`] knows whether it is there already.
+//! comes out, so that it is whole or not there; its content and [`settings_key`] tell whether it is there already.
 
-pub mod fingerprint;
 pub mod job;
 pub mod process;
 pub mod progress;
 pub mod results;
 pub mod scan;
+pub mod settings_key;
 pub mod table;
 pub mod timeline;
 

@@ -12,7 +12,8 @@ use anyhow::Context;
 use ferroflow_vision::{face::FrameFaces, record};
 use serde::{Deserialize, Serialize};
 
-use super::{fingerprint::Content, process::Take, table::FacesTable, timeline::Timeline};
+use super::{process::Take, table::FacesTable, timeline::Timeline};
+use crate::fingerprint::Content;
 
 /// Begins the names of folders that are not finished.
 const PARTIAL: &str = ".partial-";

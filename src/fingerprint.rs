@@ -1,4 +1,4 @@
-//! Whether a result is of this content and these settings.
+//! Whether a file is what it was.
 
 use std::{
     fs::{self, File},
@@ -6,7 +6,6 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 /// A file's content, and how to see without reading it that it is unchanged.
@@ -30,27 +29,4 @@ pub fn content(path: &Path, known: Option<&Content>) -> anyhow::Result<Content> 
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(Content { blake3: hasher.finalize().to_hex().to_string(), bytes: metadata.len(), modified })
-}
-
-/// The key of everything but the content: elements, models, and the version of this program.
-pub fn settings(launch: &str, annotate: bool, models: &[std::path::PathBuf]) -> anyhow::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(concat!("ferroflow ", env!("CARGO_PKG_VERSION")).as_bytes());
-    // White space between elements means nothing.
-    for word in launch.split_whitespace() {
-        hasher.update(word.as_bytes());
-        hasher.update(b" ");
-    }
-    hasher.update(&[u8::from(annotate)]);
-    for model in models {
-        let file = File::open(model).with_context(|| format!("the model {}", model.display()))?;
-        hasher.update(content_hash(file)?.as_bytes());
-    }
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-fn content_hash(file: File) -> anyhow::Result<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file)?;
-    Ok(hasher.finalize())
 }
