@@ -59,7 +59,10 @@ def main():
         print(f"{kills} kills, {time.time() - began:.0f} s in all, exit code {last.returncode}")
         for node, is_same in sorted(same.items()):
             print(f"  {node}: {len(killed[node])} files {'identical' if is_same else 'DIFFERENT'}")
-        sys.exit(0 if last.returncode == 0 and all(same.values()) and len(same) > 0 else 1)
+        missing = sorted(set(whole) - set(killed))
+        if missing:
+            print(f"  without a result: {', '.join(missing)}")
+        sys.exit(0 if last.returncode == 0 and all(same.values()) and not missing else 1)
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ impl House {
             "input=fer2013.csv",
             "votes=votes.csv",
             "output=out",
-            "node.relabelled.folds=2",
-            "node.relabelled.epochs=2",
+            "node.judged.folds=2",
+            "node.judged.epochs=2",
             "node.relabelled.drop-below=0.1",
         ] {
             arguments.extend(["--set".to_owned(), set.to_owned()]);
@@ -93,7 +93,7 @@ fn fer2013_is_cleaned_from_the_csv_to_the_page() {
     let house = House::new(&fer::dirty(120));
     let arguments = house.clean();
     let out = house.succeed(&borrowed(&arguments));
-    assert!(out.contains("8 made, 0 unchanged, 0 failed, 0 not run"), "{out}");
+    assert!(out.contains("9 made, 0 unchanged, 0 failed, 0 not run"), "{out}");
     assert!(house.path("out/data/data/train-00000-of-00001.parquet").is_file());
     let page = fs::read_to_string(house.path("out/report/index.html")).unwrap();
     for part in
@@ -104,7 +104,7 @@ fn fer2013_is_cleaned_from_the_csv_to_the_page() {
     let store = house.succeed(&["store", "list"]);
     let key = store
         .lines()
-        .find(|line| line.contains("judged"))
+        .find(|line| line.contains("compared"))
         .unwrap()
         .split_whitespace()
         .next()
@@ -116,7 +116,7 @@ fn fer2013_is_cleaned_from_the_csv_to_the_page() {
     }
     let began = Instant::now();
     let again = house.succeed(&borrowed(&arguments));
-    assert!(again.contains("0 made, 8 unchanged"), "{again}");
+    assert!(again.contains("0 made, 9 unchanged"), "{again}");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
@@ -125,7 +125,7 @@ fn without_votes_the_cleaning_goes_unjudged() {
     let house = House::new(&fer::rows(20));
     let file = format!("{}/pipelines/fer2013-clean.toml", env!("CARGO_MANIFEST_DIR"));
     let plan = house.succeed(&["plan", &file, "--set", "input=fer2013.csv"]);
-    assert!(plan.contains("6 stages") && plan.contains("left out: judged, votes"), "{plan}");
+    assert!(plan.contains("7 stages") && plan.contains("left out: compared, votes"), "{plan}");
     assert!(plan.contains("<- input=relabelled\n"), "{plan}");
 }
 
@@ -161,7 +161,7 @@ fn a_graph_that_is_killed_again_and_again_comes_to_the_same_bytes() {
 fn ctrl_c_stops_soon_keeps_what_is_finished_and_says_how_to_go_on() {
     let house = House::new(&fer::dirty(120));
     let mut arguments = house.clean();
-    arguments.extend(["--set".to_owned(), "node.relabelled.epochs=400".to_owned()]);
+    arguments.extend(["--set".to_owned(), "node.judged.epochs=400".to_owned()]);
     let child =
         house.command(&borrowed(&arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let work = house.path("store/work");
@@ -178,7 +178,7 @@ fn ctrl_c_stops_soon_keeps_what_is_finished_and_says_how_to_go_on() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let (code, out, _) = text(&output);
     assert_eq!(code, Some(130), "{out}");
-    assert!(out.contains("4 made, 0 unchanged, 0 failed, 4 not run"), "{out}");
+    assert!(out.contains("4 made, 0 unchanged, 0 failed, 5 not run"), "{out}");
     arguments[0] = "plan".to_owned();
     assert!(house.succeed(&borrowed(&arguments)).contains("it was stopped and goes on where it was"));
 }

@@ -169,7 +169,7 @@ fn pictures_of_several_sizes_are_named_where_one_size_is_needed() {
         let picture = image::GrayImage::from_fn(side, side, |x, y| image::Luma([(x * 3 + y) as u8]));
         picture.save(folder.path().join("pictures").join(class).join("a.png")).unwrap();
     }
-    let said = refuse(folder.path(), "image-folder path=pictures ! relabel folds=2 epochs=1");
+    let said = refuse(folder.path(), "image-folder path=pictures ! cross-validate folds=2 epochs=1");
     assert!(
         said.contains("row 1 has 40x40 pixels, the rows before 48x48: all must be of one size"),
         "{said}"

@@ -2,6 +2,7 @@
 
 mod bad_rows;
 mod balance;
+mod cross_validate;
 mod deduplicate;
 mod drop_non_faces;
 mod export;
@@ -30,6 +31,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<ferplus::FerPlus>(),
     Kind::of::<deduplicate::Deduplicate>(),
     Kind::of::<drop_non_faces::DropNonFaces>(),
+    Kind::of::<cross_validate::CrossValidate>(),
     Kind::of::<relabel::Relabel>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),

@@ -1,24 +1,21 @@
 //! Finds wrong labels, and what they should be.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use arrow_array::{
-    ArrayRef,
-    builder::{BooleanBuilder, Float32Builder, Int64Builder, ListBuilder},
+    Array, ArrayRef, Float32Array, Int64Array, ListArray,
+    builder::{BooleanBuilder, Float32Builder, Int64Builder},
 };
 use arrow_schema::{DataType, Field};
-use ferroflow_learn::{
-    LearnError,
-    cross_validation::{self, Progress, Settings, out_of_fold},
-    label_quality::{self, FilterBy, Judged, Posterior},
-};
+use ferroflow_learn::label_quality::{self, FilterBy, Judged, Posterior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cross_validate::PROBABILITIES;
 use crate::{
     batch::{
-        Context, Facts, Interrupted, Needs, Stage,
+        Context, Facts, Stage,
         data::{Faces, faces::dropped_columns},
     },
     graph::dag::{Arity, Port, PortType},
@@ -29,13 +26,12 @@ pub const NAME: &str = "relabel";
 
 /// Finds wrong labels by confident learning, changes those whose right label is clear, and drops rows without a likely one.
 ///
-/// Networks are trained on all folds but one and asked about that one, so that no row is judged by a network that has
-/// seen it or a duplicate of it. Their out-of-fold probabilities and the given label are taken as two witnesses of the true
-/// class: `label_quality` is the probability that the new label is right. Rows dropped before take no part.
+/// The out-of-fold probabilities of `cross-validate` and the given label are taken as two witnesses of the true class:
+/// `label_quality` is the probability that the new label is right. It ranks rows well and promises somewhat too much. Rows
+/// without probabilities stay as they are.
 ///
-/// Columns: `original_label`, `probabilities` (out of fold, one for each class), `label_quality`, and, with
-/// cleanlab's names and of the given label, `self_confidence`, `normalized_margin`, `confidence_weighted_entropy`,
-/// `is_label_issue`.
+/// Columns: `original_label`, `label_quality`, and, with cleanlab's names and of the given label, `self_confidence`,
+/// `normalized_margin`, `confidence_weighted_entropy`, `is_label_issue`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Relabel {
@@ -48,21 +44,6 @@ pub struct Relabel {
     /// How `is_label_issue` is decided; the names are cleanlab's. It marks, and neither changes nor drops.
     #[serde(default)]
     filter_by: Filter,
-    /// Into how many parts the rows are divided.
-    #[serde(default = "folds")]
-    folds: usize,
-    /// How often a network sees each of its faces.
-    #[serde(default = "epochs")]
-    epochs: usize,
-    /// Faces in a step.
-    #[serde(default = "batch_size")]
-    batch_size: usize,
-    /// The greatest learning rate.
-    #[serde(default = "learning_rate")]
-    learning_rate: f64,
-    /// Another seed divides the rows otherwise and trains other networks.
-    #[serde(default)]
-    seed: u64,
 }
 
 /// cleanlab's ways of finding label issues.
@@ -86,22 +67,6 @@ fn drop_below() -> f64 {
     0.5
 }
 
-fn folds() -> usize {
-    Settings::default().folds
-}
-
-fn epochs() -> usize {
-    Settings::default().epochs
-}
-
-fn batch_size() -> usize {
-    Settings::default().batch_size
-}
-
-fn learning_rate() -> f64 {
-    Settings::default().learning_rate
-}
-
 impl Stage for Relabel {
     const NAME: &'static str = NAME;
     const VERSION: u32 = 1;
@@ -118,48 +83,69 @@ impl Stage for Relabel {
         Ok(())
     }
 
-    fn needs(&self) -> Needs {
-        Needs::all_cores(1 << 30)
-    }
-
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
-        let (labels, dropped) = (faces.labels()?, faces.dropped()?);
-        let taking_part: Vec<(usize, u8)> = labels
-            .iter()
-            .enumerate()
-            .filter(|(row, _)| dropped[*row].is_none())
-            .filter_map(|(row, label)| Some((row, u8::try_from((*label)?).ok()?)))
-            .collect();
-        if taking_part.is_empty() {
-            bail!("no row has a label and was not dropped before: there is nothing to learn from");
-        }
-        let (rows, given): (Vec<usize>, Vec<u8>) = taking_part.into_iter().unzip();
-        let probabilities = self.probabilities(&faces, &rows, &given, context)?;
+        let Witnesses { rows, given, probabilities } = Witnesses::of(&faces)?;
         let judged = Judged::new(&given, &probabilities, faces.classes.len())?;
         let posterior = label_quality::posterior(&judged);
         let issues = label_quality::find_label_issues(&judged, self.filter_by.into());
         let decided = self.decide(&given, &posterior);
-        let mut decisions = vec![None; labels.len()];
+        let mut decisions = vec![None; faces.table.rows()];
         for (&row, decided) in rows.iter().zip(&decided) {
             if decided.is_dropped {
                 decisions[row] = Some(("wrong-label".to_owned(), 1.0 - decided.quality));
             }
         }
         let mut columns = dropped_columns(&faces, NAME, &decisions)?;
-        columns.extend(columns_of(&faces, &labels, &rows, &decided, &judged, &probabilities, &issues)?);
+        columns.extend(columns_of(&faces, &rows, &decided, &judged, &issues)?);
         faces.table.write_with(&context.table(), &columns)?;
         let count = |is: &dyn Fn(&Decided, u8) -> bool| {
             decided.iter().zip(&given).filter(|(decided, given)| is(decided, **given)).count()
         };
         Ok(Facts::default()
-            .with("rows", labels.len())
+            .with("rows", faces.table.rows())
             .with("judged", rows.len())
             .with("label_issues", issues.iter().filter(|issue| **issue).count())
             .with("changed", count(&|decided, given| decided.label != given && !decided.is_dropped))
             .with("dropped", count(&|decided, _| decided.is_dropped))
             .with("sharpness", posterior.sharpness)
             .with("taken_for", posterior.taken_for))
+    }
+}
+
+/// Rows that have both, a label and what networks say of them.
+struct Witnesses {
+    rows: Vec<usize>,
+    given: Vec<u8>,
+    /// Rows x classes.
+    probabilities: Vec<f32>,
+}
+
+impl Witnesses {
+    fn of(faces: &Faces) -> anyhow::Result<Self> {
+        let classes = faces.classes.len();
+        let (labels, dropped) = (faces.labels()?, faces.dropped()?);
+        if !faces.table.has(PROBABILITIES) {
+            bail!("there is no column `{PROBABILITIES}`: put the node `cross-validate` before this one");
+        }
+        let lists: ListArray = faces.table.typed(PROBABILITIES)?;
+        let mut found = Self { rows: Vec::new(), given: Vec::new(), probabilities: Vec::new() };
+        for (row, label) in labels.iter().enumerate() {
+            let (Some(label), None, true) = (label, &dropped[row], lists.is_valid(row)) else { continue };
+            let values = lists.value(row);
+            let values =
+                values.as_any().downcast_ref::<Float32Array>().filter(|values| values.len() == classes);
+            let values = values.with_context(|| {
+                format!("row {row} has other probabilities than one for each of the {classes} classes")
+            })?;
+            found.rows.push(row);
+            found.given.push(u8::try_from(*label)?);
+            found.probabilities.extend(values.values());
+        }
+        match found.rows.is_empty() {
+            true => bail!("no row has a label and probabilities and was not dropped before"),
+            false => Ok(found),
+        }
     }
 }
 
@@ -171,50 +157,6 @@ struct Decided {
 }
 
 impl Relabel {
-    fn settings(&self) -> Settings {
-        Settings {
-            folds: self.folds,
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            seed: self.seed,
-            ..Settings::default()
-        }
-    }
-
-    /// Out-of-fold probabilities of these rows.
-    fn probabilities(
-        &self,
-        faces: &Faces,
-        rows: &[usize],
-        given: &[u8],
-        context: &Context,
-    ) -> anyhow::Result<Vec<f32>> {
-        let (width, height, all) = faces.gray_pixels(context.workers)?;
-        let groups = faces.groups()?;
-        let side = width * height;
-        let pixels: Vec<u8> =
-            rows.iter().flat_map(|row| &all[row * side..(row + 1) * side]).copied().collect();
-        drop(all);
-        let groups: Vec<u32> = rows.iter().map(|&row| groups[row]).collect();
-        let bar = Bar::new(context, self.folds);
-        let outcome = out_of_fold(
-            cross_validation::Faces { pixels: &pixels, width, height },
-            given,
-            faces.classes.len(),
-            &groups,
-            &self.settings(),
-            &context.checkpoints,
-            context.workers,
-            &|progress| bar.show(&progress),
-            context.interrupted,
-        );
-        outcome.map_err(|error| match error {
-            LearnError::Cancelled => Interrupted.into(),
-            other => other.into(),
-        })
-    }
-
     /// The new label where it is likely enough, else the old one; too unlikely ones go.
     fn decide(&self, given: &[u8], posterior: &Posterior) -> Vec<Decided> {
         let one = |row: usize| {
@@ -225,36 +167,6 @@ impl Relabel {
             Decided { label, quality: quality as f32, is_dropped: quality < self.drop_below }
         };
         (0..given.len()).map(one).collect()
-    }
-}
-
-/// The bar over all folds.
-struct Bar<'a> {
-    context: &'a Context<'a>,
-    done: Mutex<Vec<usize>>,
-}
-
-impl<'a> Bar<'a> {
-    fn new(context: &'a Context<'a>, folds: usize) -> Self {
-        Self { context, done: Mutex::new(vec![0; folds]) }
-    }
-
-    fn show(&self, at: &Progress) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if done.iter().all(|done| *done == 0) {
-            self.context.progress.begin(at.folds * at.epochs * at.steps, "steps");
-        }
-        if let Some(done) = done.get_mut(at.fold) {
-            *done = at.epoch * at.steps + at.step;
-        }
-        self.context.progress.set(done.iter().sum());
-        if at.step == at.steps {
-            let (fold, epoch, loss, accuracy) = (at.fold + 1, at.epoch + 1, at.loss, at.accuracy);
-            self.context.progress.message(format!(
-                "fold {fold}: epoch {epoch}/{}, loss {loss:.3}, accuracy {accuracy:.3}",
-                at.epochs
-            ));
-        }
     }
 }
 
@@ -272,11 +184,9 @@ impl From<Filter> for FilterBy {
 
 fn columns_of(
     faces: &Faces,
-    labels: &[Option<usize>],
     rows: &[usize],
     decided: &[Decided],
     judged: &Judged<'_>,
-    probabilities: &[f32],
     issues: &[bool],
 ) -> anyhow::Result<Vec<(Field, ArrayRef)>> {
     let scores: [(&str, Vec<f64>); 3] = [
@@ -284,43 +194,38 @@ fn columns_of(
         ("normalized_margin", label_quality::normalized_margin(judged)),
         ("confidence_weighted_entropy", label_quality::confidence_weighted_entropy(judged)),
     ];
-    let mut place = vec![None; labels.len()];
-    rows.iter().enumerate().for_each(|(at, &row)| place[row] = Some(at));
-    let before: arrow_array::Int64Array = match faces.table.has("original_label") {
+    let labels: Int64Array = faces.table.typed("label")?;
+    let before: Int64Array = match faces.table.has("original_label") {
         true => faces.table.typed("original_label")?,
-        false => faces.table.typed("label")?,
+        false => labels.clone(),
     };
-    let mut new = Int64Builder::new();
-    let mut quality = Float32Builder::new();
-    let item = Field::new("item", DataType::Float32, true);
-    let mut lists = ListBuilder::new(Float32Builder::new()).with_field(item.clone());
-    let mut issue = BooleanBuilder::new();
+    let (mut new, mut quality, mut issue) =
+        (Int64Builder::new(), Float32Builder::new(), BooleanBuilder::new());
     let mut floats: Vec<Float32Builder> = scores.iter().map(|_| Float32Builder::new()).collect();
-    let classes = faces.classes.len();
-    for (row, at) in place.iter().enumerate() {
-        let Some(at) = *at else {
-            new.append_option(labels[row].map(i64::try_from).transpose().context("a label")?);
-            quality.append_null();
-            lists.append_null();
-            issue.append_null();
-            floats.iter_mut().for_each(Float32Builder::append_null);
-            continue;
-        };
-        new.append_value(i64::from(decided[at].label));
-        quality.append_value(decided[at].quality);
-        lists.values().append_slice(&probabilities[at * classes..(at + 1) * classes]);
-        lists.append(true);
-        issue.append_value(issues[at]);
-        floats
-            .iter_mut()
-            .zip(&scores)
-            .for_each(|(column, (_, values))| column.append_value(values[at] as f32));
+    let mut places = rows.iter().enumerate().peekable();
+    for (row, label) in labels.iter().enumerate() {
+        match places.next_if(|(_, at)| **at == row) {
+            Some((at, _)) => {
+                new.append_value(i64::from(decided[at].label));
+                quality.append_value(decided[at].quality);
+                issue.append_value(issues[at]);
+                floats
+                    .iter_mut()
+                    .zip(&scores)
+                    .for_each(|(column, (_, values))| column.append_value(values[at] as f32));
+            }
+            None => {
+                new.append_option(label);
+                quality.append_null();
+                issue.append_null();
+                floats.iter_mut().for_each(Float32Builder::append_null);
+            }
+        }
     }
     let float = |name: &str| Field::new(name, DataType::Float32, true);
     let mut columns: Vec<(Field, ArrayRef)> = vec![
         (Field::new("label", DataType::Int64, true), Arc::new(new.finish())),
         (Field::new("original_label", DataType::Int64, true), Arc::new(before)),
-        (Field::new("probabilities", DataType::List(Arc::new(item)), true), Arc::new(lists.finish())),
         (float("label_quality"), Arc::new(quality.finish())),
         (Field::new("is_label_issue", DataType::Boolean, true), Arc::new(issue.finish())),
     ];

@@ -102,6 +102,26 @@ fn classes_that_never_occur_do_no_harm() {
     assert_eq!(confident_thresholds(&judged)[2], 2.0, "cleanlab's mark of a class without rows");
 }
 
+#[test]
+fn a_rare_class_is_not_swallowed_by_its_neighbour() {
+    // Class 2 is one row in fifty, and the network leans to class 1 for all of it, but not by much.
+    let (mut labels, mut probabilities) = (Vec::new(), Vec::new());
+    for row in 0..500u16 {
+        let (label, values) = match row % 50 {
+            0 => (2, [0.1f32, 0.5, 0.4]),
+            odd if odd % 2 == 1 => (0, [0.9, 0.08, 0.02]),
+            _ => (1, [0.1, 0.85, 0.05]),
+        };
+        labels.push(label);
+        probabilities.extend(values);
+    }
+    // Once in a while it does choose class 2.
+    probabilities[..3].copy_from_slice(&[0.1, 0.3, 0.6]);
+    let found = posterior(&Judged::new(&labels, &probabilities, 3).unwrap());
+    let kept = labels.iter().zip(&found.labels).filter(|pair| *pair == (&2, &2)).count();
+    assert_eq!(kept, 10);
+}
+
 /// Labels with distributions, some of them with zeros or all in one class.
 fn judged() -> impl Strategy<Value = (usize, Vec<u8>, Vec<f32>)> {
     (2usize..8, 1usize..60).prop_flat_map(|(classes, rows)| {

@@ -85,7 +85,10 @@ impl Default for Augmentation {
 
 impl Settings {
     /// Refuses what cannot be trained with.
-    pub(super) fn check(&self) -> Result<(), LearnError> {
+    ///
+    /// # Errors
+    /// If a setting is out of its range; it is named.
+    pub fn check(&self) -> Result<(), LearnError> {
         let part = |value: f64| (0.0..1.0).contains(&value);
         let rules: [(bool, &'static str, String, &'static str); 12] = [
             (self.folds >= 2, "folds", self.folds.to_string(), "2 or more are needed"),

@@ -1,0 +1,213 @@
+//! Trains networks that judge rows they have not seen.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::bail;
+use arrow_array::{
+    ArrayRef,
+    builder::{Float32Builder, Int64Builder, ListBuilder},
+};
+use arrow_schema::{DataType, Field};
+use ferroflow_learn::{
+    LearnError,
+    cross_validation::{self, Progress, Settings, assign, out_of_fold},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{Context, Facts, Interrupted, Needs, Stage, data::Faces},
+    graph::dag::{Arity, Port, PortType},
+};
+
+/// The column with a probability for each class.
+pub const PROBABILITIES: &str = "probabilities";
+
+/// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a duplicate of it.
+///
+/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) together. For each fold, a convolutional network
+/// is trained on the others. Rows without a label, and those that were dropped before, take no part. Pictures must
+/// all be of one size. Columns: `probabilities`, one for each class, and `fold`. A run that is stopped goes on from its last epoch.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CrossValidate {
+    /// Into how many parts the rows are divided.
+    #[serde(default = "folds")]
+    folds: usize,
+    /// How often a network sees each of its faces.
+    #[serde(default = "epochs")]
+    epochs: usize,
+    /// Faces in a step.
+    #[serde(default = "batch_size")]
+    batch_size: usize,
+    /// The greatest learning rate.
+    #[serde(default = "learning_rate")]
+    learning_rate: f64,
+    /// Another seed divides the rows otherwise and trains other networks.
+    #[serde(default)]
+    seed: u64,
+}
+
+fn folds() -> usize {
+    Settings::default().folds
+}
+
+fn epochs() -> usize {
+    Settings::default().epochs
+}
+
+fn batch_size() -> usize {
+    Settings::default().batch_size
+}
+
+fn learning_rate() -> f64 {
+    Settings::default().learning_rate
+}
+
+impl Stage for CrossValidate {
+    const NAME: &'static str = "cross-validate";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] =
+        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "Faces with labels." }];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn check(&self) -> Result<(), String> {
+        self.settings().check().map_err(|error| error.to_string())
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::all_cores(512 << 20)
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let faces = Faces::of(context.input("input")?.table()?)?;
+        let (rows, labels) = taking_part(&faces)?;
+        let all_groups = faces.groups()?;
+        let groups: Vec<u32> = rows.iter().map(|&row| all_groups[row]).collect();
+        let probabilities = self.train(&faces, &rows, &labels, &groups, context)?;
+        let folds = assign(&labels, &groups, self.folds, self.seed);
+        let classes = faces.classes.len();
+        let agreeing = probabilities
+            .chunks_exact(classes)
+            .zip(&labels)
+            .filter(|(row, label)| row.iter().all(|value| *value <= row[usize::from(**label)]))
+            .count();
+        let item = Field::new("item", DataType::Float32, true);
+        let mut lists = ListBuilder::new(Float32Builder::new()).with_field(item.clone());
+        let mut numbers = Int64Builder::new();
+        let mut taking_part = rows.iter().zip(probabilities.chunks_exact(classes)).zip(folds).peekable();
+        for row in 0..faces.table.rows() {
+            match taking_part.next_if(|((at, _), _)| **at == row) {
+                Some(((_, values), fold)) => {
+                    lists.values().append_slice(values);
+                    lists.append(true);
+                    numbers.append_value(fold as i64);
+                }
+                None => {
+                    lists.append_null();
+                    numbers.append_null();
+                }
+            }
+        }
+        let list = DataType::List(Arc::new(item));
+        faces.table.write_with(
+            &context.table(),
+            &[
+                (Field::new(PROBABILITIES, list, true), Arc::new(lists.finish()) as ArrayRef),
+                (Field::new("fold", DataType::Int64, true), Arc::new(numbers.finish())),
+            ],
+        )?;
+        let share = agreeing as f64 / rows.len() as f64;
+        Ok(Facts::default()
+            .with("rows", faces.table.rows())
+            .with("judged", rows.len())
+            .with("agreement", share))
+    }
+}
+
+/// Rows with a label that were not dropped, and their labels.
+fn taking_part(faces: &Faces) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
+    let (labels, dropped) = (faces.labels()?, faces.dropped()?);
+    let rows = labels.iter().zip(&dropped).enumerate().filter(|(_, (_, dropped))| dropped.is_none());
+    let rows: Vec<(usize, u8)> =
+        rows.filter_map(|(row, (label, _))| Some((row, u8::try_from((*label)?).ok()?))).collect();
+    if rows.is_empty() {
+        bail!("no row has a label and was not dropped before: there is nothing to learn from");
+    }
+    Ok(rows.into_iter().unzip())
+}
+
+impl CrossValidate {
+    fn settings(&self) -> Settings {
+        Settings {
+            folds: self.folds,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            seed: self.seed,
+            ..Settings::default()
+        }
+    }
+
+    /// Out-of-fold probabilities of these rows.
+    fn train(
+        &self,
+        faces: &Faces,
+        rows: &[usize],
+        labels: &[u8],
+        groups: &[u32],
+        context: &Context,
+    ) -> anyhow::Result<Vec<f32>> {
+        let (width, height, all) = faces.gray_pixels(context.workers)?;
+        let side = width * height;
+        let pixels: Vec<u8> =
+            rows.iter().flat_map(|row| &all[row * side..(row + 1) * side]).copied().collect();
+        drop(all);
+        let bar = Bar::new(context, self.folds);
+        let outcome = out_of_fold(
+            cross_validation::Faces { pixels: &pixels, width, height },
+            labels,
+            faces.classes.len(),
+            groups,
+            &self.settings(),
+            &context.checkpoints,
+            context.workers,
+            &|progress| bar.show(&progress),
+            context.interrupted,
+        );
+        outcome.map_err(|error| match error {
+            LearnError::Cancelled => Interrupted.into(),
+            other => other.into(),
+        })
+    }
+}
+
+/// The bar over all folds.
+struct Bar<'a> {
+    context: &'a Context<'a>,
+    done: Mutex<Vec<usize>>,
+}
+
+impl<'a> Bar<'a> {
+    fn new(context: &'a Context<'a>, folds: usize) -> Self {
+        Self { context, done: Mutex::new(vec![0; folds]) }
+    }
+
+    fn show(&self, at: &Progress) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if done.iter().all(|done| *done == 0) {
+            self.context.progress.begin(at.folds * at.epochs * at.steps, "steps");
+        }
+        if let Some(done) = done.get_mut(at.fold) {
+            *done = at.epoch * at.steps + at.step;
+        }
+        self.context.progress.set(done.iter().sum());
+        if at.step == at.steps {
+            let (fold, epoch, loss, accuracy) = (at.fold + 1, at.epoch + 1, at.loss, at.accuracy);
+            self.context.progress.message(format!(
+                "fold {fold}: epoch {epoch}/{}, loss {loss:.3}, accuracy {accuracy:.3}",
+                at.epochs
+            ));
+        }
+    }
+}
