@@ -24,8 +24,8 @@ const SHARES: [f64; 8] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.5];
 ///
 /// Labels: how many agree with `majority`, before and after, over the rows that have one and were not dropped before they
 /// came to `relabel`; and how many would, were only the rows with the best `label_quality` kept. Non-faces: how many of the
-/// rows with at least `non-face-votes` votes `drop-non-faces` dropped, and how many of those without any. The result is a
-/// table: `kept` is a share of the rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
+/// rows with at least `non-face-votes` votes `drop-non-faces` dropped, and how many of those without any. By class: of the rows
+/// with its majority, how many had its label, have it now, and have it and are kept. The result is a table: `kept` is a share of the rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Judge {
@@ -55,7 +55,7 @@ struct Judged {
 
 impl Stage for Judge {
     const NAME: &'static str = "judge";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What was cleaned." },
         Port {
@@ -80,7 +80,8 @@ impl Stage for Judge {
         let (labels, all_before) = self.labels(&faces, &reference, &partner, &splits)?;
         let curve = curve(&labels);
         write_curve(&context.table(), &curve)?;
-        let mut facts = label_facts(&labels, all_before, &curve);
+        let mut facts =
+            label_facts(&labels, all_before, &curve).with("by_class", by_class(&labels, &faces.classes));
         if reference.has("not_a_face") && faces.table.has(VERDICT) {
             facts = self.non_faces(&faces, &reference, &partner, &splits, facts)?;
         }
@@ -226,6 +227,26 @@ fn label_facts(labels: &[Judged], (agree, with_majority): (usize, usize), curve:
         .with("changes_right", share(mended, changes.len()))
         .with("changes_that_broke", share(broken, changes.len()))
         .with("curve", points)
+}
+
+/// What became of each class, as the majority sees it: rare ones do not show in the whole.
+fn by_class(labels: &[Judged], classes: &[String]) -> Vec<serde_json::Value> {
+    let one = |(class, name): (usize, &String)| {
+        let of_class: Vec<_> =
+            labels.iter().filter(|judged| usize::try_from(judged.truth) == Ok(class)).collect();
+        let share = |is: &dyn Fn(&Judged) -> bool| {
+            of_class.iter().filter(|judged| is(judged)).count() as f64 / of_class.len().max(1) as f64
+        };
+        let is_right = |judged: &Judged| judged.after == Some(judged.truth);
+        json!({
+            "class": name,
+            "rows": of_class.len(),
+            "before": share(&|judged| judged.before == judged.truth),
+            "after": share(&is_right),
+            "after_and_kept": share(&|judged| is_right(judged) && judged.is_kept),
+        })
+    };
+    classes.iter().enumerate().map(one).collect()
 }
 
 fn write_curve(path: &std::path::Path, curve: &[Point]) -> anyhow::Result<()> {

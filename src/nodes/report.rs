@@ -19,7 +19,9 @@ use crate::{
         data::{Faces, picture},
     },
     graph::dag::{Arity, Port, PortType},
-    report::cleaning::{self, Changes, Class, Cleaning, Duplicates, Group, Judgement, Picture, Reason},
+    report::cleaning::{
+        self, Changes, Class, Cleaning, Duplicates, Group, JudgedClass, Judgement, Picture, Reason,
+    },
 };
 
 /// Makes `index.html`: samples of each class, what was dropped by reason, labels old against new, class distribution before
@@ -52,7 +54,7 @@ fn pictures() -> usize {
 
 impl Stage for Report {
     const NAME: &'static str = "report";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port {
             name: "input",
@@ -267,8 +269,9 @@ impl Draft {
             })
             .collect();
         let score = |row: usize| match number(&view.score, row) {
-            Some(score) => format!("{} {score:.2}", view.class(view.before[row])),
-            None => view.class(view.before[row]).to_owned(),
+            // Of a copy there is no doubt.
+            Some(score) if score != 1.0 => format!("{} {score:.2}", view.class(view.before[row])),
+            _ => view.class(view.before[row]).to_owned(),
         };
         let reasons = self.reasons.iter().map(|(name, rows, shown)| Reason {
             name: name.clone(),
@@ -299,9 +302,13 @@ impl Draft {
             .collect();
         let duplicates =
             (!groups.is_empty()).then(|| Duplicates { numbers: duplicate_numbers(view), groups });
-        let mut totals = vec![(rows.to_string(), "rows"), (kept.to_string(), "kept")];
-        totals.push(((rows - kept).to_string(), "taken out"));
-        totals.push((relabelled.to_string(), "labelled anew"));
+        let number = cleaning::thousands;
+        let totals = vec![
+            (number(rows), "rows"),
+            (number(kept), "kept"),
+            (number(rows - kept), "taken out"),
+            (number(relabelled), "labelled anew"),
+        ];
         Cleaning { title, rows, kept, totals, classes, reasons, changes, duplicates, judgement }
     }
 }
@@ -339,7 +346,7 @@ fn duplicate_numbers(view: &View) -> Vec<(String, &'static str)> {
             .count()
     };
     vec![
-        (exact.len().to_string(), "groups with exact copies"),
+        (cleaning::thousands(exact.len()), "groups with exact copies"),
         ((members.len() - exact.len()).to_string(), "groups of near copies"),
         (differ(&|row| view.splits[row].clone()).to_string(), "groups that cross a split"),
         (differ(&|row| view.class(view.before[row]).to_owned()).to_string(), "groups whose labels disagree"),
@@ -371,29 +378,39 @@ fn load(
 
 fn judgement(facts: &Facts) -> Judgement {
     let percent = |name: &str| facts.number(name).map(|share| format!("{:.1} %", share * 100.0));
-    let whole = |name: &str| facts.number(name).map(|number| format!("{number:.0}"));
+    let whole = |name: &str| facts.number(name).map(|number| cleaning::thousands(number as usize));
     let numbers = [
         ("rows with a majority, duplicates included", whole("rows_with_majority")),
-        ("of these labels agree as they came", percent("agreement_of_all_before")),
-        ("rows judged", whole("judged")),
-        ("labels that agree, as they came", percent("agreement_before")),
-        ("labelled anew, all rows", percent("agreement_after")),
-        ("with 95 % of the rows kept", percent("agreement_with_95_percent_kept")),
-        ("with 75 % of the rows kept", percent("agreement_with_75_percent_kept")),
-        ("rows kept", percent("kept")),
-        ("of these labels agree", percent("agreement_of_kept")),
+        ("their labels agree, as they came", percent("agreement_of_all_before")),
+        ("rows that came to relabelling", whole("judged")),
+        ("labels agree, as they came", percent("agreement_before")),
+        ("labels agree, labelled anew", percent("agreement_after")),
+        ("the same, the surest 95 % of the rows kept", percent("agreement_with_95_percent_kept")),
+        ("the same, the surest 75 % of the rows kept", percent("agreement_with_75_percent_kept")),
+        ("rows kept here", percent("kept")),
+        ("labels agree among these", percent("agreement_of_kept")),
         ("labels changed", whole("labels_changed")),
-        ("changes that are right", percent("changes_right")),
-        ("changes of labels that were right", percent("changes_that_broke")),
-        ("non-faces that were taken out", percent("non_faces_dropped")),
-        ("faces that were taken out", percent("faces_dropped")),
+        ("changes to what the majority says", percent("changes_right")),
+        ("changes away from it", percent("changes_that_broke")),
+        ("non-faces (5 votes and more) taken out", percent("non_faces_dropped")),
+        ("faces (no such vote) taken out", percent("faces_dropped")),
     ];
     let point = |point: &serde_json::Value| {
         let number = |name: &str| point.get(name).and_then(serde_json::Value::as_f64);
         Some([number("kept")?, number("agreement")?, number("before")?])
     };
     let curve = facts.0.get("curve").and_then(serde_json::Value::as_array);
+    let by_class = facts.0.get("by_class").and_then(serde_json::Value::as_array);
+    let class = |class: &serde_json::Value| {
+        let share = |name: &str| Some(format!("{:.1} %", class.get(name)?.as_f64()? * 100.0));
+        Some(JudgedClass {
+            name: class.get("class")?.as_str()?.to_owned(),
+            rows: usize::try_from(class.get("rows")?.as_u64()?).ok()?,
+            shares: [share("before")?, share("after")?, share("after_and_kept")?],
+        })
+    };
     Judgement {
+        by_class: by_class.map_or_else(Vec::new, |classes| classes.iter().filter_map(class).collect()),
         numbers: numbers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
         curve: curve.map_or_else(Vec::new, |curve| curve.iter().filter_map(point).collect()),
     }
@@ -408,9 +425,11 @@ fn meaning(reason: &str) -> &'static str {
         "near-leak" => "nearly the same picture as a row that stays in another split",
         "constant" => "one colour, or nearly",
         "text" => "writing instead of a face",
-        "no-face" => "no detector finds a face",
+        "no-face" => "no detector finds a face; how near the surest came to it, 0 to 1",
+        "misplaced" => "the crop is not of the face in it: too small, too large, or aside",
+        "tilted" => "a face that lies on its side; slope of the eyes in degrees",
         "profile" => "a face from the side",
-        "wrong-label" => "no label is likely enough",
+        "wrong-label" => "no label is likely enough; how likely the best one is wrong",
         "undersampled" => "one too many of a frequent class",
         _ => "",
     }

@@ -78,6 +78,19 @@ pub struct Judgement {
     pub numbers: Vec<(&'static str, String)>,
     /// Share kept, agreement after, agreement before.
     pub curve: Vec<[f64; 3]>,
+    /// Each class as it sees them.
+    pub by_class: Vec<JudgedClass>,
+}
+
+/// Rows of one class by a second source of labels.
+#[derive(Clone, Debug)]
+pub struct JudgedClass {
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub rows: usize,
+    /// Share that had this label, that has it now, that has it and is kept.
+    pub shares: [String; 3],
 }
 
 /// All that the page shows.
@@ -120,6 +133,19 @@ struct Bar<'a> {
     color: String,
     before: String,
     after: String,
+}
+
+/// A number with its thousands apart.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A line of the matrix.
