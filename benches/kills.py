@@ -21,12 +21,12 @@ import time
 
 
 def results(store):
-    """Node -> {file: sha256} of every result, without the record, which has times in it."""
+    """Node and key -> {file: sha256} of every result, without the record, which has times in it."""
     found = {}
     for folder in pathlib.Path(store, "results").iterdir():
         node = json.loads((folder / "record.json").read_text())["node"]
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "record.json")
-        found[node] = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        found[f"{node} {folder.name[:12]}"] = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return found
 
 
@@ -59,7 +59,7 @@ def main():
         print(f"{kills} kills, {time.time() - began:.0f} s in all, exit code {last.returncode}")
         for node, is_same in sorted(same.items()):
             print(f"  {node}: {len(killed[node])} files {'identical' if is_same else 'DIFFERENT'}")
-        missing = sorted(set(whole) - set(killed))
+        missing = sorted({node.split()[0] for node in whole} - {node.split()[0] for node in killed})
         if missing:
             print(f"  without a result: {', '.join(missing)}")
         sys.exit(0 if last.returncode == 0 and all(same.values()) and not missing else 1)
