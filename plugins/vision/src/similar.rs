@@ -126,11 +126,17 @@ mod tests {
 
     use super::*;
 
-    fn picture(seed: usize, change: impl Fn(usize, f32) -> f32) -> Vec<u8> {
+    /// Waves of all low frequencies, each as strong as chance has it.
+    fn picture(seed: u32, change: impl Fn(usize, f32) -> f32) -> Vec<u8> {
+        let strength = |u: u32, v: u32| {
+            let mixed = (seed * 81 + u * 9 + v + 1).wrapping_mul(2_654_435_761) >> 16;
+            (mixed % 201) as f32 / 100.0 - 1.0
+        };
+        let wave = |frequency: u32, at: usize| (PI / 48.0 * (at as f32 + 0.5) * frequency as f32).cos();
         let pixel = |at: usize| {
-            let (x, y) = ((at % 48) as f32 / 48.0, (at / 48) as f32 / 48.0);
-            let s = seed as f32 + 1.0;
-            120.0 + 60.0 * (x * 5.0 * s + y).sin() + 40.0 * (y * 7.0 + x * x * s).cos()
+            let waves = (1..=8).flat_map(|u| (1..=8).map(move |v| (u, v)));
+            128.0
+                + waves.map(|(u, v)| 12.0 * strength(u, v) * wave(u, at % 48) * wave(v, at / 48)).sum::<f32>()
         };
         (0..48 * 48).map(|at| change(at, pixel(at)).clamp(0.0, 255.0) as u8).collect()
     }
@@ -141,7 +147,7 @@ mod tests {
         let hash = |pixels: &[u8]| hasher.hash(pixels, 48, 48).unwrap();
         let original = picture(0, |_, p| p);
         let brighter = picture(0, |_, p| p * 1.1 + 10.0);
-        let noisy = picture(0, |at, p| p + (at * 7919 % 13) as f32 - 6.0);
+        let noisy = picture(0, |at, p| p + (at * 7919 % 5) as f32 - 2.0);
         let other = picture(3, |_, p| p);
         let distance = |a: &[u8], b: &[u8]| (hash(a) ^ hash(b)).count_ones();
         assert!(distance(&original, &brighter) <= 3 && distance(&original, &noisy) <= 3);
