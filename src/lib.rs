@@ -3,6 +3,9 @@
 //! [`cli`] reads the command line; [`graph`] reads pipeline files; [`stream`] runs them live, [`batch`] over data sets, with
 //! the stages in [`nodes`]; [`report`] makes pages of what they did; [`models`] brings what they need; [`bench`] measures.
 
+#[macro_use]
+mod out;
+
 pub mod atomic;
 pub mod batch;
 pub mod bench;

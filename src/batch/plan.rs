@@ -7,6 +7,7 @@ use super::{
     ingredients::Ingredients,
     store::{Fingerprints, History, Store, Stored},
 };
+use crate::graph::keys::did_you_mean;
 
 /// What a run would do with a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,9 +49,8 @@ impl Again {
         let find = |name: &String| {
             graph.dag.find(name).ok_or_else(|| {
                 let known: Vec<_> = graph.dag.nodes.iter().map(|node| node.name.as_str()).collect();
-                let hint = crate::graph::keys::nearest(name, known.iter().copied());
-                let hint = hint.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
-                anyhow::anyhow!("there is no stage `{name}`{hint} Stages: {}", known.join(", "))
+                let hint = did_you_mean(name, known.iter().copied());
+                anyhow::anyhow!("there is no stage `{name}`{hint} (stages: {})", known.join(", "))
             })
         };
         for name in &self.stages {

@@ -281,7 +281,7 @@ impl Run<'_> {
         match &outcome {
             Outcome::Unchanged(stored) => progress.say(
                 || tracing::info!(stage, state = word, key = stored.record.key, "unchanged, skipping"),
-                || println!("{stage}: unchanged, skipping"),
+                || outln!("{stage}: unchanged, skipping"),
             ),
             Outcome::Made(stored) => {
                 let (seconds, facts) = (stored.record.seconds, read_facts(stored));
@@ -291,7 +291,7 @@ impl Run<'_> {
                         let facts = serde_json::to_string(&facts).unwrap_or_default();
                         tracing::info!(stage, state = word, key = stored.record.key, seconds, facts, "made");
                     },
-                    || println!("{stage}: made in {seconds:.1} s: {}", facts.line()),
+                    || outln!("{stage}: made in {seconds:.1} s: {}", facts.line()),
                 );
             }
             Outcome::Failed(reason) => progress.say(

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Context, Facts, Needs};
 use crate::graph::{
     dag::{Port, PortType, Shape},
-    keys::nearest,
+    keys::did_you_mean,
 };
 
 /// A stage. The type is its parameters: with `deny_unknown_fields`, a `Default`, and a comment on each field, from which
@@ -229,10 +229,9 @@ fn make<T: Stage>(parameters: toml::Table) -> Result<Box<dyn AnyStage>, String> 
     let known = Kind::of::<T>().parameters();
     let names = || known.iter().map(|parameter| parameter.name.as_str());
     if let Some(unknown) = parameters.keys().find(|key| !names().any(|name| name == *key)) {
-        let hint = nearest(unknown, names().chain(T::INPUTS.iter().map(|port| port.name)));
-        let hint = hint.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
+        let hint = did_you_mean(unknown, names().chain(T::INPUTS.iter().map(|port| port.name)));
         let names = names().collect::<Vec<_>>().join(", ");
-        return Err(format!("`{}` has no parameter `{unknown}`{hint}; it has: {names}", T::NAME));
+        return Err(format!("`{}` has no parameter `{unknown}`{hint} (it has: {names})", T::NAME));
     }
     let stage: T = toml::Value::Table(parameters).try_into().map_err(|error| {
         let reason = error.to_string();

@@ -123,30 +123,30 @@ pub fn run(args: &Args) -> Outcome {
 /// Tables for people.
 fn print(report: &Report) {
     match &report.data {
-        None => println!("No --data: speed alone."),
+        None => outln!("No --data: speed alone."),
         Some(data) => {
             let unreadable = match data.unreadable {
                 0 => String::new(),
                 count => format!(", {count} could not be read"),
             };
-            println!("{}: {} pictures{unreadable}", data.folder, data.images);
+            outln!("{}: {} pictures{unreadable}", data.folder, data.images);
             accuracy(report);
         }
     }
-    println!("\nFrames of {}, threads: {}", report.frames, report.threads);
+    outln!("\nFrames of {}, threads: {}", report.frames, report.threads);
     let Some(first) = report.results.first() else { return };
-    print!("{:<14} {:<8}", "detector", "device");
+    out!("{:<14} {:<8}", "detector", "device");
     for speed in &first.speed {
         let size = format!("{}x{}", speed.width, speed.height);
-        print!("  {size:>10}: ms  frames/s");
+        out!("  {size:>10}: ms  frames/s");
     }
-    println!();
+    outln!();
     for result in &report.results {
-        print!("{:<14} {:<8}", result.name(), result.device);
+        out!("{:<14} {:<8}", result.name(), result.device);
         for speed in &result.speed {
-            print!("  {:>14.2}  {:>8.1}", speed.median_ms, speed.frames_per_second);
+            out!("  {:>14.2}  {:>8.1}", speed.median_ms, speed.frames_per_second);
         }
-        println!();
+        outln!();
     }
 }
 
@@ -154,20 +154,20 @@ fn print(report: &Report) {
 fn accuracy(report: &Report) {
     let Some(first) = report.results.first() else { return };
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-    println!("\nAverage precision; recall at the detector's own threshold; faces");
-    print!("{:<14} {:<8}", "detector", "device");
-    first.accuracy.iter().for_each(|accuracy| print!("  {:>13}", accuracy.level.to_string()));
-    println!("  precision");
+    outln!("\nAverage precision; recall at the detector's own threshold; faces");
+    out!("{:<14} {:<8}", "detector", "device");
+    first.accuracy.iter().for_each(|accuracy| out!("  {:>13}", accuracy.level.to_string()));
+    outln!("  precision");
     for result in &report.results {
-        print!("{:<14} {:<8}", result.name(), result.device);
+        out!("{:<14} {:<8}", result.name(), result.device);
         for accuracy in &result.accuracy {
             let recall = accuracy.operating_point.map(|point| point.recall);
-            print!("  {:>5}   {:>5}", share(accuracy.average_precision), share(recall));
+            out!("  {:>5}   {:>5}", share(accuracy.average_precision), share(recall));
         }
         let all = result.accuracy.iter().find(|accuracy| accuracy.level == Level::All);
-        println!("  {:>9}", share(all.and_then(|all| all.operating_point).map(|point| point.precision)));
+        outln!("  {:>9}", share(all.and_then(|all| all.operating_point).map(|point| point.precision)));
     }
-    print!("{:<23}", "faces");
-    first.accuracy.iter().for_each(|accuracy| print!("  {:>13}", accuracy.faces));
-    println!();
+    out!("{:<23}", "faces");
+    first.accuracy.iter().for_each(|accuracy| out!("  {:>13}", accuracy.faces));
+    outln!();
 }

@@ -41,16 +41,16 @@ struct Doctor {
 
 impl Doctor {
     fn good(&self, what: &str, version: &str) {
-        println!("ok       {what:<24} {version}");
+        outln!("ok       {what:<24} {version}");
     }
 
     fn absent(&self, what: &str, advice: &str) {
-        println!("absent   {what:<24} {advice}");
+        outln!("absent   {what:<24} {advice}");
     }
 
     fn bad(&mut self, what: &str, advice: &str) {
         self.missing = true;
-        println!("MISSING  {what:<24} {advice}");
+        outln!("MISSING  {what:<24} {advice}");
     }
 }
 

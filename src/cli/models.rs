@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Outcome {
                 (None, _) => import::free_size::import(file),
             };
             crate::atomic::write(out, &bytes.map_err(anyhow::Error::from)?)?;
-            println!("{}", out.display());
+            outln!("{}", out.display());
             Ok(())
         }
     }
@@ -90,7 +90,7 @@ fn list() -> Outcome {
         } else {
             format!("{} {}", asset.package, asset.version)
         };
-        println!("{:<26} {kind:<8} {state:<8} {package:<22} {}{is_default}", asset.name, asset.licence);
+        outln!("{:<26} {kind:<8} {state:<8} {package:<22} {}{is_default}", asset.name, asset.licence);
     }
     Ok(())
 }
@@ -111,8 +111,8 @@ fn fetch(names: &[String], force: bool) -> Outcome {
     for (index, asset) in assets.iter().enumerate() {
         let step = format!("[{}/{}] {}", index + 1, assets.len(), asset.name);
         match fetch::fetch(asset, force).with_context(|| asset.name.clone()) {
-            Ok(Fetched::Present) => println!("{step}: here"),
-            Ok(Fetched::New) => println!("{step}: fetched from {} {}", asset.package, asset.version),
+            Ok(Fetched::Present) => outln!("{step}: here"),
+            Ok(Fetched::New) => outln!("{step}: fetched from {} {}", asset.package, asset.version),
             Err(error) => {
                 failed = true;
                 eprintln!("{step}: {error:#}");
@@ -126,10 +126,10 @@ fn verify() -> Outcome {
     let mut failed = false;
     for asset in &manifest()?.assets {
         match fetch::check(asset) {
-            Ok(()) => println!("{:<26} as pinned", asset.name),
+            Ok(()) => outln!("{:<26} as pinned", asset.name),
             Err(error) => {
                 failed = true;
-                println!("{:<26} {error:#}", asset.name);
+                outln!("{:<26} {error:#}", asset.name);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Exit, Outcome};
 use crate::{
     exit,
-    graph::keys::nearest,
+    graph::keys::did_you_mean,
     nodes::{KINDS, reference},
 };
 
@@ -20,22 +20,21 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
     if args.markdown {
-        print!("{}", reference::page(KINDS));
+        out!("{}", reference::page(KINDS));
         return Ok(());
     }
     let Some(name) = &args.kind else {
-        print!("{}", reference::list(KINDS));
+        out!("{}", reference::list(KINDS));
         return Ok(());
     };
     match KINDS.iter().find(|kind| kind.shape.name == name) {
         Some(kind) => {
-            print!("{}", reference::describe(kind));
+            out!("{}", reference::describe(kind));
             Ok(())
         }
         None => {
-            let hint = nearest(name, KINDS.iter().map(|kind| kind.shape.name));
-            let hint = hint.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
-            let error = anyhow::anyhow!("there is no kind `{name}`{hint} `ferroflow nodes` lists them");
+            let hint = did_you_mean(name, KINDS.iter().map(|kind| kind.shape.name));
+            let error = anyhow::anyhow!("there is no kind `{name}`{hint} (`ferroflow nodes` lists them)");
             Err(Exit::with(exit::USAGE, error))
         }
     }

@@ -22,14 +22,14 @@ pub fn run(args: &Args) -> Outcome {
     let Loaded { file, graph } = run::load(&args.source)?;
     let is_text = args.format == Form::Text;
     if is_text && !file.name.is_empty() {
-        println!("{}{}{}", file.name, if file.description.is_empty() { "" } else { ": " }, file.description);
+        outln!("{}{}{}", file.name, if file.description.is_empty() { "" } else { ": " }, file.description);
         for (name, value) in &file.parameters {
-            println!("  {name} = {value}");
+            outln!("  {name} = {value}");
         }
     }
     if let Some(graph) = &graph {
         if is_text {
-            println!("graph {}, {} stages", graph.name, graph.dag.nodes.len());
+            outln!("graph {}, {} stages", graph.name, graph.dag.nodes.len());
         }
         run::show(graph, &args.source, args.format)?;
     }
@@ -44,22 +44,22 @@ fn live(file: &PipelineFile) -> Outcome {
     stream::init()?;
     for (name, table) in &file.stream {
         let pipeline = stream::launch::parse(name, &table.launch)?;
-        println!("stream {name}, to run");
-        print!("{}", stream::plan::describe(&pipeline));
+        outln!("stream {name}, to run");
+        out!("{}", stream::plan::describe(&pipeline));
     }
     if let Some(table) = &file.directory {
         let models = stream::directory::process::models(&table.launch)?;
-        println!(
+        outln!(
             "directory {} -> {}, {} at once",
             stream::directory::job::names(&table.input),
             table.output.display(),
             table.jobs
         );
-        println!("  {}", table.launch.split_whitespace().collect::<Vec<_>>().join(" "));
-        models.iter().for_each(|model| println!("  model {}", model.display()));
+        outln!("  {}", table.launch.split_whitespace().collect::<Vec<_>>().join(" "));
+        models.iter().for_each(|model| outln!("  model {}", model.display()));
         let settings = stream::directory::Settings::from(table);
         for (path, state) in stream::directory::job::plan(&settings)? {
-            println!("  {}: {state}", path.display());
+            outln!("  {}: {state}", path.display());
         }
     }
     Ok(())

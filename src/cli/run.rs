@@ -132,7 +132,7 @@ pub fn show(graph: &Graph, source: &Source, form: Form) -> Outcome {
     let (history, fingerprints) = (store.history(&graph.name, &graph.origin), store.fingerprints());
     let states = batch::plan::plan(graph, &store, &history, &fingerprints, &again)?;
     fingerprints.save()?;
-    print!("{}", draw::draw(graph, &states, form));
+    out!("{}", draw::draw(graph, &states, form));
     Ok(())
 }
 
@@ -153,7 +153,7 @@ fn batch_graph(graph: &Graph, args: &Args, log: LogFormat, interrupted: &AtomicB
     let unchanged = count(|outcome| matches!(outcome, schedule::Outcome::Unchanged(_)));
     let failed = count(|outcome| matches!(outcome, schedule::Outcome::Failed(_)));
     let not_run = outcomes.len() - made - unchanged - failed;
-    println!(
+    outln!(
         "{}: {made} made, {unchanged} unchanged, {failed} failed, {not_run} not run in {:.1} s",
         graph.name,
         began.elapsed().as_secs_f64()
@@ -163,7 +163,7 @@ fn batch_graph(graph: &Graph, args: &Args, log: LogFormat, interrupted: &AtomicB
             continue;
         }
         if let Some(destination) = graph.stage(node).destination() {
-            println!("  {}: {}", graph.node_name(node), what_to_open(destination).display());
+            outln!("  {}: {}", graph.node_name(node), what_to_open(destination).display());
         }
     }
     match (interrupted.load(Ordering::SeqCst) && not_run > 0, failed) {
@@ -185,7 +185,7 @@ pub fn directory_job(settings: &directory::Settings, interrupted: &AtomicBool) -
     let summary = directory::job::run(settings, interrupted)?;
     let (done, skipped, failed) = summary.counts();
     let page = summary.output.join("index.html");
-    println!(
+    outln!(
         "{done} done, {skipped} unchanged, {failed} failed in {:.1} s; see {}",
         summary.elapsed.as_secs_f64(),
         page.display()

@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Prune { all, older_than, dry } => {
             let pruned = store::prune(&root, *all, *older_than, *dry)?;
             let bytes = pruned.results.iter().map(|(_, bytes)| bytes).sum();
-            println!(
+            outln!(
                 "{} {} results ({}) and {} unfinished attempts; {} results stay",
                 if *dry { "would remove" } else { "removed" },
                 pruned.results.len(),
@@ -108,10 +108,10 @@ fn list(store: &Store) -> Outcome {
 fn show(store: &Store, key: &str) -> Outcome {
     let stored = store.find(key)?;
     let text = serde_json::to_string_pretty(&stored.record).map_err(anyhow::Error::from)?;
-    println!("{}\n{text}", stored.folder.display());
+    outln!("{}\n{text}", stored.folder.display());
     let facts = schedule::read_facts(&stored);
     if !facts.0.is_empty() {
-        println!("{}", serde_json::to_string_pretty(&facts).map_err(anyhow::Error::from)?);
+        outln!("{}", serde_json::to_string_pretty(&facts).map_err(anyhow::Error::from)?);
     }
     Ok(())
 }

@@ -60,6 +60,18 @@ pub struct Port {
     pub doc: &'static str,
 }
 
+impl Port {
+    /// A port that takes exactly one edge.
+    pub const fn one(name: &'static str, accepts: PortType, doc: &'static str) -> Self {
+        Self { name, accepts, arity: Arity::One, doc }
+    }
+
+    /// The only port of most stages: `input`, for faces.
+    pub const fn faces(doc: &'static str) -> Self {
+        Self::one("input", PortType::Faces, doc)
+    }
+}
+
 /// How a kind of node looks from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {

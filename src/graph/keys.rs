@@ -61,6 +61,11 @@ pub fn check(path: &Path, value: &toml::Value, schema: &Schema, prefix: &str) ->
     Ok(())
 }
 
+/// For the end of a message: ", did you mean `x`?", or nothing.
+pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
+}
+
 /// The most similar of `known`, when it is similar enough to be what was meant.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known

@@ -17,7 +17,7 @@ use crate::{
             faces::{TRAIN, dropped_columns},
         },
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Balances the classes of one split: by repeating rows of rare classes, by dropping rows of frequent ones, or by weights.
@@ -58,8 +58,7 @@ fn train() -> String {
 impl Stage for Balance {
     const NAME: &'static str = "balance";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is balanced." }];
+    const INPUTS: &'static [Port] = &[Port::faces("What is balanced.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{Context, Facts, Interrupted, Needs, Stage, data::Faces},
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// The column with a probability for each class.
@@ -67,8 +67,7 @@ fn learning_rate() -> f64 {
 impl Stage for CrossValidate {
     const NAME: &'static str = "cross-validate";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "Faces with labels." }];
+    const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {

@@ -21,7 +21,7 @@ use crate::{
         },
         flow,
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Finds exact and near duplicates, those that cross a split, and those whose labels disagree.
@@ -117,8 +117,7 @@ struct Member<'a> {
 impl Stage for Deduplicate {
     const NAME: &'static str = "deduplicate";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is searched." }];
+    const INPUTS: &'static [Port] = &[Port::faces("What is searched.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {

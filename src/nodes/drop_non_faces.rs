@@ -25,7 +25,7 @@ use crate::{
         },
         flow,
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// The column with why a picture is no usable face; null where it is one.
@@ -103,8 +103,7 @@ fn yes() -> bool {
 impl Stage for DropNonFaces {
     const NAME: &'static str = "drop-non-faces";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is looked at." }];
+    const INPUTS: &'static [Port] = &[Port::faces("What is looked at.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {

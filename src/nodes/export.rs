@@ -21,7 +21,7 @@ use crate::{
             picture,
         },
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Writes a data set as Parquet in Hugging Face's layout, as a folder of pictures, or as Kaggle's csv.
@@ -56,8 +56,7 @@ enum Format {
 impl Stage for Export {
     const NAME: &'static str = "export";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is written." }];
+    const INPUTS: &'static [Port] = &[Port::faces("What is written.")];
     const OUTPUT: PortType = PortType::Files;
     const PATHS: &'static [&'static str] = &["path"];
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::{Context, Facts, Stage, data::Faces},
     graph::{
-        dag::{Arity, Port, PortType},
-        keys::nearest,
+        dag::{Port, PortType},
+        keys::did_you_mean,
     },
 };
 
@@ -39,12 +39,7 @@ pub struct Filter {
 impl Stage for Filter {
     const NAME: &'static str = "filter";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port {
-        name: "input",
-        accepts: PortType::Faces,
-        arity: Arity::One,
-        doc: "Where rows are taken from.",
-    }];
+    const INPUTS: &'static [Port] = &[Port::faces("Where rows are taken from.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -80,9 +75,8 @@ pub fn class(faces: &Faces, name: &str) -> anyhow::Result<usize> {
     if let Some(label) = faces.classes.iter().position(|class| class == name) {
         return Ok(label);
     }
-    let hint = nearest(name, faces.classes.iter().map(String::as_str));
-    let hint = hint.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
-    bail!("there is no class `{name}`{hint} Classes: {}", faces.classes.join(", "))
+    let hint = did_you_mean(name, faces.classes.iter().map(String::as_str));
+    bail!("there is no class `{name}`{hint} (classes: {})", faces.classes.join(", "))
 }
 
 /// A column as numbers, if it is one.

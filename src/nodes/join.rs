@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{Context, Facts, Stage, data::Table},
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Adds the columns of another table to each row that has the same keys there; a left join. Rows without a partner get
@@ -36,10 +36,8 @@ fn on() -> Vec<String> {
 impl Stage for Join {
     const NAME: &'static str = "join";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[
-        Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "The rows." },
-        Port { name: "other", accepts: PortType::Table, arity: Arity::One, doc: "Where columns come from." },
-    ];
+    const INPUTS: &'static [Port] =
+        &[Port::faces("The rows."), Port::one("other", PortType::Table, "Where columns come from.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {

@@ -14,7 +14,7 @@ use crate::{
         Context, Facts, Stage,
         data::{Faces, TableWriter},
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Shares of the rows that the curve is read off at.
@@ -57,13 +57,12 @@ impl Stage for Judge {
     const NAME: &'static str = "judge";
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
-        Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What was cleaned." },
-        Port {
-            name: "reference",
-            accepts: PortType::Table,
-            arity: Arity::One,
-            doc: "A table with `row`, `majority` and, for non-faces, `not_a_face`.",
-        },
+        Port::faces("What was cleaned."),
+        Port::one(
+            "reference",
+            PortType::Table,
+            "A table with `row`, `majority` and, for non-faces, `not_a_face`.",
+        ),
     ];
     const OUTPUT: PortType = PortType::Table;
 

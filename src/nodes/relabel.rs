@@ -18,7 +18,7 @@ use crate::{
         Context, Facts, Stage,
         data::{Faces, faces::dropped_columns},
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// What drops a row here.
@@ -70,8 +70,7 @@ fn drop_below() -> f64 {
 impl Stage for Relabel {
     const NAME: &'static str = NAME;
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "Faces with labels." }];
+    const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {

@@ -56,12 +56,7 @@ impl Stage for Report {
     const NAME: &'static str = "report";
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
-        Port {
-            name: "input",
-            accepts: PortType::Faces,
-            arity: Arity::One,
-            doc: "The data set with all decisions.",
-        },
+        Port::faces("The data set with all decisions."),
         Port {
             name: "judgement",
             accepts: PortType::Table,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{Context, Facts, Stage, data::Faces},
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Takes some rows at random, in the order in which they are there.
@@ -33,12 +33,7 @@ fn yes() -> bool {
 impl Stage for Sample {
     const NAME: &'static str = "sample";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port {
-        name: "input",
-        accepts: PortType::Faces,
-        arity: Arity::One,
-        doc: "Where rows are taken from.",
-    }];
+    const INPUTS: &'static [Port] = &[Port::faces("Where rows are taken from.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -17,7 +17,7 @@ use crate::{
             faces::{TEST, TRAIN, VALIDATION},
         },
     },
-    graph::dag::{Arity, Port, PortType},
+    graph::dag::{Port, PortType},
 };
 
 /// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay together.
@@ -44,8 +44,7 @@ fn fifth() -> f64 {
 impl Stage for Split {
     const NAME: &'static str = "split";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port { name: "input", accepts: PortType::Faces, arity: Arity::One, doc: "What is divided." }];
+    const INPUTS: &'static [Port] = &[Port::faces("What is divided.")];
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {

@@ -12,7 +12,7 @@ use ferroflow_vision::{
     align::{Alignment, Crop},
     face::{Face, FrameFaces},
     frame::Frame,
-    sample::{ColorOrder, ImageSpec, Sampler, TensorLayout},
+    sample::{ImageSpec, Sampler},
 };
 use indicatif::ProgressBar;
 use schemars::JsonSchema;
@@ -272,15 +272,7 @@ impl Harvest {
         let length = crop.across.x.hypot(crop.across.y);
         let factor = ((length / side as f32).ceil() as usize).clamp(1, 8);
         let large = side * factor;
-        let spec = ImageSpec {
-            width: large,
-            height: large,
-            color: ColorOrder::Gray,
-            layout: TensorLayout::Chw,
-            scale: 1.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        };
+        let spec = ImageSpec::gray(large, large);
         self.values.resize(spec.len(), 0.0);
         self.sampler.sample_crop(frame, &crop, &spec, &mut self.values);
         let mean = |x: usize, y: usize| {

@@ -6,7 +6,7 @@ use ferroflow_vision::{
     align::{Alignment, Crop},
     detect::{self, DetectorConfig, DetectorKind},
     frame::Frame,
-    sample::{ColorOrder, ImageSpec, Sampler, TensorLayout},
+    sample::{ImageSpec, Sampler},
 };
 
 use super::asset;
@@ -37,15 +37,7 @@ pub fn rows(count: usize) -> Vec<Row> {
         let step = face.box_in_frame.width / 48.0;
         face.box_in_frame.x += ((at * 7) % 5) as f32 * step - 2.0 * step;
         face.box_in_frame.y += ((at * 3) % 5) as f32 * step - 2.0 * step;
-        let spec = ImageSpec {
-            width: SIDE,
-            height: SIDE,
-            color: ColorOrder::Gray,
-            layout: TensorLayout::Chw,
-            scale: 1.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        };
+        let spec = ImageSpec::gray(SIDE, SIDE);
         let mut values = vec![0.0; spec.len()];
         sampler.sample_crop(&frame, &Crop::of(&face, Alignment::None, 0.0), &spec, &mut values);
         let gain = 0.8 + (at % 9) as f32 * 0.05;

@@ -57,6 +57,19 @@ pub struct ImageSpec {
 }
 
 impl ImageSpec {
+    /// Gray levels as they are, 0 to 255.
+    pub const fn gray(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            color: ColorOrder::Gray,
+            layout: TensorLayout::Chw,
+            scale: 1.0,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+        }
+    }
+
     /// Values an image takes in the tensor.
     pub fn len(&self) -> usize {
         self.width * self.height * self.color.channels()

@@ -175,21 +175,13 @@ mod faces {
         frame::{Frame, PixelFormat, Plane, YuvEncoding},
         geometry::{Point, Rect},
         model,
-        sample::{ColorOrder, ImageSpec, Sampler, TensorLayout},
+        sample::{ImageSpec, Sampler},
     };
     use opencv::{imgcodecs, prelude::*};
 
     use super::*;
 
-    const SPEC: ImageSpec = ImageSpec {
-        width: SIDE,
-        height: SIDE,
-        color: ColorOrder::Gray,
-        layout: TensorLayout::Chw,
-        scale: 1.0,
-        mean: [0.0; 3],
-        std: [1.0; 3],
-    };
+    const SPEC: ImageSpec = ImageSpec::gray(SIDE, SIDE);
 
     /// For each face of the sheet its crop as FER2013 cuts them, shaped by `shape` from the part of the sheet.
     fn crops(shape: impl Fn(Rect) -> Crop) -> Vec<Vec<u8>> {

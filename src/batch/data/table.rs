@@ -17,6 +17,7 @@ use parquet::{
 };
 
 use super::classes;
+use crate::graph::keys::did_you_mean;
 
 /// Rows that are read and written at once.
 pub const BATCH: usize = 1024;
@@ -85,9 +86,8 @@ impl Table {
     pub fn field(&self, column: &str) -> anyhow::Result<&Field> {
         self.schema.field_with_name(column).map_err(|_| {
             let names: Vec<_> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            let hint = crate::graph::keys::nearest(column, names.iter().copied());
-            let hint = hint.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
-            anyhow!("{} has no column `{column}`{hint} It has: {}", self.path.display(), names.join(", "))
+            let hint = did_you_mean(column, names.iter().copied());
+            anyhow!("{} has no column `{column}`{hint} (it has: {})", self.path.display(), names.join(", "))
         })
     }
 

@@ -221,12 +221,12 @@ impl Job<'_> {
                     (done.frames_decoded, done.frames, done.faces, done.tracks);
                 let speed = frames as f64 / done.elapsed.as_secs_f64().max(1e-9);
                 self.progress.say(|| {
-                    println!("{name}: {decoded} frames decoded = {frames} in the result, {faces} faces, {tracks} tracks, {speed:.1} frames/s");
+                    outln!("{name}: {decoded} frames decoded = {frames} in the result, {faces} faces, {tracks} tracks, {speed:.1} frames/s");
                 });
                 Some(Outcome::Done(done))
             }
             Ok(outcome) => {
-                self.progress.say(|| println!("{name}: unchanged since it was done, skipping"));
+                self.progress.say(|| outln!("{name}: unchanged since it was done, skipping"));
                 Some(outcome)
             }
             Err(Failure::Interrupted) => None,

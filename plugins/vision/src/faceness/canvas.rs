@@ -9,7 +9,7 @@ use super::DetectError;
 use crate::{
     frame::{Frame, Plane},
     geometry::Rect,
-    sample::{ColorOrder, ImageSpec, Sampler, TensorLayout},
+    sample::{ImageSpec, Sampler},
 };
 
 /// The canvas and its scratch space: after the first picture of a size nothing is allocated.
@@ -51,15 +51,7 @@ impl Canvas {
         let (across, down) = (on_canvas(width), on_canvas(height));
         self.reduced.fill(picture, (width / across.max(1)).min(height / down.max(1)));
         let Reduced { pixels, width, height } = &self.reduced;
-        let spec = ImageSpec {
-            width: across,
-            height: down,
-            color: ColorOrder::Gray,
-            layout: TensorLayout::Chw,
-            scale: 1.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        };
+        let spec = ImageSpec::gray(across, down);
         let reduced = Frame::gray(pixels, *width, *height)?;
         let whole = Rect::new(0.0, 0.0, *width as f32, *height as f32);
         self.sampled.resize(spec.len(), 0.0);
