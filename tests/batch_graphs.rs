@@ -360,6 +360,34 @@ fn a_full_disk_says_where_and_what_to_do_and_keeps_what_is_finished() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_stops_nothing() {
+    let house = House::new(&fer::rows(20));
+    let mut child = house
+        .command(&["run", "fer2013 path=fer2013.csv ! sample rows=5 ! export path=out"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    assert!(house.path("out/data").is_dir());
+}
+
+#[test]
+fn a_missing_model_or_device_is_named_with_the_way_to_it() {
+    let house = House::new(&fer::rows(10));
+    let graph = "fer2013 path=fer2013.csv ! drop-non-faces";
+    let mut command = house.command(&["run", graph]);
+    let (_, _, error) = text(&command.env("FERROFLOW_HOME", house.path("empty")).output().unwrap());
+    assert!(error.contains("run `ferroflow models fetch yunet`"), "{error}");
+    assert!(house.refuse(&["run", &format!("{graph} device=gpu")]).contains("`device`"));
+    let on_cuda = house.run(&["run", &format!("{graph} device=cuda:7")]);
+    assert_eq!(text(&on_cuda).0, Some(3), "no machine has eight: {}", text(&on_cuda).1);
+    assert!(text(&on_cuda).2.to_lowercase().contains("cuda"), "{}", text(&on_cuda).2);
+}
+
+#[test]
 fn machines_read_json_lines() {
     let house = House::new(&fer::rows(20));
     let mut command = house.command(&["--log", "json", "run", "fer2013 path=fer2013.csv ! sample rows=5"]);

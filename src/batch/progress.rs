@@ -73,6 +73,15 @@ impl StageProgress {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).1 = what;
     }
 
+    /// Begins a part of the work of which nobody knows how much it is.
+    pub fn begin_open(&self, what: &'static str) {
+        self.begin(0, what);
+        self.bar.unset_length();
+        self.bar.set_style(style(&format!(
+            "{{prefix:>20}} {{spinner}} {{human_pos}} {what}  {{elapsed}}  {{msg}}"
+        )));
+    }
+
     /// So many more are done.
     pub fn advance(&self, count: usize) {
         self.bar.inc(count as u64);
@@ -102,12 +111,13 @@ impl StageProgress {
             return;
         }
         *when = Instant::now();
-        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let (done, total) = (self.bar.position(), self.bar.length());
         let (stage, message) = (self.node.as_str(), self.bar.message());
         if self.json {
             tracing::info!(stage, state = "running", done, total, "{message}");
         } else {
-            tracing::info!("{stage}: {done} of {total} {what}  {message}");
+            let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+            tracing::info!("{stage}: {done}{of} {what}  {message}");
         }
     }
 }

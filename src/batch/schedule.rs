@@ -93,6 +93,8 @@ impl Run<'_> {
         let count = self.graph.dag.nodes.len();
         let mut outcomes: Vec<Option<Outcome>> = vec![None; count];
         let mut is_running = vec![false; count];
+        // Gathered once: a stage that waits for cores need not look at its files again and again.
+        let mut ingredients: Vec<Option<Ingredients>> = vec![None; count];
         let mut taken = Taken::default();
         let (send, finished) = crossbeam_channel::unbounded::<Finished>();
         std::thread::scope(|scope| {
@@ -102,24 +104,25 @@ impl Run<'_> {
                     if is_running[node] || outcomes[node].is_some() {
                         continue;
                     }
-                    match self.consider(node, &outcomes) {
+                    match self.consider(node, &outcomes, &mut ingredients[node]) {
                         Next::Wait => {}
                         Next::Settled(outcome) => {
                             outcomes[node] = Some(self.tell(node, outcome));
                             has_settled = true;
                         }
-                        Next::Run(ingredients) => ready.push((node, ingredients)),
+                        Next::Run => ready.push(node),
                     }
                 }
                 // Small ones first: one that takes all cores would else hold them up for as long as it runs.
-                ready.sort_by_key(|(node, _)| self.graph.stage(*node).needs().cores);
-                for (node, ingredients) in ready {
+                ready.sort_by_key(|node| self.graph.stage(*node).needs().cores);
+                for node in ready {
                     let needs = self.graph.stage(node).needs();
                     let Some(share) = taken.take(&needs, &self.options.limits) else { continue };
+                    let Some(ingredients) = ingredients[node].take() else { continue };
                     let inputs = self.inputs(node, &outcomes);
                     is_running[node] = true;
                     let send = send.clone();
-                    scope.spawn(move || self.stage(node, *ingredients, inputs, share, &send));
+                    scope.spawn(move || self.stage(node, ingredients, inputs, share, &send));
                 }
                 if has_settled {
                     continue;
@@ -141,8 +144,13 @@ impl Run<'_> {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotRun)).collect()
     }
 
-    /// What to do with a node now.
-    fn consider(&self, node: usize, outcomes: &[Option<Outcome>]) -> Next {
+    /// What to do with a node now. What it is made of is gathered when all that comes in is there.
+    fn consider(
+        &self,
+        node: usize,
+        outcomes: &[Option<Outcome>],
+        gathered: &mut Option<Ingredients>,
+    ) -> Next {
         let edges = &self.graph.dag.nodes[node].inputs;
         if edges.iter().any(|edge| outcomes[edge.from].as_ref().is_some_and(|from| from.stored().is_none())) {
             return Next::Settled(Outcome::NotRun);
@@ -156,6 +164,9 @@ impl Run<'_> {
         let digest_of = |from: usize| {
             outcomes[from].as_ref().and_then(Outcome::stored).map(|stored| stored.record.digest.clone())
         };
+        if gathered.is_some() {
+            return Next::Run;
+        }
         match plan::ingredients(self.graph, node, digest_of, &self.fingerprints) {
             Err(error) => Next::Settled(Outcome::Failed(format!("{error:#}"))),
             Ok(None) => Next::Wait,
@@ -163,7 +174,10 @@ impl Run<'_> {
                 Some(stored) if !self.options.again[node] => {
                     Next::Settled(self.settle(node, &ingredients, stored, Outcome::Unchanged))
                 }
-                _ => Next::Run(Box::new(ingredients)),
+                _ => {
+                    *gathered = Some(ingredients);
+                    Next::Run
+                }
             },
         }
     }
@@ -313,7 +327,7 @@ pub fn read_facts(stored: &Stored) -> Facts {
 enum Next {
     Wait,
     Settled(Outcome),
-    Run(Box<Ingredients>),
+    Run,
 }
 
 /// Says what to do about a full disk.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{
-    ArrayRef,
+    Array, ArrayRef,
     builder::{Int64Builder, StringBuilder},
 };
 use arrow_schema::{DataType, Field};
@@ -273,9 +273,11 @@ impl Deduplicate {
         let pairs = close_pairs(&hashes);
         let mut wanted: BTreeMap<usize, Vec<u8>> =
             pairs.iter().flat_map(|&(a, b)| [(a, Vec::new()), (b, Vec::new())]).collect();
+        context.progress.begin(faces.table.rows(), "pictures compared");
         for piece in faces.images()? {
             context.check()?;
             let (first, images) = piece?;
+            context.progress.advance(images.len());
             for (at, bytes) in images.iter().enumerate() {
                 if let (Some(pixels), Some(bytes)) = (wanted.get_mut(&(first + at)), bytes) {
                     *pixels = crate::batch::data::picture::decode_gray(bytes)?.pixels;

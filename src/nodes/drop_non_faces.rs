@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field};
 use ferroflow_vision::{
     detect::DetectorKind,
     faceness::{Checker, Evidence, Settings, Thresholds},
-    inference::SessionOptions,
+    inference::{Device, SessionOptions},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,10 @@ pub struct DropNonFaces {
     /// Likeness to writing from which a picture without a usable face is called text, 0 to 1.
     #[serde(default = "text")]
     text: f32,
+    /// Where detectors run: cpu, cuda, cuda:N or auto. With auto, which takes CUDA where there is one, a result may differ in its last
+    /// digits from one machine to the other.
+    #[serde(default = "cpu")]
+    device: String,
     /// Ask the profile cascade about pictures in which no detector finds a face. It only tells their reasons apart.
     #[serde(default = "yes")]
     profile_cascade: bool,
@@ -96,6 +100,10 @@ fn text() -> f32 {
     Thresholds::default().text
 }
 
+fn cpu() -> String {
+    "cpu".into()
+}
+
 fn yes() -> bool {
     true
 }
@@ -108,6 +116,7 @@ impl Stage for DropNonFaces {
 
     fn check(&self) -> Result<(), String> {
         let settings = self.settings().map_err(|error| format!("`detectors`: {error}"))?;
+        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         settings.validate().map_err(|error| error.to_string())
     }
 
@@ -116,14 +125,16 @@ impl Stage for DropNonFaces {
     }
 
     fn needs(&self) -> Needs {
-        Needs::all_cores(400 << 20)
+        let on_cpu = self.device == "cpu";
+        Needs { device: (!on_cpu).then(|| self.device.clone()), ..Needs::all_cores(400 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let settings = self.settings()?;
         // Workers stand side by side; a network has one thread.
-        let session = SessionOptions { threads: 1, ..SessionOptions::default() };
+        let session =
+            SessionOptions { device: self.device.parse()?, threads: 1, ..SessionOptions::default() };
         let mut columns = Columns::new(&settings);
         let mut decisions = Vec::with_capacity(faces.table.rows());
         context.progress.begin(faces.table.rows(), "pictures");

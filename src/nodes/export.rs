@@ -47,7 +47,7 @@ enum Format {
     /// `data/train-00000-of-00001.parquet` and so on, with all columns; `datasets.load_dataset(path)` reads it.
     #[default]
     Parquet,
-    /// `train/happy/fer0000000.png` and so on; rows without a label go to `unlabelled`.
+    /// `train/happy/0000000.png` and so on; rows without a label go to `unlabelled`.
     ImageFolder,
     /// `fer2013.csv` with emotion, pixels, Usage. Pictures must all be of one size.
     Csv,
@@ -55,7 +55,7 @@ enum Format {
 
 impl Stage for Export {
     const NAME: &'static str = "export";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("What is written.")];
     const OUTPUT: PortType = PortType::Files;
     const PATHS: &'static [&'static str] = &["path"];
@@ -137,12 +137,12 @@ fn image_folder(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Resu
         let folder = context.out.join(plain(&splits[row])).join(plain(class));
         fs::create_dir_all(&folder)?;
         let extension = if picture::format(bytes) == Some("jpeg") { "jpg" } else { "png" };
-        let name = folder.join(format!("fer{:07}.{extension}", rows.value(row)));
+        let name = folder.join(format!("{:07}.{extension}", rows.value(row)));
         // The same source row may be there more than once, after oversampling.
         let copy = taken.entry(name.clone()).or_default();
         let path = match *copy {
             0 => name,
-            copy => folder.join(format!("fer{:07}-{copy}.{extension}", rows.value(row))),
+            copy => folder.join(format!("{:07}-{copy}.{extension}", rows.value(row))),
         };
         *copy += 1;
         fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))

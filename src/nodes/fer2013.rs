@@ -67,7 +67,7 @@ impl Stage for Fer2013 {
         let mut writer = FacesWriter::create(&context.table(), &classes::fer2013())?;
         let mut counts = [0usize; 3];
         let rows = rows(&self.path)?;
-        context.progress.begin(35_887, "rows");
+        context.progress.begin_open("rows");
         let encode = |(): &mut (), (row, parsed): (usize, Result<Row, String>)| {
             let encoded = match parsed {
                 Ok(row) => Ok((picture::encode_png(&row.picture)?, row.label, row.split)),

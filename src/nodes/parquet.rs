@@ -27,7 +27,8 @@ use crate::{
 /// Reads Parquet with pictures and labels, as Hugging Face's `datasets` writes it, or as another graph exported it.
 ///
 /// A folder is read with all `.parquet` files below it. The split is that of the column `split`, else the one that a file's
-/// name begins with (`train-00000-of-00001.parquet`), else `train`.
+/// name begins with (`train-00000-of-00001.parquet`), else `train`; training, val, valid and testing are taken for what they
+/// mean.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parquet {
@@ -154,6 +155,7 @@ impl Parquet {
             let label = label_of(labels, at, classes).with_context(what)?;
             let split =
                 splits.filter(|splits| splits.is_valid(at)).map_or(of_file, |splits| splits.value(at));
+            let split = split_name(split).unwrap_or(split);
             let extension = picture::format(bytes).unwrap_or("png");
             let path = format!("{row:07}.{extension}");
             writer.add(&NewFace { image: bytes, path: &path, label, split, row: *row }, &[])?;

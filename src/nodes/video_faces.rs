@@ -10,8 +10,10 @@ use anyhow::{Context as _, bail};
 use crossbeam_channel::Sender;
 use ferroflow_vision::{
     align::{Alignment, Crop},
+    detect::DetectorKind,
     face::{Face, FrameFaces},
     frame::Frame,
+    inference::Device,
     sample::{ImageSpec, Sampler},
 };
 use indicatif::ProgressBar;
@@ -54,6 +56,9 @@ pub struct VideoFaces {
     /// The detector: yunet, scrfd, mtcnn, ssd or haar.
     #[serde(default = "detector")]
     detector: String,
+    /// Where it runs: auto, cpu, cuda or cuda:N. One that is asked for and missing is an error.
+    #[serde(default = "auto")]
+    device: String,
     /// Least confidence of a face, 0 to 1.
     #[serde(default = "threshold")]
     threshold: f64,
@@ -79,6 +84,10 @@ pub struct VideoFaces {
 
 fn detector() -> String {
     "yunet".into()
+}
+
+fn auto() -> String {
+    "auto".into()
 }
 
 fn threshold() -> f64 {
@@ -118,8 +127,9 @@ impl Stage for VideoFaces {
         if !(1..=1024).contains(&self.size) {
             return Err(format!("`size` is {}, and must be from 1 to 1024 pixels", self.size));
         }
-        let kind: Result<ferroflow_vision::detect::DetectorKind, _> = self.detector.parse();
-        kind.map(|_| ()).map_err(|error| format!("`detector`: {error}"))
+        self.detector.parse::<DetectorKind>().map_err(|error| format!("`detector`: {error}"))?;
+        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
+        Ok(())
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
@@ -134,7 +144,8 @@ impl Stage for VideoFaces {
     }
 
     fn needs(&self) -> Needs {
-        Needs::all_cores(256 << 20)
+        let on_cpu = self.device == "cpu";
+        Needs { device: (!on_cpu).then(|| self.device.clone()), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -187,7 +198,8 @@ impl Stage for VideoFaces {
 
 impl VideoFaces {
     fn launch(&self) -> String {
-        format!("ferfacedetect detector={} threshold={} ! fertrack", self.detector, self.threshold)
+        let Self { detector, device, threshold, .. } = self;
+        format!("ferfacedetect detector={detector} device={device} threshold={threshold} ! fertrack")
     }
 
     /// Runs one video and sends what is cut out of it.

@@ -12,6 +12,9 @@ use crate::{
     fingerprint::{self, Content},
 };
 
+/// Files of so many bytes take long enough to read that it is told.
+const LARGE: u64 = 1 << 30;
+
 /// What files were at last.
 #[derive(Debug)]
 pub struct Fingerprints {
@@ -44,6 +47,10 @@ impl Fingerprints {
         let absolute = std::path::absolute(path)?;
         let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = lock().contents.get(&absolute).cloned();
+        let is_large = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() >= LARGE);
+        if before.is_none() && is_large {
+            tracing::info!("{}: reading it once, to know it again", path.display());
+        }
         let content = fingerprint::content(path, before.as_ref())?;
         let hash = content.blake3.clone();
         if before.as_ref() != Some(&content) {

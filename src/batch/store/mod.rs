@@ -40,9 +40,12 @@ pub struct Stored {
     pub record: Record,
 }
 
-/// Where the store is unless told otherwise: below `$FERROFLOW_HOME` or the user's cache.
+/// Where the store is unless told otherwise: `$FERROFLOW_STORE`, else below `$FERROFLOW_HOME` or the user's cache.
 pub fn default_root() -> anyhow::Result<PathBuf> {
-    Ok(ferroflow_vision::model::store::home()?.join("store"))
+    match std::env::var_os("FERROFLOW_STORE") {
+        Some(root) => Ok(root.into()),
+        None => Ok(ferroflow_vision::model::store::home()?.join("store")),
+    }
 }
 
 impl Store {

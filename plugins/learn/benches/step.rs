@@ -1,0 +1,134 @@
+//! A step of training, on one thread: ours, and the same network in Burn's own layers as the baseline.
+//!
+//! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of descent. Ours also
+//! varies the faces (`augmentation`), which Burn's is spared. Plain timing rather than criterion's sampling: a step is a tenth of a
+//! second, and the two are run in turn.
+
+use std::{
+    hint::black_box,
+    sync::{Mutex, PoisonError, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use burn::{
+    backend::{Autodiff, Flex},
+    module::Module,
+    nn::{
+        BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+        loss::CrossEntropyLossConfig,
+        pool::{MaxPool2d, MaxPool2dConfig},
+    },
+    optim::{GradientsParams, Optimizer, SgdConfig, momentum::MomentumConfig},
+    tensor::{Distribution, Int, Tensor, activation::relu, backend::Backend},
+};
+use ferroflow_learn::cross_validation::{Faces, Progress, Settings, out_of_fold};
+
+type Train = Autodiff<Flex>;
+
+const FACES: usize = 64;
+const STEPS: usize = 10;
+const ROUNDS: usize = 5;
+
+#[derive(Module, Debug)]
+struct Reference<B: Backend> {
+    blocks: Vec<(Conv2d<B>, BatchNorm<B>)>,
+    pool: MaxPool2d,
+    head: Linear<B>,
+}
+
+impl<B: Backend> Reference<B> {
+    fn new(settings: &Settings, device: &B::Device) -> Self {
+        let mut inputs = 4;
+        let block = |layer: &ferroflow_learn::Layer| {
+            let conv = Conv2dConfig::new([inputs, layer.channels], [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .with_bias(false)
+                .init(device);
+            inputs = layer.channels;
+            (conv, BatchNormConfig::new(layer.channels).init(device))
+        };
+        let blocks = settings.layers.iter().map(block).collect();
+        let pool = MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
+        Self { blocks, pool, head: LinearConfig::new(inputs, 7).init(device) }
+    }
+
+    fn forward(&self, settings: &Settings, mut x: Tensor<B, 4>) -> Tensor<B, 2> {
+        for ((conv, norm), layer) in self.blocks.iter().zip(&settings.layers) {
+            x = relu(norm.forward(conv.forward(x)));
+            if layer.pool {
+                x = self.pool.forward(x);
+            }
+        }
+        let [faces, channels, ..] = x.dims();
+        self.head.forward(x.mean_dim(2).mean_dim(3).reshape([faces, channels]))
+    }
+}
+
+/// Seconds a step takes in Burn's own layers.
+fn burn_step(settings: &Settings) -> f64 {
+    let device = Default::default();
+    let mut network = Reference::<Train>::new(settings, &device);
+    let momentum = MomentumConfig::new().with_momentum(0.9).with_nesterov(true);
+    let mut descent = SgdConfig::new().with_momentum(Some(momentum)).init();
+    let x = Tensor::<Train, 4>::random([FACES, 4, 22, 22], Distribution::Normal(0.0, 1.0), &device);
+    let labels: Vec<i32> = (0..FACES as i32).map(|face| face % 7).collect();
+    let labels = Tensor::<Train, 1, Int>::from_data(labels.as_slice(), &device);
+    let loss = CrossEntropyLossConfig::new().init(&device);
+    let began = Instant::now();
+    for _ in 0..STEPS {
+        let error = loss.forward(network.forward(settings, x.clone()), labels.clone());
+        let gradients = GradientsParams::from_grads(error.backward(), &network);
+        network = descent.step(0.01, network, gradients);
+    }
+    black_box(&network);
+    began.elapsed().as_secs_f64() / STEPS as f64
+}
+
+/// Seconds a step of ours takes: from the end of a fold's first step to the end of its last.
+fn our_step(settings: &Settings) -> f64 {
+    let rows = 2 * FACES * (STEPS + 1);
+    let pixels: Vec<u8> = (0..rows * 48 * 48).map(|at| (at * 31 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..rows).map(|row| (row % 7) as u8).collect();
+    let groups: Vec<u32> = (0..rows as u32).collect();
+    let settings = Settings { folds: 2, epochs: 1, batch_size: FACES, ..settings.clone() };
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let times = Mutex::new(Vec::new());
+    let tell = |progress: Progress| {
+        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.push((progress.fold, Instant::now()));
+    };
+    let faces = Faces { pixels: &pixels, width: 48, height: 48 };
+    let outcome =
+        out_of_fold(faces, &labels, 7, &groups, &settings, folder.path(), 1, &tell, &AtomicBool::new(false));
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let times = times.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let of_first: Vec<Instant> = times.iter().filter(|(fold, _)| *fold == 0).map(|(_, time)| *time).collect();
+    let span = of_first.last().zip(of_first.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    span.as_secs_f64() / (of_first.len() - 1).max(1) as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let settings = Settings::default();
+    let (mut ours, mut burn) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(our_step(&settings));
+        burn.push(burn_step(&settings));
+    }
+    let ratios: Vec<f64> = burn.iter().zip(&ours).map(|(burn, ours)| burn / ours).collect();
+    println!(
+        "a step of {FACES} faces, one thread, median of {ROUNDS} rounds: ours {:.1} ms, Burn's own layers {:.1} ms, ratio {:.2}",
+        median(ours) * 1e3,
+        median(burn) * 1e3,
+        median(ratios)
+    );
+}
