@@ -5,6 +5,7 @@
 //! second, and the two are run in turn.
 
 use std::{
+    error::Error,
     hint::black_box,
     sync::{Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
@@ -86,26 +87,24 @@ fn burn_step(settings: &Settings) -> f64 {
 }
 
 /// Seconds a step of ours takes: from the end of a fold's first step to the end of its last.
-fn our_step(settings: &Settings) -> f64 {
+fn our_step(settings: &Settings) -> Result<f64, Box<dyn Error>> {
     let rows = 2 * FACES * (STEPS + 1);
     let pixels: Vec<u8> = (0..rows * 48 * 48).map(|at| (at * 31 % 251) as u8).collect();
     let labels: Vec<u8> = (0..rows).map(|row| (row % 7) as u8).collect();
     let groups: Vec<u32> = (0..rows as u32).collect();
     let settings = Settings { folds: 2, epochs: 1, batch_size: FACES, ..settings.clone() };
-    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let folder = tempfile::tempdir()?;
     let times = Mutex::new(Vec::new());
     let tell = |progress: Progress| {
         let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push((progress.fold, Instant::now()));
     };
     let faces = Faces { pixels: &pixels, width: 48, height: 48 };
-    let outcome =
-        out_of_fold(faces, &labels, 7, &groups, &settings, folder.path(), 1, &tell, &AtomicBool::new(false));
-    outcome.unwrap_or_else(|error| panic!("{error}"));
+    out_of_fold(faces, &labels, 7, &groups, &settings, folder.path(), 1, &tell, &AtomicBool::new(false))?;
     let times = times.into_inner().unwrap_or_else(PoisonError::into_inner);
     let of_first: Vec<Instant> = times.iter().filter(|(fold, _)| *fold == 0).map(|(_, time)| *time).collect();
     let span = of_first.last().zip(of_first.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
-    span.as_secs_f64() / (of_first.len() - 1).max(1) as f64
+    Ok(span.as_secs_f64() / (of_first.len() - 1).max(1) as f64)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -113,15 +112,15 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     // `cargo test --benches` only wants to know that it builds.
     if !std::env::args().any(|argument| argument == "--bench") {
-        return;
+        return Ok(());
     }
     let settings = Settings::default();
     let (mut ours, mut burn) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(our_step(&settings));
+        ours.push(our_step(&settings)?);
         burn.push(burn_step(&settings));
     }
     let ratios: Vec<f64> = burn.iter().zip(&ours).map(|(burn, ours)| burn / ours).collect();
@@ -131,4 +130,5 @@ fn main() {
         median(burn) * 1e3,
         median(ratios)
     );
+    Ok(())
 }
