@@ -8,6 +8,7 @@ mod conv;
 pub mod grid;
 pub mod norm;
 mod operations;
+pub mod planes;
 mod pool;
 mod product;
 
