@@ -195,6 +195,23 @@ fn two_processes_that_want_the_same_share_the_work() {
 }
 
 #[test]
+fn processes_that_bring_the_same_result_do_not_disturb_each_other() {
+    let house = House::new(&fer::rows(60));
+    let graph = ["run", "fer2013 path=fer2013.csv ! export path=out"];
+    house.succeed(&graph);
+    for _ in 0..5 {
+        std::fs::remove_dir_all(house.path("out")).unwrap();
+        let spawn = |_| house.command(&graph).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let children: Vec<_> = (0..6).map(spawn).collect();
+        for child in children {
+            let (code, out, err) = text(&child.wait_with_output().unwrap());
+            assert_eq!(code, Some(0), "{out}{err}");
+        }
+        assert!(house.path("out").is_dir());
+    }
+}
+
+#[test]
 fn the_plan_says_what_is_done_stale_and_to_run_and_why() {
     let house = House::new(&fer::rows(30));
     let file = house.path("graph.toml");

@@ -164,7 +164,7 @@ impl CrossValidate {
         drop(all);
         let bar = Bar::new(context, self.folds);
         let outcome = out_of_fold(
-            cross_validation::Faces { pixels: &pixels, width, height },
+            ferroflow_learn::Faces { pixels: &pixels, width, height },
             labels,
             faces.classes.len(),
             groups,

@@ -23,7 +23,8 @@ use burn::{
     optim::{GradientsParams, Optimizer, SgdConfig, momentum::MomentumConfig},
     tensor::{Distribution, Int, Tensor, activation::relu, backend::Backend},
 };
-use ferroflow_learn::cross_validation::{Faces, Progress, Settings, out_of_fold};
+use ferroflow_learn::Faces;
+use ferroflow_learn::cross_validation::{Progress, Settings, out_of_fold};
 
 type Train = Autodiff<Flex>;
 

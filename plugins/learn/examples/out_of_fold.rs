@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use ferroflow_learn::cross_validation::{Faces, Progress, Settings, out_of_fold};
+use ferroflow_learn::Faces;
+use ferroflow_learn::cross_validation::{Progress, Settings, out_of_fold};
 use ferroflow_learn::label_quality::{Judged, posterior};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -91,6 +91,55 @@ pub enum LearnError {
         /// The loss.
         loss: f32,
     },
+    /// A loss is no number any more.
+    #[error(
+        "a loss became {loss} in epoch {epoch}, step {step} (each from 0): lower `learning_rate`; the last good checkpoint is kept"
+    )]
+    NotFinite {
+        /// The epoch.
+        epoch: usize,
+        /// The step within the epoch.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+    /// A class has too few faces to learn from.
+    #[error(
+        "{} class has {found} faces, but {needed} are needed: two at least, and as many as `batch_size`",
+        if *.class == 0 { "the first" } else { "the second" }
+    )]
+    TooFewFaces {
+        /// The class: 0 or 1.
+        class: usize,
+        /// How many there are.
+        found: usize,
+        /// How many would do.
+        needed: usize,
+    },
+    /// Faces of a size that the networks cannot halve.
+    #[error(
+        "faces of {width}x{height} pixels do not fit: both sides must be multiples of {unit} and {least} at least; resize them, or take fewer `halvings`"
+    )]
+    FaceSize {
+        /// Pixels in a line.
+        width: usize,
+        /// Lines.
+        height: usize,
+        /// What both must be a multiple of.
+        unit: usize,
+        /// What both must be at least.
+        least: usize,
+    },
+    /// Faces of another size than those before.
+    #[error(
+        "faces of {}x{} pixels, where {}x{} are needed: resize them", .found.0, .found.1, .expected.0, .expected.1
+    )]
+    OtherSize {
+        /// Their width and height.
+        found: (usize, usize),
+        /// What would fit.
+        expected: (usize, usize),
+    },
     /// The checkpoints are those of another run.
     #[error("{} belongs to other settings or other data: give another folder for checkpoints, or delete this one", .path.display())]
     OtherConfiguration {
@@ -98,7 +147,7 @@ pub enum LearnError {
         path: PathBuf,
     },
     /// A checkpoint cannot be read.
-    #[error("{} is damaged ({reason}): delete it, and its fold begins anew", .path.display())]
+    #[error("{} is damaged ({reason}): delete it, and what it holds is trained anew", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -117,7 +166,7 @@ pub enum LearnError {
     #[error("the network cannot be written into a checkpoint: {0}")]
     Record(String),
     /// A thread panicked.
-    #[error("the training of a fold panicked: this is a mistake in ferroflow; the checkpoints are kept")]
+    #[error("the training panicked: this is a mistake in ferroflow; the checkpoints are kept")]
     Panicked,
     /// The caller asked to stop.
     #[error("stopped as asked; the same call goes on from the last checkpoint")]

@@ -4,12 +4,17 @@
 //! it; `label_quality` makes of these which labels are wrong, and which are right instead. Nothing here knows of files of data
 //! sets or of the engine.
 
+mod checkpoint;
 pub mod cross_validation;
+pub mod cyclegan;
 mod error;
+mod faces;
 mod kernels;
 pub mod label_quality;
 mod network;
 mod random;
+pub mod ssim;
 
 pub use error::LearnError;
+pub use faces::Faces;
 pub use network::Layer;

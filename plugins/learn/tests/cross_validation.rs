@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferroflow_learn::cross_validation::{Faces, Progress, Settings, assign, out_of_fold};
+use ferroflow_learn::Faces;
+use ferroflow_learn::cross_validation::{Progress, Settings, assign, out_of_fold};
 use ferroflow_learn::{Layer, LearnError};
 use proptest::prelude::*;
 

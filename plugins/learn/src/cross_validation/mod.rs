@@ -4,23 +4,22 @@
 //! result does not depend on how many folds train side by side. After each epoch the fold's weights and momenta are written to
 //! its folder; a run that was killed goes on from there to the same bytes.
 
-mod checkpoint;
-mod faces;
 mod folds;
 mod settings;
 mod train;
+mod views;
 
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-pub use faces::Faces;
 pub use folds::assign;
 pub use settings::{Augmentation, Settings};
 pub use train::Progress;
 
 use crate::error::LearnError;
+use crate::faces::Faces;
 use train::Fold;
 
 /// Raised whenever the same settings and data would give other probabilities than before.
@@ -126,7 +125,7 @@ fn check(
         return Err(LearnError::Label { row, label: usize::from(labels[row]), classes });
     }
     let pools = settings.layers.iter().filter(|layer| layer.pool).count();
-    let (height, width) = faces.begin();
+    let (height, width) = views::begin(faces);
     if (height.min(width) >> pools) == 0 {
         return Err(LearnError::TooSmall { width: faces.width, height: faces.height, pools: pools + 1 });
     }

@@ -9,14 +9,14 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, Optimizer, Sgd, SgdConfig};
-use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Tensor, TensorData};
 
-use super::checkpoint;
-use super::faces::{Faces, View, batch};
 use super::settings::Settings;
+use super::views::{View, batch};
+use crate::checkpoint::{self, from_bytes, to_bytes};
 use crate::error::LearnError;
+use crate::faces::Faces;
 use crate::kernels::norm::Moments;
 use crate::network::Network;
 use crate::random::Random;
@@ -247,16 +247,8 @@ impl Fold<'_> {
             if mean.is_empty() {
                 mean = moments;
             } else {
-                // A running mean: the n-th batch moves it by one n-th of the difference.
                 let part = 1.0 / (index + 1) as f32;
-                for (mean, moments) in mean.iter_mut().zip(moments) {
-                    for (mean, value) in mean.mean.iter_mut().zip(moments.mean) {
-                        *mean += part * (value - *mean);
-                    }
-                    for (mean, value) in mean.variance.iter_mut().zip(moments.variance) {
-                        *mean += part * (value - *mean);
-                    }
-                }
+                mean.iter_mut().zip(&moments).for_each(|(mean, new)| mean.approach(new, part));
             }
         }
         Ok(mean)
@@ -303,14 +295,4 @@ fn agreeing(logits: &Tensor<Flex, 2>, labels: impl Iterator<Item = u8>) -> usize
         .zip(labels)
         .filter(|(row, label)| best(row) == Some(usize::from(*label)))
         .count()
-}
-
-fn to_bytes<R: Record<Train>>(record: R) -> Result<Vec<u8>, LearnError> {
-    let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
-    recorder.record(record, ()).map_err(|error| LearnError::Record(error.to_string()))
-}
-
-fn from_bytes<R: Record<Train>>(bytes: &[u8], device: &Device, path: &Path) -> Result<R, LearnError> {
-    let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
-    recorder.load(bytes.to_vec(), device).map_err(|error| checkpoint::damaged(path, &error.to_string()))
 }

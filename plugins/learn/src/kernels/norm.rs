@@ -18,6 +18,16 @@ pub struct Moments {
     pub variance: Vec<f32>,
 }
 
+impl Moments {
+    /// Moves towards others by a `part` of the difference: with 1 / n for the n-th, to the mean of all.
+    pub fn approach(&mut self, others: &Self, part: f32) {
+        let pairs = [(&mut self.mean, &others.mean), (&mut self.variance, &others.variance)];
+        for (mine, theirs) in pairs {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += part * (theirs - *mine));
+        }
+    }
+}
+
 /// What a batch's pixels have on average. Sums run over a face in f32, over the faces in f64.
 pub fn moments(x: &[f32], grid: Grid, channels: usize) -> Moments {
     let mut total = vec![0.0f64; channels];

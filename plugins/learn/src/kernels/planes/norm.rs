@@ -205,12 +205,7 @@ fn sums(x: &[f32], gradient: &[f32], scale: f32, shift: f32, slope: f32, mean: f
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn spread(
-    x: &[f32],
-    gradient: &[f32],
-    [scale, shift, slope, tilt, level]: [f32; 5],
-    out: &mut [f32],
-) {
+fn spread(x: &[f32], gradient: &[f32], [scale, shift, slope, tilt, level]: [f32; 5], out: &mut [f32]) {
     for ((x, gradient), out) in x.iter().zip(gradient).zip(out) {
         let open = if x * scale + shift > 0.0 { scale } else { scale * slope };
         *out = open * gradient + tilt * x + level;

@@ -20,7 +20,9 @@ fn maps(shape: [usize; 4], random: &mut Random) -> Maps {
     Maps::from_data(burn::tensor::TensorData::new(values, shape), &Default::default()).require_grad()
 }
 
-fn primitive<const D: usize>(tensor: &Tensor<Train, D>) -> <Train as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive {
+fn primitive<const D: usize>(
+    tensor: &Tensor<Train, D>,
+) -> <Train as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive {
     tensor.clone().into_primitive().tensor()
 }
 

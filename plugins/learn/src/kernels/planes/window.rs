@@ -83,7 +83,11 @@ impl Window {
             let (tap, channel) = (row % (self.kernel * self.kernel), row / (self.kernel * self.kernel));
             (0..down).map(move |y| {
                 let line = self.source(y, tap / self.kernel, height);
-                ((row * down + y) * across, line.map(|line| (channel * height + line) * width), tap % self.kernel)
+                (
+                    (row * down + y) * across,
+                    line.map(|line| (channel * height + line) * width),
+                    tap % self.kernel,
+                )
             })
         })
     }
@@ -140,7 +144,11 @@ pub fn fold(columns: &[f32], size: Size, window: Window, map: &mut [f32]) {
         if window.stride == 1 {
             line[first..].iter_mut().zip(values).for_each(|(pixel, value)| *pixel += value);
         } else {
-            line[first..].iter_mut().step_by(window.stride).zip(values).for_each(|(pixel, value)| *pixel += value);
+            line[first..]
+                .iter_mut()
+                .step_by(window.stride)
+                .zip(values)
+                .for_each(|(pixel, value)| *pixel += value);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Faces on their way into the network: cut, varied, normalised, laid out.
 
 use super::settings::Augmentation;
+use crate::faces::Faces;
 use crate::kernels::grid::Grid;
 use crate::network::INPUTS;
 use crate::random::Random;
@@ -11,27 +12,9 @@ const BORDER: usize = 4;
 /// Below this deviation of the gray values (0 to 255) a picture's contrast is not raised further.
 const LEAST_DEVIATION: f32 = 8.0;
 
-/// Gray faces of one size, one after the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Faces<'a> {
-    /// Gray values, faces x height x width.
-    pub pixels: &'a [u8],
-    /// Pixels in a line.
-    pub width: usize,
-    /// Lines in a face.
-    pub height: usize,
-}
-
-impl Faces<'_> {
-    /// The size at which the network begins: (lines, pixels in a line).
-    pub(super) const fn begin(&self) -> (usize, usize) {
-        (self.height.saturating_sub(BORDER) / 2, self.width.saturating_sub(BORDER) / 2)
-    }
-
-    const fn face(&self, row: usize) -> &[u8] {
-        let size = self.width * self.height;
-        self.pixels.split_at(row * size).1.split_at(size).0
-    }
+/// The size at which the network begins: (lines, pixels in a line).
+pub(super) const fn begin(faces: Faces<'_>) -> (usize, usize) {
+    (faces.height.saturating_sub(BORDER) / 2, faces.width.saturating_sub(BORDER) / 2)
 }
 
 /// How one face is looked at.
@@ -73,7 +56,7 @@ pub(super) fn batch(
     faces: Faces<'_>,
     rows: impl ExactSizeIterator<Item = (usize, View)>,
 ) -> (Grid, Vec<f32>) {
-    let (height, width) = faces.begin();
+    let (height, width) = begin(faces);
     let grid = Grid { faces: rows.len(), height, width };
     let mut out = vec![0.0; grid.rows() * INPUTS];
     let mut seen = vec![0.0; 4 * height * width];
@@ -95,7 +78,7 @@ pub(super) fn batch(
 /// One face through its view, with mean 0 and deviation 1; pixels outside the picture are those of its edge.
 fn look(faces: Faces<'_>, row: usize, view: View, seen: &mut [f32]) {
     let face = faces.face(row);
-    let (lines, pixels) = (2 * faces.begin().0, 2 * faces.begin().1);
+    let (lines, pixels) = (2 * begin(faces).0, 2 * begin(faces).1);
     let (sine, cosine) = view.rotation.to_radians().sin_cos();
     let (sine, cosine) = (sine * view.scale, cosine * view.scale);
     let middle = ((pixels - 1) as f32 / 2.0, (lines - 1) as f32 / 2.0);

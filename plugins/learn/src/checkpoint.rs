@@ -7,6 +7,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LearnError;
@@ -26,7 +28,7 @@ struct Header {
 
 /// A file's contents.
 #[derive(Debug)]
-pub(super) struct Checkpoint {
+pub struct Checkpoint {
     /// Epochs that are done.
     pub epochs: usize,
     /// What was written.
@@ -34,12 +36,7 @@ pub(super) struct Checkpoint {
 }
 
 /// Writes a file so that it is there whole or not at all.
-pub(super) fn write(
-    path: &Path,
-    fingerprint: &str,
-    epochs: usize,
-    parts: &[&[u8]],
-) -> Result<(), LearnError> {
+pub fn write(path: &Path, fingerprint: &str, epochs: usize, parts: &[&[u8]]) -> Result<(), LearnError> {
     let failed = |source: io::Error| LearnError::File { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut hash = blake3::Hasher::new();
@@ -71,7 +68,7 @@ pub(super) fn write(
 }
 
 /// Reads a file; `None` if there is none.
-pub(super) fn read(path: &Path, fingerprint: &str) -> Result<Option<Checkpoint>, LearnError> {
+pub fn read(path: &Path, fingerprint: &str) -> Result<Option<Checkpoint>, LearnError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -97,7 +94,7 @@ pub(super) fn read(path: &Path, fingerprint: &str) -> Result<Option<Checkpoint>,
 }
 
 /// Deletes a file that is not needed any more.
-pub(super) fn remove(path: &Path) -> Result<(), LearnError> {
+pub fn remove(path: &Path) -> Result<(), LearnError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(LearnError::File { path: path.to_owned(), source })
@@ -107,6 +104,22 @@ pub(super) fn remove(path: &Path) -> Result<(), LearnError> {
 }
 
 /// The error for a file that does not hold what it should.
-pub(super) fn damaged(path: &Path, reason: &str) -> LearnError {
+pub fn damaged(path: &Path, reason: &str) -> LearnError {
     LearnError::Damaged { path: PathBuf::from(path), reason: reason.to_owned() }
+}
+
+/// The bytes of a network's or an optimiser's record.
+pub fn to_bytes<B: Backend, R: Record<B>>(record: R) -> Result<Vec<u8>, LearnError> {
+    let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+    recorder.record(record, ()).map_err(|error| LearnError::Record(error.to_string()))
+}
+
+/// The record that was written as `bytes` into the file at `path`.
+pub fn from_bytes<B: Backend, R: Record<B>>(
+    bytes: &[u8],
+    device: &B::Device,
+    path: &Path,
+) -> Result<R, LearnError> {
+    let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+    recorder.load(bytes.to_vec(), device).map_err(|error| damaged(path, &error.to_string()))
 }

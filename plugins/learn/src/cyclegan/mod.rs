@@ -1,0 +1,152 @@
+//! A CycleGAN: two generators that translate faces of one class to another and back, learnt from faces that are no pairs.
+//!
+//! Zhu, Park, Isola & Efros 2017, with the cycle loss of Mazen, Nashat & Abdel Azeem Abul Seoud, which also keeps the structure. Direction
+//! 0 goes from the first class to the second, direction 1 back. Inside, gray values are -1..1 and lie as (faces, 1, height, width).
+
+mod buffer;
+mod discriminator;
+mod generator;
+mod layers;
+mod losses;
+mod settings;
+mod step;
+mod train;
+mod translator;
+mod watch;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+pub use losses::Direction;
+pub use settings::{Discriminator, Generator, Losses, Normalisation, Settings};
+pub use translator::Translator;
+pub use watch::Warning;
+
+use crate::error::LearnError;
+use crate::faces::Faces;
+use train::Training;
+
+/// Raised whenever the same settings and faces would give other networks than before.
+const VERSION: u32 = 1;
+
+/// How far a training is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// How many there are.
+    pub epochs: usize,
+    /// Steps done in this epoch.
+    pub step: usize,
+    /// Steps in an epoch.
+    pub steps: usize,
+    /// Mean losses of both directions in this epoch so far.
+    pub losses: [Direction; 2],
+}
+
+/// What an epoch has come to.
+#[derive(Debug)]
+pub struct Epoch<'a> {
+    /// The epoch that is done, from 0.
+    pub epoch: usize,
+    /// How many there are.
+    pub epochs: usize,
+    /// Mean losses of both directions in each epoch so far.
+    pub history: &'a [[Direction; 2]],
+    /// The same few faces of both classes, as they are translated now.
+    pub samples: [Samples; 2],
+    /// Signs that a direction goes wrong.
+    pub warnings: [Vec<Warning>; 2],
+}
+
+/// A few faces (gray, faces x height x width).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// As they are.
+    pub real: Vec<u8>,
+    /// Translated to the other class.
+    pub translated: Vec<u8>,
+    /// And back.
+    pub returned: Vec<u8>,
+}
+
+/// What training gives.
+#[derive(Debug)]
+pub struct Trained {
+    /// From the first class to the second, and back.
+    pub translators: [Translator; 2],
+    /// Mean losses of both directions in each epoch.
+    pub history: Vec<[Direction; 2]>,
+}
+
+/// Trains on the faces of two classes, on two threads if there are two `workers`.
+///
+/// `checkpoints` is a folder that outlives a kill: the same call goes on from there to the same bytes. `progress` is called after every step, `epoch` after every
+/// epoch. Setting `cancelled` writes a checkpoint and stops within a step.
+///
+/// # Errors
+/// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is kept), `checkpoints` holds
+/// those of other settings or faces, or a file cannot be read or written.
+pub fn train(
+    classes: [Faces<'_>; 2],
+    settings: &Settings,
+    checkpoints: &Path,
+    workers: usize,
+    progress: &dyn Fn(Progress),
+    epoch: &dyn Fn(&Epoch<'_>),
+    cancelled: &AtomicBool,
+) -> Result<Trained, LearnError> {
+    settings.check()?;
+    let [first, second] = classes;
+    settings.check_size(first.width, first.height)?;
+    if (second.width, second.height) != (first.width, first.height) {
+        return Err(LearnError::OtherSize {
+            found: (second.width, second.height),
+            expected: (first.width, first.height),
+        });
+    }
+    for (class, faces) in classes.iter().enumerate() {
+        if faces.count() < settings.batch_size.max(2) {
+            let needed = settings.batch_size.max(2);
+            return Err(LearnError::TooFewFaces { class, found: faces.count(), needed });
+        }
+    }
+    let (translators, history) = Training {
+        settings,
+        classes,
+        fingerprint: &fingerprint(classes, settings)?,
+        checkpoint: checkpoints.join("cyclegan"),
+        parallel: workers > 1,
+        progress,
+        epoch_done: epoch,
+        cancelled,
+    }
+    .run()?;
+    Ok(Trained { translators, history })
+}
+
+/// Whose checkpoints they are.
+fn fingerprint(classes: [Faces<'_>; 2], settings: &Settings) -> Result<String, LearnError> {
+    let mut hash = blake3::Hasher::new();
+    let settings = serde_json::to_vec(&(VERSION, settings, classes[0].width, classes[0].count()))
+        .map_err(|error| LearnError::Record(error.to_string()))?;
+    hash.update(&settings);
+    classes.iter().for_each(|class| {
+        hash.update(class.pixels);
+    });
+    Ok(hash.finalize().to_hex().to_string())
+}
+
+/// Gray values as networks see them: -1 is black, 1 is white.
+fn to_values(pixels: &[u8], width: usize, mirrored: bool) -> Vec<f32> {
+    let value = |pixel: &u8| f32::from(*pixel) / 127.5 - 1.0;
+    if mirrored {
+        return pixels.chunks_exact(width).flat_map(|line| line.iter().rev().map(value)).collect();
+    }
+    pixels.iter().map(value).collect()
+}
+
+/// The opposite.
+fn to_gray(values: &[f32]) -> Vec<u8> {
+    values.iter().map(|value| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect()
+}

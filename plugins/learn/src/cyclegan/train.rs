@@ -1,0 +1,279 @@
+//! All steps of a training, and what a killed one goes on from.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::optim::Optimizer;
+
+use super::buffer::Buffer;
+use super::losses::Direction;
+use super::settings::Settings;
+use super::step::{Device, Side, Steps, Train};
+use super::translator::Translator;
+use super::watch;
+use super::{Epoch, Progress, Samples, to_gray, to_values};
+use crate::checkpoint::{self, from_bytes, to_bytes};
+use crate::error::LearnError;
+use crate::faces::Faces;
+use crate::random::Random;
+use crate::ssim::Ssim;
+
+/// Between two checkpoints within an epoch.
+const CHECKPOINTS: Duration = Duration::from_secs(300);
+/// Faces of each class that show how far the networks are.
+const SAMPLES: usize = 8;
+/// Further ones that only tell how much generated faces vary.
+const MEASURED: usize = 32;
+
+/// A training under way.
+pub(super) struct Training<'a> {
+    pub settings: &'a Settings,
+    pub classes: [Faces<'a>; 2],
+    pub fingerprint: &'a str,
+    pub checkpoint: PathBuf,
+    pub parallel: bool,
+    pub progress: &'a dyn Fn(Progress),
+    pub epoch_done: &'a dyn Fn(&Epoch<'_>),
+    pub cancelled: &'a AtomicBool,
+}
+
+/// Where a training stands.
+struct State {
+    sides: [Side; 2],
+    /// Steps done, over all epochs.
+    steps: usize,
+    /// Losses of both directions in each epoch; those of the last one are sums of its steps so far.
+    history: Vec<[Direction; 2]>,
+}
+
+impl Training<'_> {
+    /// Trains to the end, from the last checkpoint if there is one.
+    pub fn run(&self) -> Result<([Translator; 2], Vec<[Direction; 2]>), LearnError> {
+        let settings = self.settings;
+        let device = Device::default();
+        let side = (self.classes[0].height, self.classes[0].width);
+        let steps =
+            Steps { settings, ssim: Ssim::new(side.0, side.1, 2.0, &device), parallel: self.parallel, side };
+        let mut state = self.begin(&device)?;
+        let in_epoch = self.steps_in_epoch();
+        let mut saved = Instant::now();
+        while state.steps < in_epoch * settings.all_epochs() {
+            let epoch = state.steps / in_epoch;
+            let order = [0, 1].map(|class| self.order(epoch, class, in_epoch * settings.batch_size));
+            for step in state.steps % in_epoch..in_epoch {
+                if self.cancelled.load(Ordering::Relaxed) {
+                    self.save(&state)?;
+                    return Err(LearnError::Cancelled);
+                }
+                state = self.step(state, &steps, epoch, step, &order)?;
+                if saved.elapsed() >= CHECKPOINTS && step + 1 < in_epoch {
+                    self.save(&state)?;
+                    saved = Instant::now();
+                }
+            }
+            self.tell(&state, epoch)?;
+            self.save(&state)?;
+            saved = Instant::now();
+        }
+        let translators = self.translators(&state)?;
+        Ok((translators, state.history))
+    }
+
+    /// Steps in an epoch.
+    fn steps_in_epoch(&self) -> usize {
+        let larger = self.classes.iter().map(Faces::count).max().unwrap_or(0);
+        let faces = if self.settings.epoch_faces == 0 { larger } else { self.settings.epoch_faces };
+        (faces / self.settings.batch_size).max(1)
+    }
+
+    /// Rows of a class in the order of an epoch: each once before any comes again.
+    fn order(&self, epoch: usize, class: usize, length: usize) -> Vec<usize> {
+        let mut random = Random::new(&[self.settings.seed, epoch as u64, class as u64]);
+        let mut rows: Vec<usize> = (0..self.classes[class].count()).collect();
+        let mut order = Vec::with_capacity(length + rows.len());
+        while order.len() < length {
+            random.shuffle(&mut rows);
+            order.extend_from_slice(&rows);
+        }
+        order.truncate(length);
+        order
+    }
+
+    fn step(
+        &self,
+        state: State,
+        steps: &Steps<'_>,
+        epoch: usize,
+        step: usize,
+        order: &[Vec<usize>; 2],
+    ) -> Result<State, LearnError> {
+        let settings = self.settings;
+        let mut random = Random::new(&[settings.seed, epoch as u64, step as u64, u64::MAX]);
+        let batch = [0, 1].map(|class| {
+            let rows = &order[class][step * settings.batch_size..(step + 1) * settings.batch_size];
+            let face = |row: &usize| {
+                let mirrored = settings.mirrored && random.unit() < 0.5;
+                to_values(self.classes[class].face(*row), self.classes[class].width, mirrored)
+            };
+            rows.iter().flat_map(face).collect::<Vec<f32>>()
+        });
+        let sources = [Random::new(&[random.next()]), Random::new(&[random.next()])];
+        let State { sides, steps: done, mut history } = state;
+        let (sides, losses) = steps.step(sides, batch, settings.rate(epoch), sources)?;
+        if let Some(loss) = losses.iter().flat_map(Direction::values).find(|loss| !loss.is_finite()) {
+            return Err(LearnError::NotFinite { epoch, step, loss });
+        }
+        if step == 0 {
+            history.push(Default::default());
+        }
+        let in_epoch = self.steps_in_epoch();
+        let mut means = [Direction::default(); 2];
+        if let Some(last) = history.last_mut() {
+            for ((last, mean), new) in last.iter_mut().zip(&mut means).zip(&losses) {
+                last.add(new, 1.0 / in_epoch as f32);
+                mean.add(last, in_epoch as f32 / (step + 1) as f32);
+            }
+        }
+        (self.progress)(Progress {
+            epoch,
+            epochs: settings.all_epochs(),
+            step: step + 1,
+            steps: in_epoch,
+            losses: means,
+        });
+        Ok(State { sides, steps: done + 1, history })
+    }
+
+    /// Shows what an epoch has come to.
+    fn tell(&self, state: &State, epoch: usize) -> Result<(), LearnError> {
+        let translators = self.translators_of_batch(state);
+        let mut samples = [Samples::default(), Samples::default()];
+        let mut warnings = [Vec::new(), Vec::new()];
+        for (at, sample) in samples.iter_mut().enumerate() {
+            let (from, to) = (&self.classes[at], &self.classes[1 - at]);
+            let size = from.width * from.height;
+            let real = some(from, SAMPLES.max(MEASURED));
+            let generated = translators[at].translate_values(&real)?;
+            if generated.iter().any(|value| !value.is_finite()) {
+                let step = self.steps_in_epoch();
+                return Err(LearnError::NotFinite { epoch, step, loss: f32::NAN });
+            }
+            let shown = SAMPLES.min(from.count()) * size;
+            let returned = translators[1 - at].translate_values(&generated[..shown])?;
+            let history: Vec<Direction> = state.history.iter().map(|epoch| epoch[at]).collect();
+            warnings[at] = watch::warnings(&history, &some(to, SAMPLES.max(MEASURED)), &generated, size);
+            *sample = Samples {
+                real: to_gray(&real[..shown]),
+                translated: to_gray(&generated[..shown]),
+                returned: to_gray(&returned),
+            };
+        }
+        (self.epoch_done)(&Epoch {
+            epoch,
+            epochs: self.settings.all_epochs(),
+            history: &state.history,
+            samples,
+            warnings,
+        });
+        Ok(())
+    }
+
+    /// Networks that normalise with what they are given, as while they learn.
+    fn translators_of_batch(&self, state: &State) -> [Translator; 2] {
+        let side = (self.classes[0].height, self.classes[0].width);
+        [0, 1].map(|at| Translator::new(&state.sides[at].generator, self.settings, side))
+    }
+
+    /// Networks that translate each face for itself.
+    fn translators(&self, state: &State) -> Result<[Translator; 2], LearnError> {
+        let [mut there, mut back] = self.translators_of_batch(state);
+        there.measure(&self.classes[0], self.settings.batch_size)?;
+        back.measure(&self.classes[1], self.settings.batch_size)?;
+        Ok([there, back])
+    }
+
+    fn begin(&self, device: &Device) -> Result<State, LearnError> {
+        let settings = self.settings;
+        let sides =
+            [0, 1].map(|at| Side::new(settings, &mut Random::new(&[settings.seed, at, u64::MAX]), device));
+        let fresh = State { sides, steps: 0, history: Vec::new() };
+        match checkpoint::read(&self.checkpoint, self.fingerprint)? {
+            Some(saved) => self.load(fresh, &saved, device),
+            None => Ok(fresh),
+        }
+    }
+
+    fn save(&self, state: &State) -> Result<(), LearnError> {
+        let mut parts = Vec::new();
+        for side in &state.sides {
+            parts.push(to_bytes::<Train, _>(side.generator.clone().into_record())?);
+            parts.push(to_bytes::<Train, _>(side.generator_descent.to_record())?);
+            parts.push(to_bytes::<Train, _>(side.discriminator.clone().into_record())?);
+            parts.push(to_bytes::<Train, _>(side.discriminator_descent.to_record())?);
+            parts.push(side.buffer.to_bytes());
+        }
+        let losses = state.history.iter().flatten().flat_map(Direction::values);
+        parts.push(losses.flat_map(f32::to_le_bytes).collect());
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        checkpoint::write(&self.checkpoint, self.fingerprint, state.steps, &parts)
+    }
+
+    fn load(
+        &self,
+        fresh: State,
+        saved: &checkpoint::Checkpoint,
+        device: &Device,
+    ) -> Result<State, LearnError> {
+        let path: &Path = &self.checkpoint;
+        let size = self.classes[0].width * self.classes[0].height;
+        let [there @ .., losses] = saved.parts.as_slice() else {
+            return Err(checkpoint::damaged(path, "it has no parts"));
+        };
+        let side = |side: Side, parts: &[Vec<u8>]| {
+            let [generator, generator_descent, discriminator, discriminator_descent, buffer] = parts else {
+                return Err(checkpoint::damaged(path, "it has another number of parts"));
+            };
+            Ok(Side {
+                generator: side.generator.load_record(from_bytes::<Train, _>(generator, device, path)?),
+                generator_descent: side.generator_descent.load_record(from_bytes::<Train, _>(
+                    generator_descent,
+                    device,
+                    path,
+                )?),
+                discriminator: side.discriminator.load_record(from_bytes::<Train, _>(
+                    discriminator,
+                    device,
+                    path,
+                )?),
+                discriminator_descent: side.discriminator_descent.load_record(from_bytes::<Train, _>(
+                    discriminator_descent,
+                    device,
+                    path,
+                )?),
+                buffer: Buffer::from_bytes(self.settings.buffer, buffer, size),
+            })
+        };
+        let (first, second) = there.split_at(there.len() / 2);
+        let [there, back] = fresh.sides;
+        let values: Vec<f32> = losses.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let history = values.as_chunks::<10>().0.iter();
+        let history = history.map(|values| {
+            let (there, back) = values.split_at(5);
+            [there, back].map(Direction::from_values)
+        });
+        Ok(State {
+            sides: [side(there, first)?, side(back, second)?],
+            steps: saved.epochs,
+            history: history.collect(),
+        })
+    }
+}
+
+/// Some faces of a class, from all over it.
+fn some(class: &Faces<'_>, most: usize) -> Vec<f32> {
+    let count = class.count().min(most);
+    let rows = (0..count).map(|at| at * class.count() / count);
+    rows.flat_map(|row| to_values(class.face(row), class.width, false)).collect()
+}
