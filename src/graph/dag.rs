@@ -15,6 +15,8 @@ pub enum PortType {
     Faces,
     /// Any table. A table of faces is one too.
     Table,
+    /// A trained network, with what belongs to it.
+    Model,
     /// Files for people and other programs; the end of a graph.
     Files,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for PortType {
         f.write_str(match self {
             Self::Faces => "faces",
             Self::Table => "table",
+            Self::Model => "model",
             Self::Files => "files",
         })
     }

@@ -9,8 +9,8 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field};
 use ferroflow_learn::{
-    LearnError,
-    cross_validation::{self, Progress, Settings, assign, out_of_fold},
+    Faces as Pictures, LearnError,
+    cross_validation::{Progress, Settings, assign, out_of_fold},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -164,7 +164,7 @@ impl CrossValidate {
         drop(all);
         let bar = Bar::new(context, self.folds);
         let outcome = out_of_fold(
-            ferroflow_learn::Faces { pixels: &pixels, width, height },
+            Pictures { pixels: &pixels, width, height },
             labels,
             faces.classes.len(),
             groups,

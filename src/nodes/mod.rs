@@ -3,6 +3,7 @@
 mod bad_rows;
 mod balance;
 mod cross_validate;
+mod cyclegan;
 mod deduplicate;
 mod drop_non_faces;
 mod export;
@@ -33,6 +34,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<drop_non_faces::DropNonFaces>(),
     Kind::of::<cross_validate::CrossValidate>(),
     Kind::of::<relabel::Relabel>(),
+    Kind::of::<cyclegan::CycleGan>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

@@ -195,6 +195,7 @@ fn matrix(report: &Cleaning) -> Vec<MatrixRow<'_>> {
 fn curve(report: &Cleaning) -> anyhow::Result<String> {
     let Some(judgement) = &report.judgement else { return Ok(String::new()) };
     let line = |index: usize, of: usize| Line {
+        name: None,
         color: plot::line_color(index),
         points: judgement.curve.iter().map(|point| (point[0], point[of])).collect(),
         mark: None,

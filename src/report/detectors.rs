@@ -64,7 +64,7 @@ pub fn page(report: &Report) -> anyhow::Result<String> {
             let accuracy = result.accuracy.get(index)?;
             let points = accuracy.curve.iter().map(|point| (point.recall, point.precision)).collect();
             let mark = accuracy.operating_point.map(|point| (point.recall, point.precision));
-            Some(Line { color: plot::line_color(number), points, mark })
+            Some(Line { name: None, color: plot::line_color(number), points, mark })
         };
         let lines: Vec<Line> = report.results.iter().enumerate().filter_map(line).collect();
         let svg = plot::precision_over_recall(&lines)?;

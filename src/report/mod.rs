@@ -4,3 +4,4 @@ pub mod cleaning;
 pub mod detectors;
 pub mod directory;
 pub mod plot;
+pub mod training;

@@ -67,8 +67,10 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
     ))
 }
 
-/// A line of a plot: its colour, its points, and one of them to be marked.
+/// A line of a plot: its name in the plot's legend, if it has one, its colour, its points, and one of them to be marked.
 pub struct Line {
+    /// What it shows; nothing where the page says so elsewhere.
+    pub name: Option<&'static str>,
     /// Red, green, blue.
     pub color: (u8, u8, u8),
     /// Points from left to right.
@@ -140,13 +142,22 @@ pub fn lines(lines: &[Line], axes: &Axes) -> anyhow::Result<String> {
             .axis_desc_style(label)
             .draw()
             .map_err(|error| failed(&error))?;
-        for Line { color: (r, g, b), points, mark } in lines {
+        for Line { name, color: (r, g, b), points, mark } in lines {
             let color = RGBColor(*r, *g, *b);
-            chart
+            let drawn = chart
                 .draw_series([PathElement::new(points.clone(), color.stroke_width(2))])
                 .map_err(|error| failed(&error))?;
+            if let Some(name) = name {
+                drawn
+                    .label(*name)
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+            }
             let marks = mark.iter().map(|&point| Circle::new(point, 5, color.filled()));
             chart.draw_series(marks).map_err(|error| failed(&error))?;
+        }
+        if lines.iter().any(|line| line.name.is_some()) {
+            let labels = ("sans-serif", 13).into_font().color(&gray);
+            chart.configure_series_labels().label_font(labels).draw().map_err(|error| failed(&error))?;
         }
         root.present().map_err(|error| failed(&error))?;
     }

@@ -1,0 +1,68 @@
+//! A step of a CycleGAN's training, on two threads: the paper's networks on one face of 48x48 of each class, and the small ones of
+//! `pipelines/cyclegan-small.toml`. `benches/cyclegan_torch.py` is the same step in PyTorch.
+
+use std::{
+    cell::RefCell,
+    error::Error,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use ferroflow_learn::Faces;
+use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train};
+
+const SIDE: usize = 48;
+const ROUNDS: usize = 5;
+
+/// Seconds a step takes: from the end of the first to the end of the last.
+fn step(settings: &Settings, steps: usize, workers: usize) -> Result<f64, Box<dyn Error>> {
+    let pixels: Vec<u8> =
+        (0..2 * SIDE * SIDE * settings.batch_size).map(|at| (at * 31 % 251) as u8).collect();
+    let faces = Faces { pixels: &pixels, width: SIDE, height: SIDE };
+    let settings = Settings {
+        epochs: 1,
+        decay_epochs: 0,
+        epoch_faces: (steps + 1) * settings.batch_size,
+        ..settings.clone()
+    };
+    let folder = tempfile::tempdir()?;
+    let times = RefCell::new(Vec::new());
+    let cancelled = AtomicBool::new(false);
+    let tell = |_| times.borrow_mut().push(Instant::now());
+    train([faces, faces], &settings, folder.path(), workers, &tell, &|_| {}, &cancelled)?;
+    let times = times.into_inner();
+    let span = times.last().zip(times.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    Ok(span.as_secs_f64() / (times.len() - 1).max(1) as f64)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // `cargo test --benches` only wants to know that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let small = Settings {
+        generator: Generator { width: 16, blocks: 3, ..Generator::default() },
+        discriminator: Discriminator { width: 16, ..Discriminator::default() },
+        ..Settings::default()
+    };
+    let cases = [
+        ("the paper's networks, batch 1", Settings::default(), 5),
+        ("small networks, batch 1", small.clone(), 50),
+        ("small networks, batch 8", Settings { batch_size: 8, ..small }, 10),
+    ];
+    for (name, settings, steps) in cases {
+        for workers in [2, 1] {
+            let times = (0..ROUNDS).map(|_| step(&settings, steps, workers)).collect::<Result<_, _>>()?;
+            println!(
+                "{name}, {workers} threads: {:.1} ms a step, median of {ROUNDS} rounds",
+                median(times) * 1e3
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Plots of trainings.
+
+use ferroflow_learn::cyclegan::Direction;
+
+use super::plot::{Axes, Line, line_color, lines};
+
+/// The losses of a CycleGAN over its epochs, each the mean of both directions.
+pub fn losses_over_epochs(history: &[[Direction; 2]]) -> anyhow::Result<String> {
+    let losses: [(&str, fn(&Direction) -> f32); 4] = [
+        ("adversarial", |direction| direction.adversarial),
+        ("identity", |direction| direction.identity),
+        ("cycle", |direction| direction.cycle),
+        ("discriminator", |direction| direction.discriminator),
+    ];
+    let curves = losses.into_iter().enumerate().map(|(index, (name, value))| {
+        let mean = |epoch: &[Direction; 2]| f64::from(epoch.iter().map(value).sum::<f32>() / 2.0);
+        let points = history.iter().enumerate().map(|(at, epoch)| ((at + 1) as f64, mean(epoch)));
+        Line { name: Some(name), color: line_color(index), points: points.collect(), mark: None }
+    });
+    let curves: Vec<Line> = curves.collect();
+    let highest = curves.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(0.1, f64::max);
+    let axes = Axes {
+        x: ("epoch", 1.0, history.len().max(2) as f64),
+        y: ("loss", 0.0, highest * 1.05),
+        name: "losses of the CycleGAN over its epochs",
+    };
+    lines(&curves, &axes)
+}
