@@ -13,6 +13,11 @@ pub fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), i: Some(value), kind: 2, ..AttributeProto::default() }
 }
 
+/// An attribute of text.
+pub fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), s: Some(value.into()), kind: 3, ..AttributeProto::default() }
+}
+
 /// An attribute of one number.
 pub fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), f: Some(value), kind: 1, ..AttributeProto::default() }

@@ -6,7 +6,7 @@ mod attribute;
 mod builder;
 mod proto;
 
-pub use attribute::{float, int, ints};
+pub use attribute::{float, int, ints, text};
 pub use builder::{GraphBuilder, Side};
 pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,
