@@ -165,6 +165,9 @@ pub enum LearnError {
     /// A network cannot be written down.
     #[error("the network cannot be written into a checkpoint: {0}")]
     Record(String),
+    /// A network cannot be exported.
+    #[error("the network cannot be written as ONNX: {0}")]
+    Export(String),
     /// A thread panicked.
     #[error("the training panicked: this is a mistake in ferroflow; the checkpoints are kept")]
     Panicked,

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
+use ferroflow_onnx::{GraphBuilder, Side, int};
 use ferroflow_vision::{
     detect::{self, DetectorConfig, DetectorKind, FaceDetector},
     frame::Frame,
-    import::onnx::{GraphBuilder, Side, int},
     inference::Device,
     model,
 };

@@ -5,13 +5,13 @@
 
 use std::{fs, path::Path};
 
+use ferroflow_onnx::{AttributeProto, ModelProto, NodeProto, TensorProto};
 use ferroflow_vision::{
     detect::{self, DetectorConfig, DetectorKind},
     expression::ExpressionClassifier,
     face::Detection,
     frame::Frame,
     geometry::{Point, Rect},
-    import::onnx::{AttributeProto, ModelProto, NodeProto, TensorProto},
     inference::{Device, SessionOptions},
     model,
 };

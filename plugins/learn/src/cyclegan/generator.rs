@@ -3,9 +3,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::PadMode;
 
-use super::layers::{NormedWeights, Pass, convolve, convolve_transposed, weights};
+use super::canvas::Canvas;
+use super::layers::{NormedWeights, Pass, weights};
 use super::settings;
 use crate::kernels::planes::PlaneKernels;
 use crate::kernels::planes::window::Window;
@@ -68,29 +68,32 @@ impl<B: Backend> Generator<B> {
             last_bias: Param::from_tensor(Tensor::zeros([1], device)),
         }
     }
+
+    /// Carries the layers out on a canvas, from faces (faces, 1, height, width) to faces.
+    pub fn draw<C: Canvas<B>>(&self, faces: C::Maps, canvas: &mut C) -> C::Maps {
+        let mut x = canvas.layer(faces, &self.first, OUTER, 0.0);
+        for layer in &self.halvings {
+            x = canvas.layer(x, layer, HALVING, 0.0);
+        }
+        for Block { first, second } in &self.blocks {
+            let y = canvas.layer(x.clone(), first, INNER, 0.0);
+            let y = canvas.drop(y);
+            let y = canvas.layer(y, second, INNER, 1.0);
+            x = canvas.add(x, y);
+        }
+        for layer in &self.doublings {
+            let y = canvas.transpose(x, &layer.weights, 0, HALVING);
+            x = canvas.norm(y, layer, 0.0);
+        }
+        // A 7x7 convolution to one channel, written as a transposed one: that unfolds the one channel and not the many.
+        let y = canvas.transpose(x, &self.last, 3, LAST);
+        canvas.finish(y, &self.last_bias)
+    }
 }
 
 impl<B: PlaneKernels> Generator<B> {
     /// Translates faces (faces, 1, height, width).
     pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_>) -> Tensor<B, 4> {
-        let mut x = self.first.norm(convolve(faces, &self.first.weights, OUTER), 0.0, pass);
-        for layer in &self.halvings {
-            x = layer.norm(convolve(x, &layer.weights, HALVING), 0.0, pass);
-        }
-        for Block { first, second } in &self.blocks {
-            let y = first.norm(convolve(x.clone(), &first.weights, INNER), 0.0, pass);
-            let y = pass.drop(y);
-            x = x + second.norm(convolve(y, &second.weights, INNER), 1.0, pass);
-        }
-        for layer in &self.doublings {
-            let [_, _, height, width] = x.dims();
-            let y = convolve_transposed(x, &layer.weights, HALVING, (2 * height, 2 * width));
-            x = layer.norm(y, 0.0, pass);
-        }
-        // A 7x7 convolution to one channel, written as a transposed one: that unfolds the one channel and not the many.
-        let [_, _, height, width] = x.dims();
-        let x = x.pad([(3, 3), (3, 3)], PadMode::Reflect);
-        let y = convolve_transposed(x, &self.last, LAST, (height, width));
-        (y + self.last_bias.val().reshape([1, 1, 1, 1])).tanh()
+        self.draw(faces, pass)
     }
 }

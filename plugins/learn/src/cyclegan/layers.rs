@@ -47,8 +47,10 @@ pub fn convolve_transposed<B: PlaneKernels>(
 pub struct NormedWeights<B: Backend> {
     /// The weights.
     pub weights: Param<Tensor<B, 4>>,
-    gain: Param<Tensor<B, 1>>,
-    bias: Param<Tensor<B, 1>>,
+    /// What each channel is multiplied by once it is normalised.
+    pub gain: Param<Tensor<B, 1>>,
+    /// What is then added to it.
+    pub bias: Param<Tensor<B, 1>>,
 }
 
 impl<B: Backend> NormedWeights<B> {
@@ -98,7 +100,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Leaves out values at random and makes the others larger instead.
-    pub fn drop<B: Backend>(&mut self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    pub fn leave_out<B: Backend>(&mut self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let Some((rate, random)) = self.dropout.as_mut().filter(|(rate, _)| *rate > 0.0) else { return x };
         let shape = x.dims();
         let kept = 1.0 / (1.0 - *rate);

@@ -4,7 +4,9 @@
 //! 0 goes from the first class to the second, direction 1 back. Inside, gray values are -1..1 and lie as (faces, 1, height, width).
 
 mod buffer;
+mod canvas;
 mod discriminator;
+mod export;
 mod generator;
 mod layers;
 mod losses;

@@ -24,11 +24,11 @@ const MEASURED: usize = 1024;
 /// larger batches, with the mean moments of batches that it learnt from.
 #[derive(Clone, Debug)]
 pub struct Translator {
-    generator: Generator<Flex>,
-    normalisation: Normalisation,
-    moments: Option<Vec<Moments>>,
-    height: usize,
-    width: usize,
+    pub(super) generator: Generator<Flex>,
+    pub(super) normalisation: Normalisation,
+    pub(super) moments: Option<Vec<Moments>>,
+    pub(super) height: usize,
+    pub(super) width: usize,
 }
 
 impl Translator {

@@ -7,14 +7,10 @@
 
 use std::{collections::HashMap, path::Path};
 
+use ferroflow_onnx::{AttributeProto, GraphBuilder, Side, float, int, ints};
 use prost::Message as _;
 
-use super::{
-    ImportError, about,
-    onnx::{GraphBuilder, Side, float, int, ints},
-    prototxt::Message,
-    read,
-};
+use super::{ImportError, about, prototxt::Message, read};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct NetParameter {
@@ -84,7 +80,7 @@ enum Open {
         bias: Vec<f32>,
         dims: [usize; 4],
         input: String,
-        attributes: Vec<super::onnx::AttributeProto>,
+        attributes: Vec<AttributeProto>,
     },
     Affine {
         scale: Vec<f32>,

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
+use ferroflow_onnx::{Dimension, GraphProto, ModelProto, Side, TensorProto, ValueInfoProto};
 use prost::Message;
 
-use super::{
-    ImportError, about,
-    onnx::{Dimension, GraphProto, ModelProto, Side, TensorProto, ValueInfoProto},
-    read,
-};
+use super::{ImportError, about, read};
 
 /// Reads an ONNX file and answers it with free batch, height and width, and without shapes that were inferred from them.
 pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {

@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, path::Path};
 
+use ferroflow_onnx::{AttributeProto, GraphBuilder, Side, float, int, ints};
 use hdf5::{
     File, Group,
     types::{VarLenAscii, VarLenUnicode},
@@ -12,10 +13,7 @@ use hdf5::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    ImportError, about,
-    onnx::{AttributeProto, GraphBuilder, Side, float, int, ints},
-};
+use super::{ImportError, about};
 
 #[derive(Deserialize)]
 struct Model {

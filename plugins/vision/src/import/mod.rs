@@ -7,7 +7,6 @@ pub mod free_size;
 pub mod fuzz;
 #[cfg(feature = "import")]
 pub mod keras;
-pub mod onnx;
 mod prototxt;
 
 use std::path::PathBuf;
