@@ -1,8 +1,8 @@
-//! GStreamer's raw video buffers seen as [`Frame`]s: mapped for reading, never copied.
+//! GStreamer's raw video buffers seen as [`Frame`]s, where they lie.
 
 use std::sync::LazyLock;
 
-use ferroflow_vision::frame::{Frame, FrameError, PixelFormat, Plane, YuvEncoding};
+use ferroflow_vision::frame::{Frame, FrameError, FrameMut, PixelFormat, Plane, PlaneMut, YuvEncoding};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
 
 /// The formats that all our elements take.
@@ -74,6 +74,28 @@ pub fn with_frame<R>(
     let frame =
         Frame::new(format, mapped.width() as usize, mapped.height() as usize, &planes, encoding(info))?;
     Ok(look(&frame))
+}
+
+/// Maps `buffer` for writing and hands the frame to `change`.
+pub fn with_frame_mut<R>(
+    buffer: &mut gst::BufferRef,
+    info: &VideoInfo,
+    change: impl FnOnce(&mut FrameMut<'_>) -> R,
+) -> Result<R, MapError> {
+    let format = pixel_format(info.format()).ok_or(MapError::Format(info.format()))?;
+    let size = buffer.size();
+    let mut mapped = VideoFrameRef::from_buffer_ref_writable(buffer, info)
+        .map_err(|_| MapError::Buffer { size, expected: info.size() })?;
+    let (width, height) = (mapped.width() as usize, mapped.height() as usize);
+    let mut planes: [PlaneMut<'_>; 3] = Default::default();
+    for (plane, &stride) in planes.iter_mut().zip(mapped.plane_stride()) {
+        plane.stride = usize::try_from(stride).unwrap_or(0);
+    }
+    for (plane, data) in planes.iter_mut().zip(mapped.planes_data_mut()) {
+        plane.data = data;
+    }
+    let mut frame = FrameMut::new(format, width, height, planes, encoding(info))?;
+    Ok(change(&mut frame))
 }
 
 /// A buffer that is not the frame its caps promise.

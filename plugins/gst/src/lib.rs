@@ -1,4 +1,4 @@
-//! GStreamer elements that detect faces, read their expression, track, smooth, draw and write them.
+//! GStreamer elements that detect faces, read and change their expression, track, smooth, draw and write them.
 //!
 //! | element | what it does |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | [`fertrack`](track) | gives faces an identity across frames |
 //! | [`ferexpression`](expression) | reads expressions with an ONNX classifier |
 //! | [`fersmooth`](smooth) | steadies the scores and the label of a track |
+//! | [`fertranslate`](translate) | shows faces with another expression, by a CycleGAN's generator |
 //! | [`feroverlay`](overlay) | draws what is known of each face |
 //! | [`fermeta`](writer) | writes what is known as JSON lines, CSV or bus messages |
 //! | [`fersource`](source) | a camera that comes back: RTSP or any address, restarted when it fails or freezes |
@@ -27,6 +28,7 @@ pub mod overlay;
 pub mod smooth;
 pub mod source;
 pub mod track;
+pub mod translate;
 pub mod writer;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
@@ -35,6 +37,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     track::register(plugin)?;
     expression::register(plugin)?;
     smooth::register(plugin)?;
+    translate::register(plugin)?;
     overlay::register(plugin)?;
     writer::register(plugin)?;
     source::register(plugin)

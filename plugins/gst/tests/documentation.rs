@@ -33,9 +33,16 @@ fn document() -> String {
     let formats: Vec<_> =
         gstferroflow::frame::FORMATS.iter().map(|format| format.to_str().to_string()).collect();
     writeln!(text, "{}.", formats.join(", ")).unwrap();
-    for name in
-        ["ferfacedetect", "fertrack", "ferexpression", "fersmooth", "feroverlay", "fermeta", "fersource"]
-    {
+    for name in [
+        "ferfacedetect",
+        "fertrack",
+        "ferexpression",
+        "fersmooth",
+        "fertranslate",
+        "feroverlay",
+        "fermeta",
+        "fersource",
+    ] {
         let factory = gst::ElementFactory::find(name).unwrap();
         let element = factory.create().build().unwrap();
         let description = factory.metadata("description").unwrap();

@@ -254,3 +254,49 @@ impl<'a> Frame<'a> {
         }
     }
 }
+
+/// One plane of a frame that is written into.
+#[derive(Debug, Default)]
+pub struct PlaneMut<'a> {
+    /// The rows, as in [`Plane`].
+    pub data: &'a mut [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+/// One frame, borrowed to be changed where it lies.
+#[derive(Debug)]
+pub struct FrameMut<'a> {
+    format: PixelFormat,
+    width: usize,
+    height: usize,
+    planes: [PlaneMut<'a>; 3],
+    encoding: YuvEncoding,
+}
+
+impl<'a> FrameMut<'a> {
+    /// A frame over planes in the order of `format`, checked as [`Frame::new`] does; those the format lacks stay empty.
+    pub fn new(
+        format: PixelFormat,
+        width: usize,
+        height: usize,
+        planes: [PlaneMut<'a>; 3],
+        encoding: YuvEncoding,
+    ) -> Result<Self, FrameError> {
+        let frame = Self { format, width, height, planes, encoding };
+        Frame::new(format, width, height, &frame.as_frame().planes, encoding)?;
+        Ok(frame)
+    }
+
+    /// The frame as it is now, to be looked at.
+    pub fn as_frame(&self) -> Frame<'_> {
+        let planes = self.planes.each_ref().map(|plane| Plane { data: plane.data, stride: plane.stride });
+        Frame { format: self.format, width: self.width, height: self.height, planes, encoding: self.encoding }
+    }
+
+    /// Row `y` of the first plane, which carries the brightness, and all that follows it; empty past the end.
+    pub(crate) fn first_row_mut(&mut self, y: usize) -> &mut [u8] {
+        let [plane, ..] = &mut self.planes;
+        plane.data.get_mut(y * plane.stride..).unwrap_or_default()
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
 //! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
-//! Pictures of data sets are looked at by [`faceness`].
+//! [`translation`] gives faces in a frame another expression. Pictures of data sets are looked at by [`faceness`].
 
 pub mod align;
 pub mod cuda;
@@ -20,3 +20,4 @@ pub mod sample;
 pub mod similar;
 pub mod smooth;
 pub mod track;
+pub mod translation;
