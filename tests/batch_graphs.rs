@@ -211,6 +211,53 @@ fn processes_that_bring_the_same_result_do_not_disturb_each_other() {
     }
 }
 
+/// `pipelines/cyclegan-small.toml`, as small as it can be: two epochs of four faces.
+fn translator(command: &str) -> Vec<String> {
+    let file = format!("{}/pipelines/cyclegan-small.toml", env!("CARGO_MANIFEST_DIR"));
+    let sets = ["generator-width=2", "generator-blocks=1", "discriminator-width=2", "epoch-faces=4"];
+    let epochs = ["epochs=1", "decay-epochs=1", "sample-every=1"];
+    let mut arguments = vec![command.to_owned(), file];
+    arguments.extend(["--set", "input=fer2013.csv"].map(str::to_owned));
+    for set in sets.iter().chain(&epochs) {
+        arguments.extend(["--set".to_owned(), format!("node.translator.{set}")]);
+    }
+    arguments
+}
+
+#[test]
+fn a_cyclegan_leaves_both_networks_their_losses_and_samples() {
+    let house = House::new(&fer::rows(70));
+    let out = house.succeed(&borrowed(&translator("run")));
+    assert!(out.contains("from neutral") && out.contains("to disgust"), "{out}");
+    for file in ["neutral-to-disgust.onnx", "disgust-to-neutral.onnx", "losses.svg"] {
+        assert!(house.path("cyclegan-small").join(file).is_file(), "{file}");
+    }
+    let samples = house.path("cyclegan-small/samples");
+    let first = image::open(samples.join("epoch-0001.png")).unwrap();
+    assert_eq!(first.height(), 6 * 98 + 2);
+    assert_ne!(
+        fs::read(samples.join("epoch-0001.png")).unwrap(),
+        fs::read(samples.join("epoch-0002.png")).unwrap()
+    );
+    let network = fs::read(house.path("cyclegan-small/neutral-to-disgust.onnx")).unwrap();
+    // Made anew, it is the same to the byte.
+    house.succeed(&borrowed(&[translator("run"), vec!["--force=translator".to_owned()]].concat()));
+    assert_eq!(fs::read(house.path("cyclegan-small/neutral-to-disgust.onnx")).unwrap(), network);
+}
+
+#[test]
+fn a_cyclegan_of_classes_that_are_not_there_is_refused_with_advice() {
+    let house = House::new(&fer::rows(70));
+    let with = |set: &str| {
+        let more = vec!["--set".to_owned(), set.to_owned()];
+        house.refuse(&borrowed(&[translator("run"), more].concat()))
+    };
+    assert!(with("to=disgusted").contains("there is no class `disgusted` (classes: angry, disgust"));
+    assert!(with("to=neutral").contains("`from` and `to` are both `neutral`"));
+    assert!(with("node.translator.split=nowhere").contains("has 0 faces in the split `nowhere`"));
+    assert!(with("node.translator.dropout=1").contains("`dropout` is 1"));
+}
+
 #[test]
 fn the_plan_says_what_is_done_stale_and_to_run_and_why() {
     let house = House::new(&fer::rows(30));

@@ -189,7 +189,12 @@ impl Stage for CycleGan {
         if self.sample_every == 0 {
             return Err("`sample-every` is 0, and must be 1 or more".to_owned());
         }
-        self.settings().check().map_err(|error| error.to_string())
+        self.settings().check().map_err(|error| match error {
+            LearnError::Setting { name, value, needed } => {
+                format!("`{}` is {value}: {needed}", parameter(name))
+            }
+            other => other.to_string(),
+        })
     }
 
     fn destination(&self) -> Option<&Path> {
@@ -226,6 +231,17 @@ impl Stage for CycleGan {
         let trained = self.train(pictures, context)?;
         self.write(&trained, context)?;
         Ok(self.facts(&trained, pictures.map(|pictures| pictures.count())))
+    }
+}
+
+/// What a setting of the library is called here.
+fn parameter(setting: &str) -> String {
+    match setting {
+        "generator.dropout" => "dropout".to_owned(),
+        "losses.cycle" => "cycle-weight".to_owned(),
+        "losses.identity" => "identity-weight".to_owned(),
+        "losses.adversarial" => "adversarial-weight".to_owned(),
+        other => other.replace(['.', '_'], "-"),
     }
 }
 
