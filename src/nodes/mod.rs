@@ -19,6 +19,7 @@ mod relabel;
 mod report;
 mod sample;
 mod split;
+mod translate;
 mod video_faces;
 
 use crate::batch::Kind;
@@ -35,6 +36,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<cross_validate::CrossValidate>(),
     Kind::of::<relabel::Relabel>(),
     Kind::of::<cyclegan::CycleGan>(),
+    Kind::of::<translate::Translate>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

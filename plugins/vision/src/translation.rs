@@ -123,30 +123,64 @@ impl FaceTranslator {
         Ok(self.crops.len())
     }
 
+    /// Width and height of the generator's faces.
+    pub const fn size(&self) -> (usize, usize) {
+        (self.spec.width, self.spec.height)
+    }
+
+    /// Translates gray faces of the generator's own size (faces x height x width, 0 black to 255 white) to as many. What is
+    /// left over of a face is left out.
+    pub fn translate_gray(&mut self, pixels: &[u8]) -> Result<Vec<u8>, TranslationError> {
+        self.translated.clear();
+        let (length, batch_size) = (self.spec.len(), self.batch_size);
+        let whole = pixels.len() - pixels.len() % length;
+        for faces in pixels[..whole].chunks(batch_size * length) {
+            self.input.clear();
+            self.input.extend(faces.iter().map(|pixel| f32::from(*pixel) / HALF - 1.0));
+            self.answer()?;
+        }
+        self.check()?;
+        let gray = |value: &f32| ((value + 1.0) * HALF).round().clamp(0.0, 255.0) as u8;
+        Ok(self.translated.iter().map(gray).collect())
+    }
+
     /// Fills `translated` with the generator's answers for all crops.
     fn run(&mut self, frame: &Frame<'_>) -> Result<(), TranslationError> {
         let length = self.spec.len();
         self.translated.clear();
-        for crops in self.crops.chunks(self.batch_size) {
+        for from in (0..self.crops.len()).step_by(self.batch_size) {
+            let crops = &self.crops[from..self.crops.len().min(from + self.batch_size)];
             self.input.resize(length * crops.len(), 0.0);
             for (crop, image) in crops.iter().zip(self.input.chunks_exact_mut(length)) {
                 self.sampler.sample_crop(frame, crop, &self.spec, image);
             }
-            let shape = [crops.len(), 1, self.spec.height, self.spec.width];
-            let (translated, wanted) = (&mut self.translated, self.input.len());
-            let answered = self.session.run(shape, &mut self.input, |outputs| {
-                let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
-                if values.len() == wanted {
-                    translated.extend_from_slice(values);
-                }
-                values.len()
-            })?;
-            if answered != wanted {
-                let faces = crops.len();
-                let reason = format!("{faces} faces of {length} values went in, {answered} values came out");
-                return Err(self.session.failed(reason).into());
-            }
+            self.answer()?;
         }
+        self.check()
+    }
+
+    /// Adds to `translated` what the generator answers to the faces in `input`.
+    fn answer(&mut self) -> Result<(), TranslationError> {
+        let length = self.spec.len();
+        let faces = self.input.len() / length;
+        let shape = [faces, 1, self.spec.height, self.spec.width];
+        let (translated, wanted) = (&mut self.translated, self.input.len());
+        let answered = self.session.run(shape, &mut self.input, |outputs| {
+            let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
+            if values.len() == wanted {
+                translated.extend_from_slice(values);
+            }
+            values.len()
+        })?;
+        if answered != wanted {
+            let reason = format!("{faces} faces of {length} values went in, {answered} values came out");
+            return Err(self.session.failed(reason).into());
+        }
+        Ok(())
+    }
+
+    /// Refuses answers that are no brightness.
+    fn check(&self) -> Result<(), TranslationError> {
         match self.translated.iter().find(|value| !value.is_finite()) {
             Some(value) => {
                 Err(self.session.failed(format!("it answered {value}, which is no brightness")).into())

@@ -188,6 +188,18 @@ pub fn image_bytes(batch: &RecordBatch) -> anyhow::Result<BinaryArray> {
     bytes.cloned().context("the column `image` has no `bytes`")
 }
 
+/// The column `image` of these pictures, each with a name.
+pub fn image_column(pictures: &[(Vec<u8>, String)]) -> anyhow::Result<(Field, ArrayRef)> {
+    let (mut bytes, mut paths) = (BinaryBuilder::new(), StringBuilder::new());
+    for (picture, name) in pictures {
+        bytes.append_value(picture);
+        paths.append_value(name);
+    }
+    let parts: Vec<ArrayRef> = vec![Arc::new(bytes.finish()), Arc::new(paths.finish())];
+    let column = StructArray::try_new(image_fields(), parts, None)?;
+    Ok((Field::new("image", DataType::Struct(image_fields()), true), Arc::new(column)))
+}
+
 /// Writes a table of faces row by row.
 pub struct FacesWriter {
     writer: TableWriter,

@@ -1,0 +1,143 @@
+//! Gives faces another expression.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use arrow_array::{ArrayRef, Int64Array, StringArray};
+use arrow_schema::{DataType, Field};
+use ferroflow_vision::{inference::SessionOptions, translation::FaceTranslator};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::cyclegan::file_name;
+use crate::{
+    batch::{
+        Context, Facts, Input, Needs, Stage,
+        data::{
+            Faces,
+            faces::{TRAIN, image_column},
+            picture::{Gray, encode_png},
+        },
+    },
+    graph::dag::{Port, PortType},
+};
+
+/// Faces in one run of the network.
+const BATCH: usize = 32;
+
+/// Translates faces of one class to another with a network of `cyclegan`.
+///
+/// The result holds the translated faces alone, with the label of the class that they were translated to, and where they come from:
+/// `source_row` and `generator`. The columns of what they were made of stay, but for the picture and the label.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Translate {
+    /// The class whose faces are translated, by its name.
+    from: String,
+    /// The class that they are translated to.
+    to: String,
+    /// The split whose faces are translated.
+    #[serde(default = "train")]
+    split: String,
+    /// Where the network runs: auto, cpu, cuda or cuda:N.
+    #[serde(default = "cpu")]
+    device: String,
+}
+
+fn train() -> String {
+    TRAIN.to_owned()
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+impl Stage for Translate {
+    const NAME: &'static str = "translate";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[
+        Port::faces("Faces, all of the size that the network was trained with."),
+        Port::one("model", PortType::Model, "What `cyclegan` has trained."),
+    ];
+    const OUTPUT: PortType = PortType::Faces;
+
+    fn needs(&self) -> Needs {
+        let device = (self.device != "cpu").then(|| self.device.clone());
+        Needs { device, ..Needs::all_cores(512 << 20) }
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let faces = Faces::of(context.input("input")?.table()?)?;
+        let [from, to] = [&self.from, &self.to].map(|name| {
+            let class = faces.classes.iter().position(|class| class == name);
+            class.with_context(|| {
+                format!("there is no class `{name}` (classes: {})", faces.classes.join(", "))
+            })
+        });
+        let (from, to) = (from?, to?);
+        let mut translator = self.open(context.input("model")?, context.workers)?;
+        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
+        let is_chosen =
+            |row: &usize| labels[*row] == Some(from) && splits[*row] == self.split && dropped[*row].is_none();
+        let rows: Vec<usize> = (0..labels.len()).filter(is_chosen).collect();
+        if rows.is_empty() {
+            bail!("the class `{}` has no faces in the split `{}`", self.from, self.split);
+        }
+        let (width, height, pixels) = faces.gray_pixels(context.workers)?;
+        if (width, height) != translator.size() {
+            let (wide, high) = translator.size();
+            bail!(
+                "the faces have {width}x{height} pixels, and the network translates faces of {wide}x{high}"
+            );
+        }
+        let mut pictures = Vec::with_capacity(rows.len());
+        let sources = faces.source_rows()?;
+        context.progress.begin(rows.len(), "faces");
+        for some in rows.chunks(BATCH) {
+            context.check()?;
+            let size = width * height;
+            let gray: Vec<u8> =
+                some.iter().flat_map(|row| &pixels[row * size..(row + 1) * size]).copied().collect();
+            let translated = translator.translate_gray(&gray)?;
+            for (row, pixels) in some.iter().zip(translated.chunks_exact(size)) {
+                let picture = Gray { width, height, pixels: pixels.to_vec() };
+                let name = format!("{:07}-{}.png", sources.value(*row), self.to);
+                pictures.push((encode_png(&picture)?, name));
+            }
+            context.progress.advance(some.len());
+        }
+        let of_source: Int64Array = rows.iter().map(|row| Some(sources.value(*row))).collect();
+        let generator = format!("{} to {}", self.from, self.to);
+        let new = |name: &str, kind: DataType, array: ArrayRef| (Field::new(name, kind, true), array);
+        let columns = [
+            image_column(&pictures)?,
+            new("label", DataType::Int64, Arc::new(Int64Array::from(vec![i64::try_from(to)?; rows.len()]))),
+            new("source_row", DataType::Int64, Arc::new(of_source)),
+            new("generator", DataType::Utf8, Arc::new(StringArray::from(vec![generator; rows.len()]))),
+        ];
+        faces.table.write_rows(&context.table(), &rows, &columns)?;
+        Ok(Facts::default().with("rows", rows.len()))
+    }
+}
+
+impl Translate {
+    fn open(&self, model: &Input, threads: usize) -> anyhow::Result<FaceTranslator> {
+        let path = model.folder.join(file_name(&self.from, &self.to));
+        if !path.is_file() {
+            let trained = std::fs::read_dir(&model.folder)?.filter_map(Result::ok);
+            let mut trained: Vec<String> = trained
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "onnx"))
+                .collect();
+            trained.sort_unstable();
+            bail!(
+                "`model` does not translate `{}` to `{}` (it has: {})",
+                self.from,
+                self.to,
+                trained.join(", ")
+            );
+        }
+        let options = SessionOptions { device: self.device.parse()?, threads, ..SessionOptions::default() };
+        Ok(FaceTranslator::open(&path, &options, BATCH)?)
+    }
+}
