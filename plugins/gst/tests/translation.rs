@@ -50,7 +50,7 @@ fn with_face(sample: &gst::Sample, box_in_frame: Rect) -> gst::Buffer {
     let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
     let mut buffer = sample.buffer().unwrap().copy_deep().unwrap();
     let face = Detection { box_in_frame, confidence: 1.0, landmarks_in_frame: None };
-    drop(meta::add_face(buffer.make_mut(), &face, FrameSize::of(&info)));
+    meta::add_face(buffer.make_mut(), &face, FrameSize::of(&info));
     buffer
 }
 
