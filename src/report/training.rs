@@ -4,9 +4,12 @@ use ferroflow_learn::cyclegan::Direction;
 
 use super::plot::{Axes, Line, line_color, lines};
 
+/// A loss by its name.
+type Loss = (&'static str, fn(&Direction) -> f32);
+
 /// The losses of a CycleGAN over its epochs, each the mean of both directions.
 pub fn losses_over_epochs(history: &[[Direction; 2]]) -> anyhow::Result<String> {
-    let losses: [(&str, fn(&Direction) -> f32); 4] = [
+    let losses: [Loss; 4] = [
         ("adversarial", |direction| direction.adversarial),
         ("identity", |direction| direction.identity),
         ("cycle", |direction| direction.cycle),

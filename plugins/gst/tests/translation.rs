@@ -5,11 +5,8 @@
 mod common;
 
 use common::{pattern, refusal, sheet};
-use ferroflow_vision::{
-    face::Detection,
-    geometry::Rect,
-    import::onnx::{GraphBuilder, Side},
-};
+use ferroflow_onnx::{GraphBuilder, Side};
+use ferroflow_vision::{face::Detection, geometry::Rect};
 use gst::prelude::*;
 use gst_check::Harness;
 use gstferroflow::meta::{self, FrameSize};

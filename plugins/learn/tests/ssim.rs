@@ -36,7 +36,7 @@ fn it_is_scikit_images() {
         (48, 48, 0.1, 1.0, 0.866_565_3),
         (32, 20, 2.5, 0.4, 0.033_146_7),
         (11, 11, 0.3, 0.9, 0.851_548_6),
-        (64, 48, 3.1, 1.0, 0.248_494_0f32),
+        (64, 48, 3.1, 1.0, 0.248_494f32),
     ];
     for (height, width, phase, contrast, expected) in cases {
         let x = tensor([picture(height, width, 0.0, 1.0)], height, width);

@@ -353,10 +353,11 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use ferroflow_onnx::{GraphBuilder, Side};
+
     use crate::{
         frame::{PlaneMut, YuvEncoding},
         geometry::{Point, Rect},
-        import::onnx::{GraphBuilder, Side},
         inference::Device,
     };
 
