@@ -308,7 +308,9 @@ impl CycleGan {
                 let picture = grid(&epoch.samples, classes[0].width, classes[0].height);
                 let path = folder.join(format!("epoch-{number:04}.png"));
                 let written = encode_png(&picture).and_then(|bytes| atomic::write(&path, &bytes));
-                failed.replace(written.err());
+                if let Err(error) = written {
+                    failed.replace(Some(error));
+                }
             }
         };
         let outcome = cyclegan::train(

@@ -166,3 +166,13 @@ fn a_training_that_explodes_says_where_and_keeps_its_last_checkpoint() {
     assert!(matches!(error, LearnError::NotFinite { epoch: 0, .. }), "{error}");
     assert!(error.to_string().contains("the last good checkpoint is kept"));
 }
+
+#[test]
+fn networks_that_are_no_numbers_are_not_written_over_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first step's losses are numbers still, what it makes of the networks is not.
+    let settings = Settings { learning_rate: 1e39, ..small() };
+    let error = run(&settings, folder.path(), 1, Some(1)).unwrap_err();
+    assert!(matches!(error, LearnError::NotFinite { epoch: 0, step: 1, .. }), "{error}");
+    assert!(!folder.path().join("cyclegan").exists());
+}

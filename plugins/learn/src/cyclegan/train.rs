@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::Optimizer;
+use burn::tensor::Tensor;
 
 use super::buffer::Buffer;
 use super::losses::Direction;
@@ -205,7 +206,12 @@ impl Training<'_> {
         }
     }
 
+    /// Writes a checkpoint, unless that would put networks that are no numbers in the place of the last good one.
     fn save(&self, state: &State) -> Result<(), LearnError> {
+        if !state.sides.iter().all(|side| is_finite(&side.generator) && is_finite(&side.discriminator)) {
+            let (epoch, step) = (state.steps / self.steps_in_epoch(), state.steps % self.steps_in_epoch());
+            return Err(LearnError::NotFinite { epoch, step, loss: f32::NAN });
+        }
         let mut parts = Vec::new();
         for side in &state.sides {
             parts.push(to_bytes::<Train, _>(side.generator.clone().into_record())?);
@@ -269,6 +275,20 @@ impl Training<'_> {
             history: history.collect(),
         })
     }
+}
+
+/// Whether all of a network's weights are numbers.
+fn is_finite<M: Module<Train>>(network: &M) -> bool {
+    struct Sums(bool);
+    impl ModuleVisitor<Train> for Sums {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Train, D>>) {
+            // One that is no number makes the sum none.
+            self.0 &= param.val().inner().sum().into_scalar().is_finite();
+        }
+    }
+    let mut sums = Sums(true);
+    network.visit(&mut sums);
+    sums.0
 }
 
 /// Some faces of a class, from all over it.
