@@ -9,7 +9,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field};
 use ferroflow_learn::{
-    Faces as Pictures, LearnError,
+    Faces as Pictures, LearnError, classifier,
     cross_validation::{Progress, Settings, assign, out_of_fold},
 };
 use schemars::JsonSchema;
@@ -53,20 +53,20 @@ fn folds() -> usize {
 }
 
 fn epochs() -> usize {
-    Settings::default().epochs
+    Settings::default().network.epochs
 }
 
 fn batch_size() -> usize {
-    Settings::default().batch_size
+    Settings::default().network.batch_size
 }
 
 fn learning_rate() -> f64 {
-    Settings::default().learning_rate
+    Settings::default().network.learning_rate
 }
 
 impl Stage for CrossValidate {
     const NAME: &'static str = "cross-validate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -138,14 +138,14 @@ fn taking_part(faces: &Faces) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
 
 impl CrossValidate {
     fn settings(&self) -> Settings {
-        Settings {
-            folds: self.folds,
+        let network = classifier::Settings {
             epochs: self.epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
             seed: self.seed,
-            ..Settings::default()
-        }
+            ..Settings::default().network
+        };
+        Settings { folds: self.folds, network }
     }
 
     /// Out-of-fold probabilities of these rows.
@@ -192,17 +192,18 @@ impl<'a> Bar<'a> {
         Self { context, done: Mutex::new(vec![0; folds]) }
     }
 
-    fn show(&self, at: &Progress) {
+    fn show(&self, progress: &Progress) {
+        let at = progress.training;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if done.iter().all(|done| *done == 0) {
-            self.context.progress.begin(at.folds * at.epochs * at.steps, "steps");
+            self.context.progress.begin(progress.folds * at.epochs * at.steps, "steps");
         }
-        if let Some(done) = done.get_mut(at.fold) {
+        if let Some(done) = done.get_mut(progress.fold) {
             *done = at.epoch * at.steps + at.step;
         }
         self.context.progress.set(done.iter().sum());
         if at.step == at.steps {
-            let (fold, epoch, loss, accuracy) = (at.fold + 1, at.epoch + 1, at.loss, at.accuracy);
+            let (fold, epoch, loss, accuracy) = (progress.fold + 1, at.epoch + 1, at.loss, at.accuracy);
             self.context.progress.message(format!(
                 "fold {fold}: epoch {epoch}/{}, loss {loss:.3}, accuracy {accuracy:.3}",
                 at.epochs

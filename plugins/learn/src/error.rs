@@ -47,6 +47,14 @@ pub enum LearnError {
         /// Its sum.
         sum: f64,
     },
+    /// A weight that is none.
+    #[error("row {row} has the weight {value}: weights are numbers from 0")]
+    Weight {
+        /// The row, from 0.
+        row: usize,
+        /// The number found.
+        value: f32,
+    },
     /// A setting out of its range.
     #[error("setting `{name}` is {value}: {needed}")]
     Setting {
@@ -68,6 +76,22 @@ pub enum LearnError {
         height: usize,
         /// Halvings, that of the input included.
         pools: usize,
+    },
+    /// There is nothing to learn from.
+    #[error("there are {found} faces to learn from, but {needed} are needed: two for each shard")]
+    TooFewToLearn {
+        /// How many there are.
+        found: usize,
+        /// How many would do.
+        needed: usize,
+    },
+    /// Training cannot go on from another network.
+    #[error("a network for {found} cannot be trained further as one for {expected}: give the settings that it was trained with, or begin from scratch")]
+    OtherNetwork {
+        /// What it is.
+        found: String,
+        /// What was to be trained.
+        expected: String,
     },
     /// A fold's network has nothing to learn from.
     #[error(

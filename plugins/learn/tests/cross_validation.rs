@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_learn::Faces;
 use ferroflow_learn::cross_validation::{Progress, Settings, assign, out_of_fold};
-use ferroflow_learn::{Layer, LearnError};
+use ferroflow_learn::LearnError;
+use ferroflow_learn::classifier::{self, Layer};
 use proptest::prelude::*;
 
 const SIDE: usize = 20;
@@ -43,13 +44,17 @@ fn generated() -> Generated {
 }
 
 fn settings() -> Settings {
-    Settings {
-        folds: 3,
-        epochs: 3,
-        batch_size: 16,
-        layers: vec![Layer { channels: 8, pool: true }, Layer { channels: 16, pool: false }],
-        ..Settings::default()
-    }
+    epochs(3)
+}
+
+/// Small and quick, but for `epochs`, `seed` and `learning_rate`, which are as given.
+fn with(network: classifier::Settings) -> Settings {
+    let layers = vec![Layer { channels: 8, pool: true }, Layer { channels: 16, pool: false }];
+    Settings { folds: 3, network: classifier::Settings { batch_size: 16, layers, ..network } }
+}
+
+fn epochs(epochs: usize) -> Settings {
+    with(classifier::Settings { epochs, ..Default::default() })
 }
 
 fn run(
@@ -76,7 +81,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn one_or_two_workers_give_the_same_and_learn() {
     let data = generated();
-    let settings = Settings { epochs: 6, ..settings() };
+    let settings = epochs(6);
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let first = run(&data, &settings, one.path(), 1, |_| false).unwrap();
     let second = run(&data, &settings, two.path(), 2, |_| false).unwrap();
@@ -97,16 +102,16 @@ fn a_run_goes_on_to_the_same_bytes_wherever_it_was_stopped() {
     let whole = tempfile::tempdir().unwrap();
     let expected = bits(&run(&data, &settings, whole.path(), 1, |_| false).unwrap());
     for fold in 0..settings.folds {
-        for epoch in 0..settings.epochs {
+        for epoch in 0..settings.network.epochs {
             // Stopping writes nothing: the folder is as a kill at this step would leave it.
             let folder = tempfile::tempdir().unwrap();
             let stopped = run(&data, &settings, folder.path(), 1, |at| {
-                (at.fold, at.epoch, at.step) == (fold, epoch, 3)
+                (at.fold, at.training.epoch, at.training.step) == (fold, epoch, 3)
             });
             assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
             let resumed = run(&data, &settings, folder.path(), 2, |at| {
                 assert!(
-                    (at.fold, at.epoch) >= (fold, epoch) || at.fold > fold,
+                    (at.fold, at.training.epoch) >= (fold, epoch) || at.fold > fold,
                     "an epoch that was done is done again"
                 );
                 false
@@ -122,14 +127,14 @@ const VICTIM: &str = "FERROFLOW_LEARN_VICTIM";
 #[test]
 fn victim() {
     let Some(folder) = std::env::var_os(VICTIM) else { return };
-    let settings = Settings { epochs: 8, ..settings() };
+    let settings = epochs(8);
     run(&generated(), &settings, Path::new(&folder), 2, |_| false).unwrap();
 }
 
 #[test]
 fn a_killed_process_goes_on_to_the_same_bytes() {
     let data = generated();
-    let settings = Settings { epochs: 8, ..settings() };
+    let settings = epochs(8);
     let whole = tempfile::tempdir().unwrap();
     let expected = bits(&run(&data, &settings, whole.path(), 1, |_| false).unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -161,7 +166,7 @@ fn checkpoints_of_other_settings_or_data_are_refused() {
     let mut data = generated();
     let folder = tempfile::tempdir().unwrap();
     run(&data, &settings(), folder.path(), 1, |_| false).unwrap();
-    let other = Settings { seed: 1, ..settings() };
+    let other = with(classifier::Settings { epochs: 3, seed: 1, ..Default::default() });
     let error = run(&data, &other, folder.path(), 1, |_| false).unwrap_err();
     assert!(matches!(error, LearnError::OtherConfiguration { .. }), "{error}");
     assert!(error.to_string().contains("belongs to other settings or other data"), "{error}");
@@ -174,7 +179,7 @@ fn checkpoints_of_other_settings_or_data_are_refused() {
 fn a_damaged_checkpoint_is_named() {
     let data = generated();
     let folder = tempfile::tempdir().unwrap();
-    run(&data, &settings(), folder.path(), 1, |at| at.epoch == 1).unwrap_err();
+    run(&data, &settings(), folder.path(), 1, |at| at.training.epoch == 1).unwrap_err();
     let state = folder.path().join("fold-0/state");
     let mut bytes = std::fs::read(&state).unwrap();
     let last = bytes.len() - 1;
@@ -189,7 +194,7 @@ fn a_damaged_checkpoint_is_named() {
 fn a_loss_that_is_no_number_stops_the_run_and_says_where() {
     let data = generated();
     let folder = tempfile::tempdir().unwrap();
-    let wild = Settings { learning_rate: 1e30, ..settings() };
+    let wild = with(classifier::Settings { learning_rate: 1e30, ..Default::default() });
     let error = run(&data, &wild, folder.path(), 1, |_| false).unwrap_err();
     assert!(matches!(error, LearnError::Diverged { fold: 0, .. }), "{error}");
     assert!(error.to_string().contains("fold 0, epoch 0"), "{error}");
@@ -211,7 +216,8 @@ fn inputs_that_do_not_fit_are_told() {
     let one_group = Generated { groups: vec![0; ROWS], ..generated() };
     let error = run(&one_group, &settings(), folder.path(), 1, |_| false).unwrap_err();
     assert!(matches!(error, LearnError::NothingToLearn { .. }), "{error}");
-    let deep = Settings { layers: vec![Layer { channels: 8, pool: true }; 4], ..settings() };
+    let mut deep = settings();
+    deep.network.layers = vec![Layer { channels: 8, pool: true }; 4];
     let error = run(&data, &deep, folder.path(), 1, |_| false).unwrap_err();
     assert!(matches!(error, LearnError::TooSmall { .. }), "{error}");
     let single = Settings { folds: 1, ..settings() };
@@ -221,9 +227,10 @@ fn inputs_that_do_not_fit_are_told() {
 
 #[test]
 fn settings_have_defaults_and_no_unknown_keys() {
-    let settings: Settings = serde_json::from_str(r#"{"epochs": 3}"#).unwrap();
-    assert_eq!(settings, Settings { epochs: 3, ..Settings::default() });
-    assert!(serde_json::from_str::<Settings>(r#"{"epoch": 3}"#).is_err());
+    let settings: Settings = serde_json::from_str(r#"{"network": {"epochs": 3}}"#).unwrap();
+    let network = classifier::Settings { epochs: 3, ..Default::default() };
+    assert_eq!(settings, Settings { network, ..Settings::default() });
+    assert!(serde_json::from_str::<Settings>(r#"{"network": {"epoch": 3}}"#).is_err());
 }
 
 proptest! {

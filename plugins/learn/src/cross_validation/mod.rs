@@ -4,10 +4,9 @@
 //! result does not depend on how many folds train side by side. After each epoch the fold's weights and momenta are written to
 //! its folder; a run that was killed goes on from there to the same bytes.
 
+mod fold;
 mod folds;
 mod settings;
-mod train;
-mod views;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,15 +14,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 pub use folds::assign;
-pub use settings::{Augmentation, Settings};
-pub use train::Progress;
+pub use settings::Settings;
 
+use crate::classifier::{self, Examples, check_size};
 use crate::error::LearnError;
 use crate::faces::Faces;
-use train::Fold;
+use fold::Fold;
 
 /// Raised whenever the same settings and data would give other probabilities than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// How far training is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The fold, from 0.
+    pub fold: usize,
+    /// How many there are.
+    pub folds: usize,
+    /// How far its training is.
+    pub training: classifier::Progress,
+}
 
 /// Probabilities (rows x classes, row by row) from networks that had not seen the row.
 ///
@@ -48,7 +58,11 @@ pub fn out_of_fold(
 ) -> Result<Vec<f32>, LearnError> {
     check(faces, labels, classes, groups, settings)?;
     let fingerprint = fingerprint(faces, labels, classes, groups, settings)?;
-    let assigned = assign(labels, groups, settings.folds, settings.seed);
+    let assigned = assign(labels, groups, settings.folds, settings.network.seed);
+    let mut targets = vec![0.0; labels.len() * classes];
+    let targets_of = targets.chunks_exact_mut(classes).zip(labels);
+    targets_of.for_each(|(target, label)| target[usize::from(*label)] = 1.0);
+    let examples = Examples { faces, targets: &targets, weights: None, classes };
     let mut folds = Vec::with_capacity(settings.folds);
     let folders: Vec<_> =
         (0..settings.folds).map(|index| checkpoints.join(format!("fold-{index}"))).collect();
@@ -60,9 +74,7 @@ pub fn out_of_fold(
         }
         folds.push(Fold {
             index,
-            faces,
-            labels,
-            classes,
+            examples,
             learn,
             ask,
             settings,
@@ -124,12 +136,7 @@ fn check(
     if let Some(row) = labels.iter().position(|label| usize::from(*label) >= classes) {
         return Err(LearnError::Label { row, label: usize::from(labels[row]), classes });
     }
-    let pools = settings.layers.iter().filter(|layer| layer.pool).count();
-    let (height, width) = views::begin(faces);
-    if (height.min(width) >> pools) == 0 {
-        return Err(LearnError::TooSmall { width: faces.width, height: faces.height, pools: pools + 1 });
-    }
-    Ok(())
+    check_size(faces, &settings.network)
 }
 
 /// What decides the result: everything but the number of workers and the folder.

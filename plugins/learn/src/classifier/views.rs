@@ -1,25 +1,37 @@
 //! Faces on their way into the network: cut, varied, normalised, laid out.
 
+use std::ops::Range;
+
+use super::network::INPUTS;
 use super::settings::Augmentation;
 use crate::faces::Faces;
 use crate::kernels::grid::Grid;
-use crate::network::INPUTS;
 use crate::random::Random;
 
 /// Pixels that are cut off the picture's sides together: room for shifts, and a sixth less to compute at 48.
 const BORDER: usize = 4;
 
 /// Below this deviation of the gray values (0 to 255) a picture's contrast is not raised further.
-const LEAST_DEVIATION: f32 = 8.0;
+pub(super) const LEAST_DEVIATION: f32 = 8.0;
 
 /// The size at which the network begins: (lines, pixels in a line).
-pub(super) const fn begin(faces: Faces<'_>) -> (usize, usize) {
+pub(crate) const fn begin(faces: Faces<'_>) -> (usize, usize) {
     (faces.height.saturating_sub(BORDER) / 2, faces.width.saturating_sub(BORDER) / 2)
+}
+
+/// The columns and lines of a picture of even sides that a face which is not varied is cut to.
+pub(super) const fn inner((width, height): (usize, usize)) -> [Range<usize>; 2] {
+    const fn middle(length: usize) -> Range<usize> {
+        let kept = length.saturating_sub(BORDER) / 2 * 2;
+        let start = (length - kept) / 2;
+        start..start + kept
+    }
+    [middle(width), middle(height)]
 }
 
 /// How one face is looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct View {
+pub(crate) struct View {
     mirrored: bool,
     /// Degrees.
     rotation: f32,
@@ -33,12 +45,12 @@ pub(super) struct View {
 
 impl View {
     /// As it is.
-    pub(super) const fn plain(mirrored: bool, scale: f32) -> Self {
+    pub(crate) const fn plain(mirrored: bool, scale: f32) -> Self {
         Self { mirrored, rotation: 0.0, scale, shift: (0.0, 0.0), erased: None }
     }
 
     /// A random one.
-    pub(super) fn random(augmentation: &Augmentation, random: &mut Random) -> Self {
+    pub(crate) fn random(augmentation: &Augmentation, random: &mut Random) -> Self {
         let mut about = |greatest: f32| greatest * (2.0 * random.unit() - 1.0);
         let rotation = about(augmentation.rotation);
         let scale = 1.0 + about(augmentation.zoom);
@@ -52,7 +64,7 @@ impl View {
 }
 
 /// A batch: each row of `faces` as its view sees it, in the network's layout (`INPUTS` channels).
-pub(super) fn batch(
+pub(crate) fn batch(
     faces: Faces<'_>,
     rows: impl ExactSizeIterator<Item = (usize, View)>,
 ) -> (Grid, Vec<f32>) {

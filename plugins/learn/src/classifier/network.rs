@@ -29,19 +29,19 @@ pub struct Layer {
 
 /// Convolution, normalisation, ReLU, perhaps a maximum.
 #[derive(Module, Debug)]
-struct Block<B: Backend> {
-    weights: Param<Tensor<B, 2>>,
-    gain: Param<Tensor<B, 1>>,
-    bias: Param<Tensor<B, 1>>,
-    pool: bool,
+pub(super) struct Block<B: Backend> {
+    pub weights: Param<Tensor<B, 2>>,
+    pub gain: Param<Tensor<B, 1>>,
+    pub bias: Param<Tensor<B, 1>>,
+    pub pool: bool,
 }
 
 /// The network.
 #[derive(Module, Debug)]
-pub struct Network<B: Backend> {
-    blocks: Vec<Block<B>>,
-    head: Param<Tensor<B, 2>>,
-    head_bias: Param<Tensor<B, 1>>,
+pub(super) struct Network<B: Backend> {
+    pub blocks: Vec<Block<B>>,
+    pub head: Param<Tensor<B, 2>>,
+    pub head_bias: Param<Tensor<B, 1>>,
 }
 
 impl<B: Backend> Network<B> {
@@ -65,6 +65,67 @@ impl<B: Backend> Network<B> {
             blocks,
             head: Param::from_tensor(Tensor::zeros([inputs, classes], device)),
             head_bias: Param::from_tensor(Tensor::zeros([classes], device)),
+        }
+    }
+}
+
+impl<B: Backend> Network<B> {
+    /// All numbers, block by block: weights, gain, bias; then the head and its bias.
+    pub fn values(&self) -> Vec<f32> {
+        fn of<B: Backend, const D: usize>(values: &Param<Tensor<B, D>>) -> Vec<f32> {
+            values.val().into_data().iter::<f32>().collect()
+        }
+        let blocks = self.blocks.iter();
+        let mut all: Vec<f32> =
+            blocks.flat_map(|block| [of(&block.weights), of(&block.gain), of(&block.bias)]).flatten().collect();
+        all.extend(of(&self.head));
+        all.extend(of(&self.head_bias));
+        all
+    }
+
+    /// The network with these numbers; nothing if there are too few or too many.
+    pub fn from_values(layers: &[Layer], classes: usize, values: &[f32], device: &B::Device) -> Option<Self> {
+        let (mut rest, mut inputs) = (values, INPUTS);
+        let mut take = |length: usize| {
+            let (taken, left) = rest.split_at_checked(length)?;
+            rest = left;
+            Some(taken.to_vec())
+        };
+        let mut blocks = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let (rows, channels) = (9 * inputs, layer.channels);
+            blocks.push(Block {
+                weights: Param::from_data(TensorData::new(take(rows * channels)?, [rows, channels]), device),
+                gain: Param::from_data(TensorData::new(take(channels)?, [channels]), device),
+                bias: Param::from_data(TensorData::new(take(channels)?, [channels]), device),
+                pool: layer.pool,
+            });
+            inputs = channels;
+        }
+        let head = Param::from_data(TensorData::new(take(inputs * classes)?, [inputs, classes]), device);
+        let head_bias = Param::from_data(TensorData::new(take(classes)?, [classes]), device);
+        rest.is_empty().then_some(Self { blocks, head, head_bias })
+    }
+
+    /// Each weight moved towards the other network's by a `part` of the difference.
+    pub fn approach(self, other: &Self, part: f32) -> Self {
+        fn towards<B: Backend, const D: usize>(
+            mine: Param<Tensor<B, D>>,
+            theirs: &Param<Tensor<B, D>>,
+            part: f32,
+        ) -> Param<Tensor<B, D>> {
+            mine.map(|mine| mine.clone() + (theirs.val() - mine) * part)
+        }
+        let blocks = self.blocks.into_iter().zip(&other.blocks).map(|(mine, theirs)| Block {
+            weights: towards(mine.weights, &theirs.weights, part),
+            gain: towards(mine.gain, &theirs.gain, part),
+            bias: towards(mine.bias, &theirs.bias, part),
+            pool: mine.pool,
+        });
+        Self {
+            blocks: blocks.collect(),
+            head: towards(self.head, &other.head, part),
+            head_bias: towards(self.head_bias, &other.head_bias, part),
         }
     }
 }

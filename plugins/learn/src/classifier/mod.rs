@@ -1,0 +1,175 @@
+//! A classifier of gray faces: a small convolutional network, trained from scratch or from an earlier one.
+//!
+//! The result depends on the faces, the settings and the seed alone: not on the number of threads, nor on how often training
+//! was killed and went on.
+
+mod examples;
+mod export;
+mod network;
+mod settings;
+mod step;
+mod trained;
+mod training;
+mod views;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::backend::{Autodiff, Flex};
+use serde::{Deserialize, Serialize};
+
+pub use examples::Examples;
+pub use network::Layer;
+pub use settings::{Augmentation, Settings};
+pub use trained::{Classifier, Looks};
+pub(crate) use training::Training;
+
+use crate::error::LearnError;
+use crate::faces::Faces;
+use training::best_epoch;
+
+/// Raised whenever the same settings and faces would give another network than before.
+const VERSION: u32 = 1;
+
+/// What trains.
+type Train = Autodiff<Flex>;
+/// Where.
+type Device = <Flex as burn::tensor::backend::BackendTypes>::Device;
+
+/// How far training is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// How many there are.
+    pub epochs: usize,
+    /// Steps done in this epoch.
+    pub step: usize,
+    /// Steps in an epoch.
+    pub steps: usize,
+    /// Mean loss of the epoch so far.
+    pub loss: f32,
+    /// The part of the epoch's faces so far (as varied for training) for which the network agreed with the label.
+    pub accuracy: f32,
+}
+
+/// What an epoch has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochResult {
+    /// Mean loss over the faces that it learnt from, as varied for training.
+    pub loss: f32,
+    /// The part of these faces for which the network agreed with the label, while it learnt.
+    pub accuracy: f32,
+    /// The part of the validation faces for which it agrees after the epoch; none without such faces.
+    pub validation: Option<f32>,
+    /// The learning rate of the last step.
+    pub learning_rate: f64,
+}
+
+/// What training gives.
+#[derive(Debug)]
+pub struct Trained {
+    /// The best network on the validation rows; without any, the last.
+    pub classifier: Classifier,
+    /// Each epoch's.
+    pub history: Vec<EpochResult>,
+    /// The epoch (from 0) that the network is of.
+    pub epoch: usize,
+}
+
+/// Trains on the rows `learn` of `examples`.
+///
+/// After each epoch the network is judged on the rows `validate`; the best is kept. With `begin`, training goes on from an earlier
+/// network of the same layers. `checkpoints` is a folder that outlives a kill: the same call goes on from the last
+/// epoch to the same bytes. Up to `workers` threads work on a step, one for each shard. `progress` is called after every step,
+/// `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+///
+/// # Errors
+/// If the examples do not fit each other, there are fewer than two faces for each shard, the faces are too small, `begin` is another network, the loss is no number any more
+/// (the last checkpoint is kept), `checkpoints` holds those of other settings or faces, or a file cannot be read or written.
+#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
+pub fn train(
+    examples: Examples<'_>,
+    learn: &[usize],
+    validate: &[usize],
+    settings: &Settings,
+    begin: Option<&Classifier>,
+    checkpoints: &Path,
+    workers: usize,
+    progress: &dyn Fn(Progress),
+    epoch: &dyn Fn(&[EpochResult]),
+    cancelled: &AtomicBool,
+) -> Result<Trained, LearnError> {
+    settings.check()?;
+    examples.check()?;
+    check_size(examples.faces, settings)?;
+    let Faces { width, height, .. } = examples.faces;
+    if !(width.is_multiple_of(2) && height.is_multiple_of(2)) {
+        return Err(LearnError::FaceSize { width, height, unit: 2, least: 2 });
+    }
+    let rows = examples.faces.count();
+    if let Some(row) = learn.iter().chain(validate).find(|row| **row >= rows) {
+        return Err(LearnError::Length { what: "faces", found: rows, expected: row + 1 });
+    }
+    if learn.len() < 2 * settings.shards {
+        return Err(LearnError::TooFewToLearn { found: learn.len(), needed: 2 * settings.shards });
+    }
+    if let Some(begin) = begin.filter(|begin| !begin.is_like(settings, examples)) {
+        return Err(LearnError::OtherNetwork { found: begin.describe(), expected: describe(settings, examples) });
+    }
+    let training = Training {
+        examples,
+        learn,
+        validate,
+        settings,
+        begin,
+        stream: 0,
+        fingerprint: &fingerprint(examples, learn, validate, settings, begin)?,
+        state: &checkpoints.join("classifier"),
+        threads: workers,
+        progress,
+        epoch_done: epoch,
+        cancelled,
+    };
+    let (classifier, history) = training.run()?;
+    let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
+    Ok(Trained { classifier, history, epoch })
+}
+
+/// Refuses faces that the network halves to nothing.
+pub(crate) fn check_size(faces: Faces<'_>, settings: &Settings) -> Result<(), LearnError> {
+    let pools = settings.layers.iter().filter(|layer| layer.pool).count();
+    let (height, width) = views::begin(faces);
+    if (height.min(width) >> pools) == 0 {
+        let Faces { width, height, .. } = faces;
+        return Err(LearnError::TooSmall { width, height, pools: pools + 1 });
+    }
+    Ok(())
+}
+
+/// A network in words.
+fn describe(settings: &Settings, examples: Examples<'_>) -> String {
+    trained::describe(&settings.layers, examples.classes, (examples.faces.width, examples.faces.height))
+}
+
+/// Whose checkpoints they are.
+fn fingerprint(
+    examples: Examples<'_>,
+    learn: &[usize],
+    validate: &[usize],
+    settings: &Settings,
+    begin: Option<&Classifier>,
+) -> Result<String, LearnError> {
+    let Examples { faces, targets, weights, classes } = examples;
+    let shape = (VERSION, settings, classes, faces.width, faces.height, learn, validate);
+    let shape = serde_json::to_vec(&shape).map_err(|error| LearnError::Record(error.to_string()))?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(&shape).update(faces.pixels);
+    for value in targets.iter().chain(weights.unwrap_or_default()) {
+        hash.update(&value.to_le_bytes());
+    }
+    if let Some(begin) = begin {
+        hash.update(&begin.to_bytes()?);
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}
