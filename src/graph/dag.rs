@@ -48,6 +48,8 @@ pub enum Arity {
     Optional,
     /// One or more.
     Many,
+    /// None, one or more.
+    Any,
 }
 
 /// An input port.
@@ -246,7 +248,7 @@ fn edges(
             nearest: nearest(from, index.keys().copied()),
         })?;
         let is_free =
-            |port: &Port| port.arity == Arity::Many || !edges.iter().any(|edge| edge.port == port.name);
+            |port: &Port| matches!(port.arity, Arity::Many | Arity::Any) || !edges.iter().any(|edge| edge.port == port.name);
         let port =
             match port {
                 Some(wanted) => shape.inputs.iter().find(|port| port.name == wanted).ok_or_else(|| {

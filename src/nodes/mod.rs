@@ -6,6 +6,8 @@ mod cross_validate;
 mod cyclegan;
 mod deduplicate;
 mod drop_non_faces;
+mod embed;
+mod evaluate;
 mod export;
 mod fer2013;
 mod ferplus;
@@ -13,12 +15,15 @@ mod filter;
 mod image_folder;
 mod join;
 mod judge;
+mod judges;
 mod parquet;
+mod predict;
 pub mod reference;
 mod relabel;
 mod report;
 mod sample;
 mod split;
+mod train;
 mod translate;
 mod video_faces;
 
@@ -37,6 +42,9 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<relabel::Relabel>(),
     Kind::of::<cyclegan::CycleGan>(),
     Kind::of::<translate::Translate>(),
+    Kind::of::<predict::Predict>(),
+    Kind::of::<train::Train>(),
+    Kind::of::<evaluate::Evaluate>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

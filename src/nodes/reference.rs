@@ -85,6 +85,7 @@ fn how_many(arity: Arity) -> &'static str {
         Arity::One => "",
         Arity::Optional => ", may be left out",
         Arity::Many => ", one or more",
+        Arity::Any => ", none, one or more",
     }
 }
 

@@ -12,11 +12,12 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::embed;
 use crate::{
     atomic,
     batch::{
         Context, Facts, Stage,
-        data::{Faces, picture},
+        data::Faces,
     },
     graph::dag::{Arity, Port, PortType},
     report::cleaning::{
@@ -83,7 +84,7 @@ impl Stage for Report {
             Err(_) => None,
         };
         let wanted = draft.wanted();
-        let pictures = load(&view.faces, &wanted, context)?;
+        let pictures = embed::pictures(&view.faces, &wanted, context)?;
         let cleaning = draft.finish(&view, &pictures, self.title.clone(), judgement);
         let page = cleaning::page(&cleaning)?;
         atomic::write(&context.out.join("index.html"), page.as_bytes())?;
@@ -346,29 +347,6 @@ fn duplicate_numbers(view: &View) -> Vec<(String, &'static str)> {
         (differ(&|row| view.splits[row].clone()).to_string(), "groups that cross a split"),
         (differ(&|row| view.class(view.before[row]).to_owned()).to_string(), "groups whose labels disagree"),
     ]
-}
-
-/// The pictures of these rows as `data:` addresses.
-fn load(
-    faces: &Faces,
-    wanted: &BTreeSet<usize>,
-    context: &Context,
-) -> anyhow::Result<BTreeMap<usize, String>> {
-    use base64::Engine;
-    context.progress.begin(faces.table.rows(), "rows");
-    let mut pictures = BTreeMap::new();
-    for piece in faces.images()? {
-        context.check()?;
-        let (first, images) = piece?;
-        context.progress.advance(images.len());
-        for row in wanted.range(first..first + images.len()) {
-            let bytes = images.value(row - first);
-            let format = picture::format(bytes).unwrap_or("png");
-            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-            pictures.insert(*row, format!("data:image/{format};base64,{text}"));
-        }
-    }
-    Ok(pictures)
 }
 
 fn judgement(facts: &Facts) -> Judgement {

@@ -3,5 +3,6 @@
 pub mod cleaning;
 pub mod detectors;
 pub mod directory;
+pub mod evaluation;
 pub mod plot;
 pub mod training;

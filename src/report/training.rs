@@ -1,6 +1,6 @@
 //! Plots of trainings.
 
-use ferroflow_learn::cyclegan::Direction;
+use ferroflow_learn::{classifier::EpochResult, cyclegan::Direction};
 
 use super::plot::{Axes, Line, line_color, lines};
 
@@ -26,6 +26,26 @@ pub fn losses_over_epochs(history: &[[Direction; 2]]) -> anyhow::Result<String> 
         x: ("epoch", 1.0, history.len().max(2) as f64),
         y: ("loss", 0.0, highest * 1.05),
         name: "losses of the CycleGAN over its epochs",
+    };
+    lines(&curves, &axes)
+}
+
+/// Accuracy of a classifier over its epochs: on the faces that it learnt from, as varied, and on the validation faces.
+pub fn accuracy_over_epochs(history: &[EpochResult]) -> anyhow::Result<String> {
+    let line = |index: usize, name: &'static str, value: &dyn Fn(&EpochResult) -> Option<f32>| {
+        let point = |(at, epoch)| Some(((at + 1) as f64, f64::from(value(epoch)?)));
+        let points = history.iter().enumerate().filter_map(point);
+        Line { name: Some(name), color: line_color(index), points: points.collect(), mark: None }
+    };
+    let mut curves = vec![line(0, "while it learns", &|epoch| Some(epoch.accuracy))];
+    if history.iter().any(|epoch| epoch.validation.is_some()) {
+        curves.push(line(1, "validation", &|epoch| epoch.validation));
+    }
+    let lowest = curves.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(1.0, f64::min);
+    let axes = Axes {
+        x: ("epoch", 1.0, history.len().max(2) as f64),
+        y: ("accuracy", (lowest - 0.02).max(0.0), 1.0),
+        name: "accuracy of the classifier over its epochs",
     };
     lines(&curves, &axes)
 }

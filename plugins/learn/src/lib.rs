@@ -9,6 +9,7 @@ pub mod classifier;
 pub mod cross_validation;
 pub mod cyclegan;
 mod error;
+pub mod evaluation;
 mod faces;
 mod kernels;
 pub mod label_quality;

@@ -4,10 +4,12 @@
 
 mod attribute;
 mod builder;
+mod metadata;
 mod proto;
 
 pub use attribute::{float, int, ints, text};
 pub use builder::{GraphBuilder, Side};
+pub use metadata::metadata;
 pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,
     TensorShape, TensorType, TypeProto, ValueInfoProto,

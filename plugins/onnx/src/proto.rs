@@ -33,6 +33,13 @@ pub struct ModelProto {
     pub metadata_props: Vec<StringEntry>,
 }
 
+/// A model's metadata alone: everything else in a file is skipped.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct MetadataProto {
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringEntry>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetId {
     #[prost(string, tag = "1")]

@@ -1,6 +1,6 @@
 //! A model's card: what must be known of an ONNX file, besides the file, to feed it and to read its answer.
 //!
-//! The card of `model.onnx` is the TOML file `model.toml` beside it.
+//! The card of `model.onnx` is the TOML file `model.toml` beside it; without one, the text in the file's own metadata.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,9 @@ use crate::{
     align::Alignment,
     sample::{ColorOrder, ImageSpec, TensorLayout},
 };
+
+/// The key of an ONNX file's metadata under which its card stands.
+pub const METADATA: &str = "card";
 
 /// A card for a classifier, shown where one is missing.
 pub const EXAMPLE: &str = r#"
@@ -100,6 +103,23 @@ pub struct Input {
     /// How the face is turned; detectors without landmarks leave it upright.
     #[serde(default)]
     pub align: Align,
+}
+
+impl Input {
+    /// Gray pixels 0 to 255 as they are, of faces that are cut out as they stand, turned level.
+    pub fn gray(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            color: Color::Gray,
+            layout: Layout::Nchw,
+            scale: one(),
+            mean: zeros(),
+            std: ones(),
+            crop_padding: 0.0,
+            align: Align::Level,
+        }
+    }
 }
 
 fn one() -> f32 {

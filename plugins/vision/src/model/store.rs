@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Card, DEFAULT_EXPRESSION, Manifest, ModelError,
+    Card, DEFAULT_EXPRESSION, Manifest, ModelError, card,
     manifest::{Asset, Kind, Registry},
 };
 
@@ -80,7 +80,20 @@ pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
         return Err(ModelError::Unknown { name: name.to_owned(), known });
     }
     let stem = path.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    Ok(ModelFile { name: stem, card: card_beside(&path)?, path })
+    let card = match card_beside(&path)? {
+        Some(card) => Some(card),
+        None => card_inside(&path)?,
+    };
+    Ok(ModelFile { name: stem, card, path })
+}
+
+/// The card in the file's own metadata, if there is one.
+fn card_inside(path: &Path) -> Result<Option<Card>, ModelError> {
+    // A file that cannot be read is told when it is opened as a network.
+    let file = fs::read(path).unwrap_or_default();
+    let Some(text) = ferroflow_onnx::metadata(&file, card::METADATA) else { return Ok(None) };
+    let bad = |reason| ModelError::BadCard { path: path.to_owned(), reason };
+    Card::parse(&text).map(Some).map_err(bad)
 }
 
 /// The card `model.toml` of `model.onnx`, if there is one.

@@ -1,0 +1,32 @@
+//! Pictures of a table inside a page.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine;
+
+use crate::batch::{
+    Context,
+    data::{Faces, picture},
+};
+
+/// The pictures of these rows as `data:` addresses.
+pub fn pictures(
+    faces: &Faces,
+    wanted: &BTreeSet<usize>,
+    context: &Context,
+) -> anyhow::Result<BTreeMap<usize, String>> {
+    context.progress.begin(faces.table.rows(), "rows");
+    let mut pictures = BTreeMap::new();
+    for piece in faces.images()? {
+        context.check()?;
+        let (first, images) = piece?;
+        context.progress.advance(images.len());
+        for row in wanted.range(first..first + images.len()) {
+            let bytes = images.value(row - first);
+            let format = picture::format(bytes).unwrap_or("png");
+            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+            pictures.insert(*row, format!("data:image/{format};base64,{text}"));
+        }
+    }
+    Ok(pictures)
+}

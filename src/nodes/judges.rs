@@ -1,0 +1,123 @@
+//! Classifiers that are asked about the faces of a table: models of the manifest, files, and what `train` has made.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use ferroflow_vision::{
+    expression::ExpressionClassifier,
+    frame::Frame,
+    inference::{Device, SessionOptions},
+    model::{ModelFile, resolve_model},
+};
+
+use super::train::ONNX;
+use crate::batch::{
+    Context,
+    data::{Faces, faces::decode_all},
+    flow,
+};
+
+/// A classifier, under the name that tables give it.
+pub struct Judge {
+    /// Its name.
+    pub name: String,
+    model: ModelFile,
+    device: Device,
+    /// Where the answer for each class of the table stands in the classifier's.
+    order: Vec<usize>,
+}
+
+/// The files of named classifiers: what a result depends on besides its inputs.
+pub fn files(names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
+    names.iter().map(|name| Ok(resolve_model(name)?.path)).collect()
+}
+
+/// The classifiers that come in at `port`, then those with these names. There must be one at least, and no two of one name.
+pub fn open(
+    port: &str,
+    names: &[String],
+    classes: &[String],
+    device: Device,
+    context: &Context,
+) -> anyhow::Result<Vec<Judge>> {
+    let mut judges = Vec::new();
+    for input in context.inputs.iter().filter(|input| input.port == port) {
+        let path = input.folder.join(ONNX);
+        if !path.is_file() {
+            bail!("`{port}` is no result of `train`: `{}` makes no {ONNX}", input.kind);
+        }
+        let facts = input.facts()?;
+        let name = facts.0.get("name").and_then(serde_json::Value::as_str).unwrap_or(input.kind);
+        let model = resolve_model(&path.to_string_lossy())?;
+        judges.push(Judge::new(name.to_owned(), model, classes, device)?);
+    }
+    for name in names {
+        let model = resolve_model(name)?;
+        judges.push(Judge::new(model.name.clone(), model, classes, device)?);
+    }
+    if judges.is_empty() {
+        bail!("there is no classifier to ask: connect a result of `train` to `{port}`, or name one in `classifiers`");
+    }
+    for (at, judge) in judges.iter().enumerate() {
+        if judges.iter().take(at).any(|other| other.name == judge.name) {
+            bail!("two classifiers are called `{}`: give each `train` a `name` of its own", judge.name);
+        }
+    }
+    Ok(judges)
+}
+
+impl Judge {
+    fn new(name: String, model: ModelFile, classes: &[String], device: Device) -> anyhow::Result<Self> {
+        let labels = &model.card()?.labels;
+        let place = |class: &String| labels.iter().position(|label| label == class);
+        let order: Option<Vec<usize>> = classes.iter().map(place).collect();
+        let order = order.filter(|_| labels.len() == classes.len()).with_context(|| {
+            let (labels, classes) = (labels.join(", "), classes.join(", "));
+            format!("the classifier `{name}` tells {labels}, and the table has {classes}: both must have the same classes")
+        })?;
+        Ok(Self { name, model, device, order })
+    }
+
+    /// Probabilities (table rows x classes) of the rows of `faces` that are `wanted`; zeros for the others. A picture is shown whole, as it
+    /// is: it is a face cut out already.
+    pub fn probabilities(
+        &self,
+        faces: &Faces,
+        wanted: &(dyn Fn(usize) -> bool + Sync),
+        context: &Context,
+    ) -> anyhow::Result<Vec<f32>> {
+        let classes = faces.classes.len();
+        // Workers stand side by side; a network has one thread.
+        let options = SessionOptions { device: self.device, threads: 1, ..SessionOptions::default() };
+        let mut all = Vec::with_capacity(faces.table.rows() * classes);
+        let open = || Ok(ExpressionClassifier::open(&self.model, &options, BATCH)?);
+        let ask = |classifier: &mut ExpressionClassifier, (first, images)| {
+            let pictures = decode_all(first, &images)?;
+            let mut answers = vec![0.0; pictures.len() * classes];
+            let (mut frames, mut places) = (Vec::new(), Vec::new());
+            for (place, (row, picture)) in pictures.iter().enumerate().filter(|(_, (row, _))| wanted(*row)) {
+                let frame = Frame::gray(&picture.pixels, picture.width, picture.height);
+                frames.push(frame.with_context(|| format!("the picture of row {row}"))?);
+                places.push(place);
+            }
+            let mut emotions = Vec::with_capacity(frames.len());
+            classifier.classify_pictures(&frames, &mut emotions)?;
+            for (place, emotion) in places.into_iter().zip(emotions) {
+                let answer = &mut answers[place * classes..(place + 1) * classes];
+                answer.iter_mut().zip(&self.order).for_each(|(value, at)| *value = emotion.scores[*at]);
+            }
+            Ok(answers)
+        };
+        flow::in_order(faces.images()?, context.workers, open, ask, |answers: Vec<f32>| {
+            context.check()?;
+            context.progress.advance(answers.len() / classes);
+            all.extend(answers);
+            Ok(())
+        })
+        .with_context(|| format!("the classifier `{}`", self.name))?;
+        Ok(all)
+    }
+}
+
+/// Faces in one run of a network.
+const BATCH: usize = 32;

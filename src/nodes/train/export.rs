@@ -1,0 +1,51 @@
+//! The file that others use.
+
+use std::path::Path;
+
+use anyhow::bail;
+use ferroflow_learn::classifier::{Classifier, Looks};
+use ferroflow_vision::{
+    inference::{SessionOptions, SharedSession},
+    model::card::{self, Card, Input, Task},
+};
+
+use super::Drawn;
+use crate::batch::Context;
+
+/// The most by which a probability out of the file may differ from the trained network's.
+const TOLERANCE: f32 = 1e-4;
+/// Faces that are compared.
+const COMPARED: usize = 64;
+
+/// The network with its card.
+pub fn onnx(classifier: &Classifier, name: &str, classes: &[String]) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = classifier.size();
+    let card = Card {
+        task: Task::Expression,
+        labels: classes.to_vec(),
+        softmax: false,
+        // The graph does the rest.
+        input: Input::gray(width, height),
+    };
+    Ok(classifier.to_onnx(name, &[(card::METADATA, toml::to_string(&card)?)])?)
+}
+
+/// The greatest difference between what ONNX Runtime makes of the file and what the network said; an error if it is too great.
+pub fn difference(path: &Path, classifier: &Classifier, drawn: &Drawn, context: &Context) -> anyhow::Result<f32> {
+    let (faces, (width, height)) = (drawn.examples().faces, classifier.size());
+    let rows: Vec<usize> = (0..faces.count().min(COMPARED)).collect();
+    let expected = classifier.probabilities(faces, &rows, Looks::One, context.interrupted)?;
+    let options = SessionOptions { batch_size: rows.len(), ..SessionOptions::default() };
+    let session = SharedSession::open(path, &options)?;
+    let pixels = &faces.pixels[..rows.len() * width * height];
+    let mut input: Vec<f32> = pixels.iter().map(|pixel| f32::from(*pixel)).collect();
+    let found = session.run([rows.len(), 1, height, width], &mut input, |outputs| {
+        outputs.first().map_or_else(Vec::new, |output| output.values.to_vec())
+    })?;
+    let pairs = found.iter().zip(&expected);
+    let most = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
+    if found.len() != expected.len() || !(most <= TOLERANCE) {
+        bail!("the exported network differs by {most} from the trained one, where {TOLERANCE} is allowed: this is a mistake in ferroflow");
+    }
+    Ok(most)
+}

@@ -1,0 +1,178 @@
+//! The page of judged classifiers.
+
+use askama::Template;
+use ferroflow_learn::evaluation::Calibration;
+use serde::Serialize;
+
+use super::plot::{self, Axes, Line, line_color};
+
+/// A face that was taken for another class.
+#[derive(Clone, Debug)]
+pub struct Mistake {
+    /// The picture as a `data:` address.
+    pub source: String,
+    /// Its class, the answer, and how sure that was.
+    pub caption: String,
+    /// What stands in its tool tip.
+    pub title: String,
+}
+
+/// A classifier. Numbers by class are in the order of the classes.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// What holds the accuracy with 95 % confidence.
+    pub interval: [f64; 2],
+    /// Mean recall.
+    pub balanced_accuracy: f64,
+    /// Mean F1.
+    pub macro_f1: f64,
+    /// Share of each class's faces with the right answer.
+    pub recalls: Vec<Option<f64>>,
+    /// Share of the faces with each answer that are of that class.
+    pub precisions: Vec<Option<f64>>,
+    /// Counts; lines are classes, columns answers.
+    pub confusion: Vec<Vec<usize>>,
+    /// How confidence and accuracy go together.
+    pub calibration: Calibration,
+    /// The surest wrong answers.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// Two classifiers, by McNemar's exact test.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// One.
+    pub first: String,
+    /// The other.
+    pub second: String,
+    /// Faces that only the one has right.
+    pub only_first: usize,
+    /// Faces that only the other has right.
+    pub only_second: usize,
+    /// How likely such a difference would be, were both equally good.
+    pub p: f64,
+}
+
+impl Comparison {
+    fn verdict(&self) -> String {
+        let better = if self.only_first > self.only_second { &self.first } else { &self.second };
+        match self.p {
+            p if p < 0.05 => format!("{better} is better"),
+            _ => "no difference beyond chance".to_owned(),
+        }
+    }
+}
+
+/// All that the page shows.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The headline.
+    pub title: String,
+    /// The split.
+    pub split: String,
+    /// How many faces.
+    pub faces: usize,
+    /// The classes' names.
+    pub classes: Vec<String>,
+    /// The classifiers.
+    pub models: Vec<Model>,
+    /// Each two of them.
+    pub comparisons: Vec<Comparison>,
+}
+
+#[derive(Template)]
+#[template(path = "evaluation.html")]
+struct Page<'a> {
+    report: &'a Evaluation,
+    rows: Vec<Row<'a>>,
+    comparisons: Vec<[String; 4]>,
+    version: &'static str,
+}
+
+/// A classifier as text.
+struct Row<'a> {
+    model: &'a Model,
+    /// Accuracy, interval, balanced accuracy, macro F1, calibration error.
+    numbers: [String; 5],
+    recalls: Vec<String>,
+    precisions: Vec<String>,
+    /// Of each class, its name and its answers: percent, darkness, whether right.
+    matrix: Vec<(&'a str, Vec<(String, String, bool)>)>,
+    reliability: String,
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn perhaps(share: &Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), percent)
+}
+
+impl<'a> Row<'a> {
+    fn new(model: &'a Model, classes: &'a [String]) -> anyhow::Result<Self> {
+        let [low, high] = model.interval;
+        let line = |(class, counts): (usize, &Vec<usize>)| {
+            let total = counts.iter().sum::<usize>().max(1) as f64;
+            let cell = |(answer, count): (usize, &usize)| {
+                let share = *count as f64 / total;
+                (format!("{:.0}", share * 100.0), format!("{share:.3}"), answer == class)
+            };
+            (classes[class].as_str(), counts.iter().enumerate().map(cell).collect())
+        };
+        Ok(Self {
+            model,
+            numbers: [
+                percent(model.accuracy),
+                format!("{:.1} to {:.1}", low * 100.0, high * 100.0),
+                percent(model.balanced_accuracy),
+                format!("{:.3}", model.macro_f1),
+                format!("{:.3}", model.calibration.error),
+            ],
+            recalls: model.recalls.iter().map(perhaps).collect(),
+            precisions: model.precisions.iter().map(perhaps).collect(),
+            matrix: model.confusion.iter().enumerate().map(line).collect(),
+            reliability: reliability(&model.calibration)?,
+        })
+    }
+}
+
+/// Accuracy over confidence; on the diagonal, probabilities are what they say.
+fn reliability(calibration: &Calibration) -> anyhow::Result<String> {
+    let filled = calibration.bins.iter().filter(|bin| bin.faces > 0);
+    let measured = Line {
+        name: Some("measured"),
+        color: line_color(0),
+        points: filled.map(|bin| (bin.confidence, bin.accuracy)).collect(),
+        mark: None,
+    };
+    let perfect = Line {
+        name: Some("as it should be"),
+        color: line_color(7),
+        points: vec![(0.0, 0.0), (1.0, 1.0)],
+        mark: None,
+    };
+    let axes = Axes { x: ("confidence", 0.0, 1.0), y: ("accuracy", 0.0, 1.0), name: "accuracy over confidence" };
+    plot::lines(&[perfect, measured], &axes)
+}
+
+/// Makes the page.
+pub fn page(report: &Evaluation) -> anyhow::Result<String> {
+    let rows = report.models.iter().map(|model| Row::new(model, &report.classes));
+    let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
+    let one = |comparison: &Comparison| {
+        let p = if comparison.p < 1e-4 { "< 0.0001".to_owned() } else { format!("{:.4}", comparison.p) };
+        [
+            format!("{} and {}", comparison.first, comparison.second),
+            format!("{} / {}", comparison.only_first, comparison.only_second),
+            p,
+            comparison.verdict(),
+        ]
+    };
+    let comparisons = report.comparisons.iter().map(one).collect();
+    Ok(Page { report, rows, comparisons, version: env!("CARGO_PKG_VERSION") }.render()?)
+}
