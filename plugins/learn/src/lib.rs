@@ -9,6 +9,7 @@ pub mod cross_validation;
 pub mod cyclegan;
 mod error;
 mod faces;
+pub mod fidelity;
 mod kernels;
 pub mod label_quality;
 mod network;

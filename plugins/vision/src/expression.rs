@@ -10,7 +10,7 @@ use crate::{
     frame::Frame,
     inference::{InferenceError, Output, SessionOptions, SharedSession},
     model::{ModelError, ModelFile},
-    sample::{ImageSpec, Sampler, TensorLayout},
+    sample::{ImageSpec, Sampler},
 };
 
 /// Why a classifier could not be opened or failed.
@@ -54,7 +54,7 @@ impl ExpressionClassifier {
         let session = SharedSession::open(&model.path, &options)?;
         let spec = card.image_spec();
         let labels: Labels = card.labels.clone().into();
-        let image = image_shape(1, &spec).map(|side| side as i64);
+        let image = spec.shape(1).map(|side| side as i64);
         let fits = |shape: &[i64]| {
             shape.len() == 4
                 && shape.iter().zip(image).skip(1).all(|(&have, want)| have == -1 || have == want)
@@ -121,7 +121,7 @@ impl ExpressionClassifier {
             }
             let answers = emotions.len();
             let (classes, logits) = (self.labels.len(), self.logits);
-            self.session.run(image_shape(batch.len(), &self.spec), &mut self.input, |outputs| {
+            self.session.run(self.spec.shape(batch.len()), &mut self.input, |outputs| {
                 let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
                 emotions.extend(values.chunks_exact(classes).map(|scores| {
                     let scores = if logits { softmax(scores) } else { scores.to_vec() };
@@ -142,14 +142,6 @@ impl ExpressionClassifier {
             }
         }
         Ok(())
-    }
-}
-
-fn image_shape(batch: usize, spec: &ImageSpec) -> [usize; 4] {
-    let (height, width, channels) = (spec.height, spec.width, spec.color.channels());
-    match spec.layout {
-        TensorLayout::Chw => [batch, channels, height, width],
-        TensorLayout::Hwc => [batch, height, width, channels],
     }
 }
 
