@@ -9,6 +9,7 @@ mod drop_non_faces;
 mod export;
 mod fer2013;
 mod ferplus;
+mod fidelity;
 mod filter;
 mod image_folder;
 mod join;
@@ -37,6 +38,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<relabel::Relabel>(),
     Kind::of::<cyclegan::CycleGan>(),
     Kind::of::<translate::Translate>(),
+    Kind::of::<fidelity::Fidelity>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

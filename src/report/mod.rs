@@ -3,5 +3,6 @@
 pub mod cleaning;
 pub mod detectors;
 pub mod directory;
+pub mod fidelity;
 pub mod plot;
 pub mod training;

@@ -47,8 +47,7 @@ impl FaceEmbedder {
         batch_size: usize,
     ) -> Result<Self, EmbeddingError> {
         let card = model.card()?;
-        let session =
-            SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
+        let session = SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
         if card.task != Task::Embedding {
             return Err(session
                 .misfit("its card's task is another: a network that gives features has task = \"embedding\"")
@@ -140,9 +139,8 @@ impl FaceEmbedder {
                 values.len()
             })?;
             if answered != wanted {
-                let reason = format!(
-                    "{count} faces went in, {answered} values came out, where {wanted} are needed"
-                );
+                let reason =
+                    format!("{count} faces went in, {answered} values came out, where {wanted} are needed");
                 return Err(self.session.failed(reason).into());
             }
         }
@@ -197,7 +195,10 @@ mod tests {
             let features = embedder.embed_gray(&faces, 2, 1).unwrap();
             assert_eq!(features.len(), 7 * 24);
             for (face, features) in features.chunks_exact(24).enumerate() {
-                assert!(features.iter().all(|value| (value - face as f32 * 10.0).abs() < 1e-3), "{features:?}");
+                assert!(
+                    features.iter().all(|value| (value - face as f32 * 10.0).abs() < 1e-3),
+                    "{features:?}"
+                );
             }
             assert!(embedder.embed_gray(&faces[..1], 2, 1).unwrap().is_empty());
             assert!(embedder.embed_gray(&faces, 0, 1).is_err());

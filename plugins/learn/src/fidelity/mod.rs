@@ -46,7 +46,9 @@ pub enum FidelityError {
     #[error("rows of {0} and of {1} values cannot be compared: make both with the same network")]
     Dimensions(usize, usize),
     /// A value that is no number.
-    #[error("row {row} has the value {value} in dimension {dimension} (each from 0): features are finite numbers")]
+    #[error(
+        "row {row} has the value {value} in dimension {dimension} (each from 0): features are finite numbers"
+    )]
     NotFinite {
         /// The row.
         row: usize,
