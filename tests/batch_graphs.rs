@@ -13,6 +13,7 @@ use std::{
 };
 
 use common::{fer, ferroflow, name, text};
+use ferroflow_onnx::{GraphBuilder, Side};
 
 /// A folder with data, a store, and room for what comes out.
 struct House {
@@ -271,6 +272,100 @@ fn a_trained_network_translates_a_class_and_says_where_each_face_comes_from() {
         ),
         "{refused}"
     );
+}
+
+/// A classifier that says which seventh of a face is brightest, and a network whose features are 8x8 pixels.
+fn networks(folder: &Path, labels: &str) {
+    let network = |name: &str, sides: [usize; 2], card: &str| {
+        let (batch, [height, width]) = (Side::Free("N"), sides);
+        let mut graph = GraphBuilder::default();
+        graph.input("face", &[batch, Side::Fixed(1), Side::Fixed(height), Side::Fixed(width)]);
+        graph.node("Flatten", "answer", &["face"], vec![]);
+        graph.output("answer", &[batch, Side::Fixed(height * width)]);
+        fs::write(folder.join(name).with_extension("onnx"), graph.finish(name)).unwrap();
+        let input = format!("[input]\nwidth = {width}\nheight = {height}\ncolor = \"gray\"\nscale = 0.01\n");
+        fs::write(folder.join(name).with_extension("toml"), format!("{card}\n{input}")).unwrap();
+    };
+    network("sevenths", [7, 1], &format!("task = \"expression\"\nsoftmax = true\nlabels = {labels}"));
+    network("pixels", [8, 8], "task = \"embedding\"");
+}
+
+/// All keys of a value, with those of what is in it.
+fn keys(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(entries) => {
+            entries.iter().map(|(key, value)| (key.clone(), keys(value))).collect()
+        }
+        serde_json::Value::Array(values) => values.iter().map(keys).collect(),
+        _ => serde_json::Value::Null,
+    }
+}
+
+#[test]
+fn translated_faces_are_measured_in_both_directions_beside_real_ones() {
+    let house = House::new(&fer::rows(140));
+    networks(house.folder.path(), "['angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral']");
+    let file = house.path("graph.toml");
+    let graph = |fidelity: &str| {
+        format!(
+            "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n\
+             [node.pair]\nuse = \"cyclegan\"\ninput = \"faces\"\nfrom = \"happy\"\nto = \"sad\"\n\
+             generator-width = 2\ngenerator-blocks = 1\ndiscriminator-width = 2\nepoch-faces = 2\nepochs = 1\ndecay-epochs = 0\n\
+             [node.how-good]\nuse = \"fidelity\"\ninput = \"faces\"\nmodel = \"pair\"\npath = \"out\"\n\
+             classifier = \"sevenths.onnx\"\nfeatures = \"pixels.onnx\"\n{fidelity}\n"
+        )
+    };
+    fs::write(&file, graph("")).unwrap();
+    let out = house.succeed(&["run", name(&file)]);
+    assert!(out.contains("called_target_there"), "{out}");
+    let read = || fs::read(house.path("out/fidelity.json")).unwrap();
+    let measured: serde_json::Value = serde_json::from_slice(&read()).unwrap();
+    insta::assert_json_snapshot!("the_facts_of_translated_faces", keys(&measured));
+    let number = |path: &str| measured.pointer(path).and_then(serde_json::Value::as_f64).unwrap();
+    for (direction, from, to) in [(0, "happy", "sad"), (1, "sad", "happy")] {
+        let at = |path: &str| number(&format!("/directions/{direction}/{path}"));
+        let names = ["from", "to"].map(|key| measured["directions"][direction][key].clone());
+        assert_eq!(names, [from, to]);
+        // Of 140 rows every seventh is of a class, and of five rows three are trained on.
+        assert_eq!(["faces", "real_faces", "training_faces", "sample"].map(at), [12.0, 12.0, 12.0, 6.0]);
+        for share in ["translated", "real", "source"] {
+            assert!((0.0..=1.0).contains(&at(&format!("called_target/{share}"))), "{measured}");
+            assert!(at(&format!("frechet/{share}/mean")) > 0.0, "{measured}");
+        }
+        // A network that has learnt nothing is farther from real faces than these are from each other.
+        assert!(at("frechet/translated/mean") > at("frechet/real/mean"), "{measured}");
+        assert!(at("kernel/translated/mean") > at("kernel/real/mean"), "{measured}");
+        assert!(at("structure/returned") < 1.0 && at("structure/others") < 1.0, "{measured}");
+        let nearest = |whose: &str, what: &str| at(&format!("nearest/{whose}/{what}"));
+        assert!(nearest("real", "greatest_correlation") >= nearest("real", "median_correlation"));
+        assert!(nearest("translated", "least_distance") <= nearest("translated", "median_distance"));
+    }
+    let page = fs::read_to_string(house.path("out/index.html")).unwrap();
+    assert_eq!(page.matches("<figure").count(), 24);
+    assert!(page.contains("<svg role=\"img\" aria-label=\"losses of the CycleGAN"), "{page}");
+    assert!(!page.contains("src=\"http"), "{page}");
+    let before = read();
+    house.succeed(&["run", name(&file), "--force=how-good"]);
+    assert_eq!(read(), before);
+    // Fewer faces, of which the halves are made.
+    fs::write(&file, graph("faces = 8")).unwrap();
+    house.succeed(&["run", name(&file)]);
+    let fewer: serde_json::Value = serde_json::from_slice(&read()).unwrap();
+    assert_eq!(fewer.pointer("/directions/0/sample"), Some(&4.into()));
+    assert_eq!(fewer.pointer("/directions/0/training_faces"), Some(&12.into()));
+    for (parameter, words) in [
+        ("faces = 3", "`faces` is 3: two halves of two faces are needed"),
+        ("split = \"nowhere\"", "the class `happy` has 0 faces in the split `nowhere`"),
+        ("device = \"abacus\"", "`device`"),
+    ] {
+        fs::write(&file, graph(parameter)).unwrap();
+        let refused = house.refuse(&["run", name(&file)]);
+        assert!(refused.contains(words), "{refused}");
+    }
+    networks(house.folder.path(), "['a', 'b', 'c', 'd', 'happy', 'f', 'g']");
+    fs::write(&file, graph("")).unwrap();
+    let refused = house.refuse(&["run", name(&file)]);
+    assert!(refused.contains("does not know the class `sad` (it has: a, b, c, d, happy, f, g)"), "{refused}");
 }
 
 #[test]

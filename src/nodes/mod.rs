@@ -11,6 +11,7 @@ mod evaluate;
 mod export;
 mod fer2013;
 mod ferplus;
+mod fidelity;
 mod filter;
 mod image_folder;
 mod join;
@@ -45,6 +46,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<predict::Predict>(),
     Kind::of::<train::Train>(),
     Kind::of::<evaluate::Evaluate>(),
+    Kind::of::<fidelity::Fidelity>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

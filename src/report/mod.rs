@@ -4,5 +4,6 @@ pub mod cleaning;
 pub mod detectors;
 pub mod directory;
 pub mod evaluation;
+pub mod fidelity;
 pub mod plot;
 pub mod training;

@@ -11,6 +11,7 @@ pub mod cyclegan;
 mod error;
 pub mod evaluation;
 mod faces;
+pub mod fidelity;
 mod kernels;
 pub mod label_quality;
 mod random;

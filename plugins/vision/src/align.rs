@@ -2,6 +2,7 @@
 
 use crate::{
     face::Detection,
+    frame::Frame,
     geometry::{Point, Rect},
 };
 
@@ -46,6 +47,11 @@ impl Crop {
     pub fn upright(part: Rect) -> Self {
         let Rect { x, y, width, height } = part;
         Self { corner: Point { x, y }, across: Point { x: width, y: 0.0 }, down: Point { x: 0.0, y: height } }
+    }
+
+    /// All of a frame.
+    pub fn whole(frame: &Frame<'_>) -> Self {
+        Self::upright(Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32))
     }
 
     /// Around a face, with `padding` of its box's sides added on each side. Without landmarks, or with ones that cannot be

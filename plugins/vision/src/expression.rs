@@ -10,7 +10,7 @@ use crate::{
     frame::Frame,
     inference::{InferenceError, Output, SessionOptions, SharedSession},
     model::{ModelError, ModelFile},
-    sample::{ImageSpec, Sampler, TensorLayout},
+    sample::{ImageSpec, Sampler},
 };
 
 /// Why a classifier could not be opened or failed.
@@ -54,7 +54,7 @@ impl ExpressionClassifier {
         let session = SharedSession::open(&model.path, &options)?;
         let spec = card.image_spec();
         let labels: Labels = card.labels.clone().into();
-        let image = image_shape(1, &spec).map(|side| side as i64);
+        let image = spec.shape(1).map(|side| side as i64);
         let fits = |shape: &[i64]| {
             shape.len() == 4
                 && shape.iter().zip(image).skip(1).all(|(&have, want)| have == -1 || have == want)
@@ -112,16 +112,38 @@ impl ExpressionClassifier {
         faces: &[Detection],
         emotions: &mut Vec<Emotion>,
     ) -> Result<(), ExpressionError> {
+        let (alignment, padding) = (self.alignment, self.padding);
+        self.run(faces.len(), |at| (frame, Crop::of(&faces[at], alignment, padding)), emotions)
+    }
+
+    /// Appends to `emotions` one answer for each of the pictures, in their order. Each is a face that was cut out already, and
+    /// is shown whole.
+    pub fn classify_pictures(
+        &mut self,
+        pictures: &[Frame<'_>],
+        emotions: &mut Vec<Emotion>,
+    ) -> Result<(), ExpressionError> {
+        self.run(pictures.len(), |at| (&pictures[at], Crop::whole(&pictures[at])), emotions)
+    }
+
+    /// Answers for `count` crops, each with the frame that it is of.
+    fn run<'a, 'b: 'a>(
+        &mut self,
+        count: usize,
+        crop: impl Fn(usize) -> (&'a Frame<'b>, Crop),
+        emotions: &mut Vec<Emotion>,
+    ) -> Result<(), ExpressionError> {
         let length = self.spec.len();
-        for batch in faces.chunks(self.batch_size) {
+        for first in (0..count).step_by(self.batch_size) {
+            let batch = first..count.min(first + self.batch_size);
             self.input.resize(length * batch.len(), 0.0);
-            for (face, image) in batch.iter().zip(self.input.chunks_exact_mut(length)) {
-                let crop = Crop::of(face, self.alignment, self.padding);
+            for (at, image) in batch.clone().zip(self.input.chunks_exact_mut(length)) {
+                let (frame, crop) = crop(at);
                 self.sampler.sample_crop(frame, &crop, &self.spec, image);
             }
             let answers = emotions.len();
             let (classes, logits) = (self.labels.len(), self.logits);
-            self.session.run(image_shape(batch.len(), &self.spec), &mut self.input, |outputs| {
+            self.session.run(self.spec.shape(batch.len()), &mut self.input, |outputs| {
                 let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
                 emotions.extend(values.chunks_exact(classes).map(|scores| {
                     let scores = if logits { softmax(scores) } else { scores.to_vec() };
@@ -142,14 +164,6 @@ impl ExpressionClassifier {
             }
         }
         Ok(())
-    }
-}
-
-fn image_shape(batch: usize, spec: &ImageSpec) -> [usize; 4] {
-    let (height, width, channels) = (spec.height, spec.width, spec.color.channels());
-    match spec.layout {
-        TensorLayout::Chw => [batch, channels, height, width],
-        TensorLayout::Hwc => [batch, height, width, channels],
     }
 }
 

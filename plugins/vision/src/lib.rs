@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
 //! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
-//! [`translation`] gives faces in a frame another expression. Pictures of data sets are looked at by [`faceness`].
+//! [`translation`] gives faces in a frame another expression, [`embedding`] features by which
+//! faces are compared. Pictures of data sets are looked at by [`faceness`].
 
 pub mod align;
 pub mod cuda;
 pub mod detect;
+pub mod embedding;
 pub mod expression;
 pub mod face;
 pub mod faceness;

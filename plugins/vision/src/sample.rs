@@ -23,8 +23,8 @@ pub enum ColorOrder {
 
 impl ColorOrder {
     /// Number of channels.
-    pub fn channels(self) -> usize {
-        if self == Self::Gray { 1 } else { 3 }
+    pub const fn channels(self) -> usize {
+        if matches!(self, Self::Gray) { 1 } else { 3 }
     }
 }
 
@@ -73,6 +73,15 @@ impl ImageSpec {
     /// Values an image takes in the tensor.
     pub fn len(&self) -> usize {
         self.width * self.height * self.color.channels()
+    }
+
+    /// The tensor of a batch of such images, outermost side first.
+    pub const fn shape(&self, batch: usize) -> [usize; 4] {
+        let channels = self.color.channels();
+        match self.layout {
+            TensorLayout::Chw => [batch, channels, self.height, self.width],
+            TensorLayout::Hwc => [batch, self.height, self.width, channels],
+        }
     }
 
     /// True when the image has no pixels.

@@ -37,6 +37,8 @@ pub enum Task {
     Expression,
     /// Finds faces in a frame.
     Detection,
+    /// Gives features of one face, by which faces are compared.
+    Embedding,
 }
 
 /// Colour of the input.
@@ -162,13 +164,11 @@ impl Card {
     pub fn check(&self) -> Result<(), String> {
         let Input { width, height, mean, std, scale, crop_padding, .. } = &self.input;
         let channels = self.image_spec().color.channels();
-        if self.task == Task::Expression {
-            if self.labels.len() < 2 {
-                return Err("`labels` must name at least two classes".into());
-            }
-            if *width == 0 || *height == 0 {
-                return Err("`input.width` and `input.height` must be above zero".into());
-            }
+        if self.task == Task::Expression && self.labels.len() < 2 {
+            return Err("`labels` must name at least two classes".into());
+        }
+        if self.task != Task::Detection && (*width == 0 || *height == 0) {
+            return Err("`input.width` and `input.height` must be above zero".into());
         }
         if *width > 8192 || *height > 8192 {
             return Err(format!("an input of {width}x{height} is larger than 8192x8192"));

@@ -1,0 +1,362 @@
+//! The page of translated faces: faces drawn at random, and how good they are, each number beside what it is to be compared with.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::cleaning::thousands;
+
+/// A face, translated, and back, each as a `data:` address.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    /// The face's number in its source.
+    pub row: i64,
+    /// As it is.
+    pub real: String,
+    /// Translated.
+    pub translated: String,
+    /// Translated back.
+    pub returned: String,
+}
+
+/// Shares of faces that are called the target class.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Shares {
+    /// Of the translated ones.
+    pub translated: f64,
+    /// Of real faces of the target class.
+    pub real: f64,
+    /// Of the faces before they were translated.
+    pub source: f64,
+}
+
+/// A value over several draws.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub deviation: f64,
+}
+
+impl Spread {
+    /// Mean and deviation, over n - 1, of some values.
+    pub fn of(values: &[f64]) -> Self {
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() }
+    }
+}
+
+/// Distances to real faces of the target class.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Distances {
+    /// From translated faces.
+    pub translated: Spread,
+    /// From other real ones of the class.
+    pub real: Spread,
+    /// From the faces before they were translated.
+    pub source: Spread,
+}
+
+/// Mean structural similarity to the face as it was.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Structure {
+    /// After the way there and back.
+    pub returned: f64,
+    /// After the way there.
+    pub translated: f64,
+    /// Of another face of the class.
+    pub others: f64,
+}
+
+/// How far the nearest training faces of the target class are.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Neighbours {
+    /// One less the cosine of features.
+    pub median_distance: f64,
+    /// The least of these.
+    pub least_distance: f64,
+    /// Correlation of pixels.
+    pub median_correlation: f64,
+    /// The greatest of these.
+    pub greatest_correlation: f64,
+}
+
+/// The nearest training faces of the target class.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Nearest {
+    /// Of translated faces.
+    pub translated: Neighbours,
+    /// Of real faces, each left out itself.
+    pub real: Neighbours,
+}
+
+/// All that is measured of a direction.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measures {
+    /// The class that faces were.
+    pub from: String,
+    /// The class that they were translated to.
+    pub to: String,
+    /// Faces that were translated.
+    pub faces: usize,
+    /// Real faces of the target class that they are compared with.
+    pub real_faces: usize,
+    /// Training faces of that class among which the nearest were looked for.
+    pub training_faces: usize,
+    /// What the classifier says.
+    pub called_target: Shares,
+    /// Faces in each set that distances are taken of.
+    pub sample: usize,
+    /// How often such sets were drawn.
+    pub draws: usize,
+    /// Frechet distances.
+    pub frechet: Distances,
+    /// Kernel distances.
+    pub kernel: Distances,
+    /// What is left of a face's structure.
+    pub structure: Structure,
+    /// The nearest training faces.
+    pub nearest: Nearest,
+}
+
+/// A direction on the page.
+#[derive(Clone, Debug)]
+pub struct Direction {
+    /// Its numbers.
+    pub measures: Measures,
+    /// Some faces.
+    pub pictures: Vec<Translation>,
+}
+
+/// All that the page shows.
+#[derive(Clone, Debug)]
+pub struct Fidelity {
+    /// The split whose faces were translated.
+    pub split: String,
+    /// The classifier's name.
+    pub classifier: String,
+    /// The name of the network that gave features.
+    pub features: String,
+    /// Epochs that the network was trained for, if it is known.
+    pub epochs: Option<usize>,
+    /// Losses over epochs as SVG; empty where there are none.
+    pub losses: String,
+    /// There and back.
+    pub directions: Vec<Direction>,
+}
+
+#[derive(Template)]
+#[template(path = "fidelity.html")]
+struct Page<'a> {
+    report: &'a Fidelity,
+    title: String,
+    totals: Vec<(String, String)>,
+    sections: Vec<Section<'a>>,
+    draws: usize,
+    version: &'static str,
+}
+
+/// A direction with its table.
+struct Section<'a> {
+    direction: &'a Direction,
+    lines: Vec<Line>,
+}
+
+/// A line of the table: a measure of translated faces, the same of real ones and of the faces before.
+struct Line {
+    name: String,
+    translated: String,
+    real: String,
+    source: String,
+    meaning: String,
+}
+
+/// Makes the page.
+pub fn page(report: &Fidelity) -> anyhow::Result<String> {
+    let of_each = |value: &dyn Fn(&Measures) -> String| {
+        let values: Vec<_> = report.directions.iter().map(|direction| value(&direction.measures)).collect();
+        values.join(" · ")
+    };
+    let title = match report.directions.first() {
+        Some(Direction { measures: Measures { from, to, .. }, .. }) => {
+            format!("Translated faces: {from} to {to}, and back")
+        }
+        None => "Translated faces".to_owned(),
+    };
+    let mut totals = vec![
+        (of_each(&|of| thousands(of.faces)), "faces translated, there and back".to_owned()),
+        (of_each(&|of| percent(of.called_target.translated)), "called the target class".to_owned()),
+        (of_each(&|of| percent(of.called_target.real)), "real faces of it that are".to_owned()),
+        (of_each(&|of| format!("{:.2}", of.structure.returned)), "similarity after the way back".to_owned()),
+    ];
+    totals.extend(report.epochs.map(|epochs| (thousands(epochs), "epochs of training".to_owned())));
+    let sections = report
+        .directions
+        .iter()
+        .map(|direction| Section { direction, lines: lines(report, &direction.measures) });
+    let page = Page {
+        title,
+        totals,
+        sections: sections.collect(),
+        draws: report.directions.first().map_or(0, |direction| direction.measures.draws),
+        report,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(page.render()?)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// Three digits that say something.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        size if size >= 0.1 => format!("{value:.3}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+fn spread(spread: Spread) -> String {
+    format!("{} ± {}", digits(spread.mean), digits(spread.deviation))
+}
+
+fn lines(report: &Fidelity, of: &Measures) -> Vec<Line> {
+    let Measures { called_target, frechet, kernel, structure, nearest, .. } = of;
+    let none = String::new;
+    vec![
+        Line {
+            name: format!("called {} by {}", of.to, report.classifier),
+            translated: percent(called_target.translated),
+            real: percent(called_target.real),
+            source: percent(called_target.source),
+            meaning: called(called_target, &of.to),
+        },
+        Line {
+            name: format!("Frechet distance to real {} faces", of.to),
+            translated: spread(frechet.translated),
+            real: spread(frechet.real),
+            source: spread(frechet.source),
+            meaning: distance(frechet, &of.to),
+        },
+        Line {
+            name: format!("kernel distance to real {} faces", of.to),
+            translated: spread(kernel.translated),
+            real: spread(kernel.real),
+            source: spread(kernel.source),
+            meaning: kernel_meaning(kernel),
+        },
+        Line {
+            name: "structural similarity after the way there and back".to_owned(),
+            translated: digits(structure.returned),
+            real: none(),
+            source: format!(
+                "{} after the way there, {} of two different faces",
+                digits(structure.translated),
+                digits(structure.others)
+            ),
+            meaning: kept(structure),
+        },
+        Line {
+            name: "distance to the nearest training face, by features (median; least)".to_owned(),
+            translated: format!(
+                "{}; {}",
+                digits(nearest.translated.median_distance),
+                digits(nearest.translated.least_distance)
+            ),
+            real: format!(
+                "{}; {}",
+                digits(nearest.real.median_distance),
+                digits(nearest.real.least_distance)
+            ),
+            source: none(),
+            meaning: copies(nearest.translated.median_distance >= nearest.real.median_distance),
+        },
+        Line {
+            name: "correlation with the nearest training face, by pixels (median; greatest)".to_owned(),
+            translated: format!(
+                "{}; {}",
+                digits(nearest.translated.median_correlation),
+                digits(nearest.translated.greatest_correlation)
+            ),
+            real: format!(
+                "{}; {}",
+                digits(nearest.real.median_correlation),
+                digits(nearest.real.greatest_correlation)
+            ),
+            source: none(),
+            meaning: copies(nearest.translated.median_correlation <= nearest.real.median_correlation),
+        },
+    ]
+}
+
+fn called(Shares { translated, real, source }: &Shares, class: &str) -> String {
+    if real <= source {
+        return format!(
+            "The classifier does not tell real {class} faces from the faces before, and says nothing here."
+        );
+    }
+    match (translated - source) / (real - source) {
+        part if part <= 0.0 => {
+            format!("No more of them are called {class} than before they were translated.")
+        }
+        part if part >= 1.0 => format!("They are called {class} as often as real faces are, or more often."),
+        part => format!(
+            "The translation goes {:.0} % of the way from the faces as they were to real {class} ones.",
+            part * 100.0
+        ),
+    }
+}
+
+fn distance(Distances { translated, real, source }: &Distances, class: &str) -> String {
+    let times = translated.mean / real.mean.max(f64::MIN_POSITIVE);
+    let than_before = match translated.mean / source.mean.max(f64::MIN_POSITIVE) {
+        part if part < 1.0 => format!("{:.0} % nearer than before", (1.0 - part) * 100.0),
+        part => format!("{:.0} % farther away than before", (part - 1.0) * 100.0),
+    };
+    match real.mean > 0.0 {
+        true => format!(
+            "{times:.1} times as far from real {class} faces as these are among themselves (1 would be as good as real); {than_before}."
+        ),
+        false => format!("Real {class} faces have no distance among themselves; {than_before}."),
+    }
+}
+
+fn kernel_meaning(Distances { translated, real, source }: &Distances) -> String {
+    let noise = real.mean.abs() + 2.0 * real.deviation;
+    match (translated.mean <= noise, translated.mean < source.mean) {
+        (true, _) => "No farther from real faces than chance puts these from each other.".to_owned(),
+        (false, true) => format!(
+            "Real faces are at about 0 from each other; {:.0} % of the distance that there was is left.",
+            100.0 * translated.mean / source.mean.max(f64::MIN_POSITIVE)
+        ),
+        (false, false) => {
+            "Real faces are at about 0 from each other; the translation came no nearer.".to_owned()
+        }
+    }
+}
+
+fn kept(Structure { returned, translated, others }: &Structure) -> String {
+    let shown = match returned <= others {
+        true => "The way back leads to another face",
+        false if returned > translated => {
+            "The way back brings more of the face back than the translation left"
+        }
+        false => "The way back brings no more of the face back than the translation left",
+    };
+    let little = if *translated > 0.95 { ", and little was changed" } else { "" };
+    format!("{shown}{little}; 1 would be the same face.")
+}
+
+fn copies(are_none: bool) -> String {
+    match are_none {
+        true => "No nearer to training faces than real faces are: no sign of faces learnt by heart.",
+        false => "Nearer to training faces than real faces are: smooth faces are near to many, and copies to one; look at them.",
+    }
+    .to_owned()
+}
