@@ -14,6 +14,7 @@ use std::{
 
 use common::{fer, ferroflow, name, text};
 use ferroflow_onnx::{GraphBuilder, Side};
+use ferroflow_vision::model::resolve_model;
 
 /// A folder with data, a store, and room for what comes out.
 struct House {
@@ -366,6 +367,100 @@ fn translated_faces_are_measured_in_both_directions_beside_real_ones() {
     fs::write(&file, graph("")).unwrap();
     let refused = house.refuse(&["run", name(&file)]);
     assert!(refused.contains("does not know the class `sad` (it has: a, b, c, d, happy, f, g)"), "{refused}");
+}
+
+/// A classifier as small as it can be, its teachers' pupil, and both judged.
+fn classifiers(more: &str) -> String {
+    let small = "layers = \"8p 16\"\nepochs = 3\nbatch-size = 8\naveraging = 0.5";
+    format!(
+        "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n\
+         [node.balanced]\nuse = \"balance\"\ninput = \"faces\"\nmethod = \"class-weights\"\n\
+         [node.teacher]\nuse = \"train\"\ninput = \"balanced\"\nname = \"teacher\"\npath = \"teacher\"\n{small}\n\
+         [node.taught]\nuse = \"predict\"\ninput = \"faces\"\nmodels = \"teacher\"\ntemperature = 2\n\
+         [node.pupil]\nuse = \"train\"\ninput = \"taught\"\nname = \"pupil\"\nsoft-labels = 0.7\n{small}\n\
+         [node.further]\nuse = \"train\"\ninput = \"faces\"\nbegin = \"teacher\"\nname = \"further\"\n{small}\n\
+         [node.votes]\nuse = \"ferplus\"\npath = \"votes.csv\"\n\
+         [node.judged]\nuse = \"evaluate\"\ninput = \"faces\"\nmodels = [\"teacher\", \"pupil\", \"further\"]\npath = \"judged\"\n\
+         reference = \"votes\"\n{more}\n"
+    )
+}
+
+#[test]
+fn classifiers_are_trained_teach_each_other_and_are_judged() {
+    let house = House::new(&fer::rows(140));
+    let file = house.path("graph.toml");
+    fs::write(&file, classifiers("")).unwrap();
+    house.succeed(&["run", name(&file)]);
+    for result in ["classifier.onnx", "network.bin", "training.svg"] {
+        assert!(house.path("teacher").join(result).is_file(), "{result}");
+    }
+    let facts: serde_json::Value =
+        serde_json::from_slice(&fs::read(house.path("judged/evaluation.json")).unwrap()).unwrap();
+    let models = facts["models"].as_array().unwrap();
+    let names: Vec<_> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["teacher", "pupil", "further"]);
+    // Every fifth of 140 rows is for the test.
+    assert_eq!(facts["faces"], 28);
+    assert_eq!(facts["comparisons"].as_array().unwrap().len(), 3);
+    for model in models {
+        let right: u64 = (0..7).map(|class| model["confusion"][class][class].as_u64().unwrap()).sum();
+        let accuracy = model["accuracy"].as_f64().unwrap();
+        assert!((accuracy - right as f64 / 28.0).abs() < 1e-9, "{model}");
+        let interval = &model["interval"];
+        assert!(interval[0].as_f64().unwrap() <= accuracy && accuracy <= interval[1].as_f64().unwrap());
+    }
+    let page = fs::read_to_string(house.path("judged/index.html")).unwrap();
+    assert!(page.contains("pupil") && !page.contains("src=\"http"), "{page}");
+    // The file alone is enough for others: its card is inside.
+    let (path, copy) = (house.path("teacher/classifier.onnx"), house.path("alone.onnx"));
+    fs::copy(path, &copy).unwrap();
+    let card = resolve_model(name(&copy)).unwrap().card.unwrap();
+    assert_eq!((card.input.width, card.input.height, card.labels.len()), (48, 48, 7));
+    fs::write(&file, classifiers("classifiers = [\"alone.onnx\"]")).unwrap();
+    house.succeed(&["run", name(&file)]);
+    let facts: serde_json::Value =
+        serde_json::from_slice(&fs::read(house.path("judged/evaluation.json")).unwrap()).unwrap();
+    assert_eq!(facts["models"][3]["name"], "alone");
+    assert_eq!(facts["models"][3]["confusion"], facts["models"][0]["confusion"]);
+    // Made anew, it is the same to the byte.
+    let network = fs::read(house.path("teacher/network.bin")).unwrap();
+    house.succeed(&["run", name(&file), "--force=teacher"]);
+    assert!(fs::read(house.path("teacher/network.bin")).unwrap() == network);
+}
+
+#[test]
+fn what_a_classifier_cannot_be_made_or_judged_with_is_said() {
+    let house = House::new(&fer::rows(70));
+    let file = house.path("graph.toml");
+    let refuse = |text: &str| {
+        fs::write(&file, text).unwrap();
+        house.refuse(&["run", name(&file)])
+    };
+    let source = "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n";
+    let train = |more: &str| {
+        format!("{source}[node.network]\nuse = \"train\"\ninput = \"faces\"\nepochs = 1\n{more}\n")
+    };
+    let judge =
+        |more: &str| format!("{source}[node.judged]\nuse = \"evaluate\"\ninput = \"faces\"\n{more}\n");
+    for (graph, words) in [
+        (train("layers = \"8p x\""), "`layers` has `x`"),
+        (train("mixup = 2"), "`mixup` is 2: a number from 0 to 1 is needed"),
+        (train("soft-labels = 1.5"), "`soft-labels` is 1.5"),
+        (train("soft-labels = 0.5"), "which `cross-validate` and `predict` make"),
+        (train("split = \"nowhere\""), "no row of the split `nowhere`"),
+        (train("layers = \"8p 8p 8p 8p 8p\""), "are too small"),
+        (judge(""), "there is no classifier to ask"),
+        (judge("classifiers = [\"nobody\"]"), "`nobody` is neither a model of the manifest nor a file"),
+    ] {
+        let refused = refuse(&graph);
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    let mut rows = fer::rows(70);
+    rows.retain(|row| row.label != 1 || row.usage != "Training");
+    let house = House::new(&rows);
+    fs::write(house.path("graph.toml"), train("")).unwrap();
+    let refused = house.refuse(&["run", "graph.toml"]);
+    assert!(refused.contains("the class `disgust` has no faces in the split `train`"), "{refused}");
 }
 
 #[test]

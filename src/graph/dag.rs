@@ -247,8 +247,9 @@ fn edges(
             from: from.clone(),
             nearest: nearest(from, index.keys().copied()),
         })?;
-        let is_free =
-            |port: &Port| matches!(port.arity, Arity::Many | Arity::Any) || !edges.iter().any(|edge| edge.port == port.name);
+        let is_free = |port: &Port| {
+            matches!(port.arity, Arity::Many | Arity::Any) || !edges.iter().any(|edge| edge.port == port.name)
+        };
         let port =
             match port {
                 Some(wanted) => shape.inputs.iter().find(|port| port.name == wanted).ok_or_else(|| {

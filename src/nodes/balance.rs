@@ -32,6 +32,12 @@ pub struct Balance {
     /// The split.
     #[serde(default = "train")]
     split: String,
+    /// Classes of which rows may be repeated or dropped, by name; all unless given.
+    #[serde(default)]
+    classes: Vec<String>,
+    /// How many rows each class is to have; unless given, `oversample` goes by the largest class, `undersample` by the smallest.
+    #[serde(default)]
+    rows: Option<usize>,
     /// Another seed repeats or drops other rows.
     #[serde(default)]
     seed: u64,
@@ -61,6 +67,15 @@ impl Stage for Balance {
     const INPUTS: &'static [Port] = &[Port::faces("What is balanced.")];
     const OUTPUT: PortType = PortType::Faces;
 
+    fn check(&self) -> Result<(), String> {
+        if self.rows.is_some() && matches!(self.method, Method::ClassWeights) {
+            return Err(
+                "`rows` has no meaning for `class-weights`, which changes no numbers of rows".to_owned()
+            );
+        }
+        Ok(())
+    }
+
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
@@ -73,17 +88,24 @@ impl Stage for Balance {
         if by_class.iter().all(Vec::is_empty) {
             anyhow::bail!("the split `{}` has no rows with a label", self.split);
         }
+        if let Some(unknown) = self.classes.iter().find(|name| !faces.classes.contains(name)) {
+            let known = faces.classes.join(", ");
+            anyhow::bail!("`classes`: there is no class `{unknown}` (classes: {known})");
+        }
+        let may_change =
+            |class: usize| self.classes.is_empty() || self.classes.contains(&faces.classes[class]);
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let out = context.table();
         let sizes = || by_class.iter().map(Vec::len).filter(|size| *size > 0);
         match self.method {
             Method::Oversample => {
-                let largest = sizes().max().unwrap_or(0);
+                let wanted = self.rows.or_else(|| sizes().max()).unwrap_or(0);
                 let mut rows: Vec<usize> = (0..labels.len()).collect();
                 let mut copies = vec![0i64; labels.len()];
                 let mut by_round = BTreeMap::<i64, Vec<usize>>::new();
-                for members in by_class.iter().filter(|members| !members.is_empty()) {
-                    for (missing, copy) in rounds(members.len(), largest).into_iter().zip(1..) {
+                let changed = by_class.iter().enumerate().filter(|(class, _)| may_change(*class));
+                for (_, members) in changed.filter(|(_, members)| !members.is_empty()) {
+                    for (missing, copy) in rounds(members.len(), wanted).into_iter().zip(1..) {
                         let mut shuffled = members.clone();
                         shuffled.shuffle(&mut random);
                         by_round.entry(copy).or_default().extend(shuffled.into_iter().take(missing));
@@ -101,14 +123,14 @@ impl Stage for Balance {
                 );
                 faces.table.write_rows(&out, &rows, &[column])?;
                 let added = rows.len() - labels.len();
-                Ok(Facts::default().with("rows", rows.len()).with("added", added).with("each_class", largest))
+                Ok(Facts::default().with("rows", rows.len()).with("added", added).with("each_class", wanted))
             }
             Method::Undersample => {
-                let smallest = sizes().min().unwrap_or(0);
+                let wanted = self.rows.or_else(|| sizes().min()).unwrap_or(0);
                 let mut decisions = vec![None; labels.len()];
-                for members in &mut by_class {
+                for (_, members) in by_class.iter_mut().enumerate().filter(|(class, _)| may_change(*class)) {
                     members.shuffle(&mut random);
-                    let too_many = members.iter().skip(smallest);
+                    let too_many = members.iter().skip(wanted);
                     too_many.for_each(|&row| decisions[row] = Some(("undersampled".to_owned(), 1.0)));
                 }
                 let gone = decisions.iter().flatten().count();
@@ -116,7 +138,7 @@ impl Stage for Balance {
                 Ok(Facts::default()
                     .with("rows", labels.len())
                     .with("dropped", gone)
-                    .with("each_class", smallest))
+                    .with("each_class", wanted))
             }
             Method::ClassWeights => {
                 let total: usize = sizes().sum();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow_array::Array;
 use base64::Engine;
 
 use crate::batch::{

@@ -56,7 +56,9 @@ pub fn open(
         judges.push(Judge::new(model.name.clone(), model, classes, device)?);
     }
     if judges.is_empty() {
-        bail!("there is no classifier to ask: connect a result of `train` to `{port}`, or name one in `classifiers`");
+        bail!(
+            "there is no classifier to ask: connect a result of `train` to `{port}`, or name one in `classifiers`"
+        );
     }
     for (at, judge) in judges.iter().enumerate() {
         if judges.iter().take(at).any(|other| other.name == judge.name) {

@@ -15,10 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::embed;
 use crate::{
     atomic,
-    batch::{
-        Context, Facts, Stage,
-        data::Faces,
-    },
+    batch::{Context, Facts, Stage, data::Faces},
     graph::dag::{Arity, Port, PortType},
     report::cleaning::{
         self, Changes, Class, Cleaning, Duplicates, Group, JudgedClass, Judgement, Picture, Reason,

@@ -86,7 +86,9 @@ pub enum LearnError {
         needed: usize,
     },
     /// Training cannot go on from another network.
-    #[error("a network for {found} cannot be trained further as one for {expected}: give the settings that it was trained with, or begin from scratch")]
+    #[error(
+        "a network for {found} cannot be trained further as one for {expected}: give the settings that it was trained with, or begin from scratch"
+    )]
     OtherNetwork {
         /// What it is.
         found: String,

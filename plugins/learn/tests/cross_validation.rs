@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_learn::Faces;
-use ferroflow_learn::cross_validation::{Progress, Settings, assign, out_of_fold};
 use ferroflow_learn::LearnError;
 use ferroflow_learn::classifier::{self, Layer};
+use ferroflow_learn::cross_validation::{Progress, Settings, assign, out_of_fold};
 use proptest::prelude::*;
 
 const SIDE: usize = 20;

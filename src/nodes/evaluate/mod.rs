@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use arrow_array::{Array, Int64Array};
+use arrow_array::Int64Array;
 use ferroflow_learn::evaluation::McNemar;
 use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
@@ -187,13 +187,10 @@ impl Evaluate {
 }
 
 /// The majority of a second source for each row; none where it has none.
-fn majorities(
-    faces: &Faces,
-    reference: &crate::batch::data::Table,
-) -> anyhow::Result<Vec<Option<usize>>> {
-    let (keys, majority): (Int64Array, Int64Array) =
-        (reference.typed("row")?, reference.typed("majority")?);
-    let known: HashMap<i64, i64> = keys.iter().zip(majority.iter()).filter_map(|(key, value)| Some((key?, value?))).collect();
+fn majorities(faces: &Faces, reference: &crate::batch::data::Table) -> anyhow::Result<Vec<Option<usize>>> {
+    let (keys, majority): (Int64Array, Int64Array) = (reference.typed("row")?, reference.typed("majority")?);
+    let known: HashMap<i64, i64> =
+        keys.iter().zip(majority.iter()).filter_map(|(key, value)| Some((key?, value?))).collect();
     let one = |row: Option<i64>| -> anyhow::Result<Option<usize>> {
         let Some(class) = row.and_then(|row| known.get(&row)) else { return Ok(None) };
         let class = usize::try_from(*class).ok().filter(|class| *class < faces.classes.len());
@@ -208,7 +205,8 @@ fn compare(all: &[Measured], truths: &BTreeMap<usize, usize>) -> Vec<Comparison>
     let mut comparisons = Vec::new();
     for (at, first) in all.iter().enumerate() {
         for second in &all[at + 1..] {
-            let McNemar { only_first, only_second, p } = McNemar::of(&truths, &first.answers, &second.answers);
+            let McNemar { only_first, only_second, p } =
+                McNemar::of(&truths, &first.answers, &second.answers);
             let (first, second) = (first.name.clone(), second.name.clone());
             comparisons.push(Comparison { first, second, only_first, only_second, p });
         }

@@ -26,7 +26,12 @@ pub struct Drawn {
 impl Drawn {
     /// Takes the rows of two splits that have a label and were not dropped. `soft` is the share of a target that comes from the
     /// column `probabilities`, for rows that have some; validation rows are judged by their label.
-    pub fn of(faces: &Faces, [learn, validate]: [&str; 2], soft: f32, workers: usize) -> anyhow::Result<Self> {
+    pub fn of(
+        faces: &Faces,
+        [learn, validate]: [&str; 2],
+        soft: f32,
+        workers: usize,
+    ) -> anyhow::Result<Self> {
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let classes = faces.classes.len();
         let probabilities = (soft > 0.0).then(|| probabilities(faces)).transpose()?;
@@ -52,7 +57,8 @@ impl Drawn {
             if splits[row] == learn {
                 by_class[label] += 1;
                 if let Some(values) = probabilities.as_ref().and_then(|all| values(all, row)) {
-                    mix(&mut target, &values, soft).with_context(|| format!("`{PROBABILITIES}` of row {row}"))?;
+                    mix(&mut target, &values, soft)
+                        .with_context(|| format!("`{PROBABILITIES}` of row {row}"))?;
                 }
                 drawn.learn.push(place);
             } else if splits[row] == validate {
@@ -67,7 +73,9 @@ impl Drawn {
             }
         }
         if drawn.learn.is_empty() {
-            bail!("no row of the split `{learn}` has a label and was not dropped before: there is nothing to learn from");
+            bail!(
+                "no row of the split `{learn}` has a label and was not dropped before: there is nothing to learn from"
+            );
         }
         if let Some(empty) = by_class.iter().position(|count| *count == 0) {
             bail!(

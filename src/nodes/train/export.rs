@@ -31,7 +31,12 @@ pub fn onnx(classifier: &Classifier, name: &str, classes: &[String]) -> anyhow::
 }
 
 /// The greatest difference between what ONNX Runtime makes of the file and what the network said; an error if it is too great.
-pub fn difference(path: &Path, classifier: &Classifier, drawn: &Drawn, context: &Context) -> anyhow::Result<f32> {
+pub fn difference(
+    path: &Path,
+    classifier: &Classifier,
+    drawn: &Drawn,
+    context: &Context,
+) -> anyhow::Result<f32> {
     let (faces, (width, height)) = (drawn.examples().faces, classifier.size());
     let rows: Vec<usize> = (0..faces.count().min(COMPARED)).collect();
     let expected = classifier.probabilities(faces, &rows, Looks::One, context.interrupted)?;
@@ -45,7 +50,9 @@ pub fn difference(path: &Path, classifier: &Classifier, drawn: &Drawn, context: 
     let pairs = found.iter().zip(&expected);
     let most = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
     if found.len() != expected.len() || !(most <= TOLERANCE) {
-        bail!("the exported network differs by {most} from the trained one, where {TOLERANCE} is allowed: this is a mistake in ferroflow");
+        bail!(
+            "the exported network differs by {most} from the trained one, where {TOLERANCE} is allowed: this is a mistake in ferroflow"
+        );
     }
     Ok(most)
 }

@@ -215,8 +215,9 @@ impl Stage for Train {
             Err(_) => None,
             Ok(input) => {
                 let path = input.folder.join(NETWORK);
-                let bytes = std::fs::read(&path)
-                    .with_context(|| format!("`begin` is no result of `train`: {} is not there", path.display()))?;
+                let bytes = std::fs::read(&path).with_context(|| {
+                    format!("`begin` is no result of `train`: {} is not there", path.display())
+                })?;
                 Some(Classifier::from_bytes(&bytes, &path)?)
             }
         };
@@ -269,7 +270,8 @@ impl Train {
         };
         let epoch = |history: &[EpochResult]| {
             let Some(last) = history.last() else { return };
-            let validation = last.validation.map_or_else(String::new, |share| format!(", validation {share:.4}"));
+            let validation =
+                last.validation.map_or_else(String::new, |share| format!(", validation {share:.4}"));
             context.progress.message(format!(
                 "epoch {}/{}: loss {:.3}, accuracy {:.4}{validation}",
                 history.len(),

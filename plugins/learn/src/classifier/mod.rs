@@ -115,7 +115,10 @@ pub fn train(
         return Err(LearnError::TooFewToLearn { found: learn.len(), needed: 2 * settings.shards });
     }
     if let Some(begin) = begin.filter(|begin| !begin.is_like(settings, examples)) {
-        return Err(LearnError::OtherNetwork { found: begin.describe(), expected: describe(settings, examples) });
+        return Err(LearnError::OtherNetwork {
+            found: begin.describe(),
+            expected: describe(settings, examples),
+        });
     }
     let training = Training {
         examples,

@@ -76,8 +76,10 @@ impl<B: Backend> Network<B> {
             values.val().into_data().iter::<f32>().collect()
         }
         let blocks = self.blocks.iter();
-        let mut all: Vec<f32> =
-            blocks.flat_map(|block| [of(&block.weights), of(&block.gain), of(&block.bias)]).flatten().collect();
+        let mut all: Vec<f32> = blocks
+            .flat_map(|block| [of(&block.weights), of(&block.gain), of(&block.bias)])
+            .flatten()
+            .collect();
         all.extend(of(&self.head));
         all.extend(of(&self.head_bias));
         all

@@ -55,7 +55,8 @@ impl Steps<'_> {
     ) -> Result<Outcome, LearnError> {
         let size = rows.len().div_ceil(self.settings.shards).max(1);
         let shards: Vec<Shard> = rows.chunks(size).map(|rows| self.draw(rows, random)).collect();
-        let total: f32 = rows.iter().map(|row| self.examples.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE);
+        let total: f32 =
+            rows.iter().map(|row| self.examples.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE);
         let threads = self.threads.clamp(1, shards.len());
         let outcomes = thread::scope(|scope| {
             let work = |first: usize| {

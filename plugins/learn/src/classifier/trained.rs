@@ -36,8 +36,12 @@ pub enum Looks {
 
 impl Looks {
     const fn views(self) -> &'static [View] {
-        const VIEWS: [View; 4] =
-            [View::plain(false, 1.0), View::plain(true, 1.0), View::plain(false, 1.08), View::plain(true, 1.08)];
+        const VIEWS: [View; 4] = [
+            View::plain(false, 1.0),
+            View::plain(true, 1.0),
+            View::plain(false, 1.08),
+            View::plain(true, 1.08),
+        ];
         match self {
             Self::One => VIEWS.split_at(1).0,
             Self::Four => &VIEWS,
@@ -212,7 +216,9 @@ fn check(cancelled: &AtomicBool) -> Result<(), LearnError> {
 
 /// A network in words.
 pub(super) fn describe(layers: &[Layer], classes: usize, (width, height): (usize, usize)) -> String {
-    let layers: Vec<String> =
-        layers.iter().map(|layer| format!("{}{}", layer.channels, if layer.pool { "p" } else { "" })).collect();
+    let layers: Vec<String> = layers
+        .iter()
+        .map(|layer| format!("{}{}", layer.channels, if layer.pool { "p" } else { "" }))
+        .collect();
     format!("{classes} classes of {width}x{height} faces through layers {}", layers.join(" "))
 }

@@ -116,7 +116,8 @@ impl Training<'_> {
             descent: state.descent.load_record(from_bytes(momenta, &device, self.state)?),
             mean,
             best,
-            history: serde_json::from_slice(history).map_err(|error| damaged(self.state, &error.to_string()))?,
+            history: serde_json::from_slice(history)
+                .map_err(|error| damaged(self.state, &error.to_string()))?,
         })
     }
 

@@ -28,7 +28,9 @@ impl Calibration {
     pub fn of(truths: &[usize], probabilities: &[f32], classes: usize) -> Self {
         let answers = super::answers(probabilities, classes);
         let mut bins = vec![Bin::default(); BINS];
-        for ((truth, answer), row) in truths.iter().zip(&answers).zip(probabilities.chunks_exact(classes.max(1))) {
+        for ((truth, answer), row) in
+            truths.iter().zip(&answers).zip(probabilities.chunks_exact(classes.max(1)))
+        {
             let confidence = row.get(*answer).map_or(0.0, |value| f64::from(*value)).clamp(0.0, 1.0);
             // As in Guo et al., a bin holds its upper bound.
             let at = ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;

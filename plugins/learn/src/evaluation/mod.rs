@@ -12,6 +12,8 @@ pub use confusion::{Confusion, wilson};
 
 /// The class with the greatest probability for each face (the first of equals); `probabilities` are faces x `classes`.
 pub fn answers(probabilities: &[f32], classes: usize) -> Vec<usize> {
-    let best = |row: &[f32]| row.iter().enumerate().fold(0, |best, (at, value)| if *value > row[best] { at } else { best });
+    let best = |row: &[f32]| {
+        row.iter().enumerate().fold(0, |best, (at, value)| if *value > row[best] { at } else { best })
+    };
     probabilities.chunks_exact(classes.max(1)).map(best).collect()
 }
