@@ -10,6 +10,7 @@ mod export;
 mod fer2013;
 mod ferplus;
 mod filter;
+mod generate;
 mod image_folder;
 mod join;
 mod judge;
@@ -20,6 +21,7 @@ mod report;
 mod sample;
 mod split;
 mod translate;
+mod translator;
 mod video_faces;
 
 use crate::batch::Kind;
@@ -37,6 +39,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<relabel::Relabel>(),
     Kind::of::<cyclegan::CycleGan>(),
     Kind::of::<translate::Translate>(),
+    Kind::of::<generate::Generate>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),
