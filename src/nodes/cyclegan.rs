@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::translator::{class, file_name};
 use crate::{
     atomic,
     batch::{
@@ -245,13 +246,6 @@ fn parameter(setting: &str) -> String {
     }
 }
 
-/// The number of a class that a parameter names.
-fn class(faces: &Faces, name: &str, parameter: &str) -> anyhow::Result<usize> {
-    faces.classes.iter().position(|class| class == name).with_context(|| {
-        format!("`{parameter}`: there is no class `{name}` (classes: {})", faces.classes.join(", "))
-    })
-}
-
 impl CycleGan {
     fn settings(&self) -> Settings {
         let on = |term: Term| self.cycle_terms.contains(&term);
@@ -394,13 +388,6 @@ impl CycleGan {
         }
         facts.with("history", epochs.collect::<Vec<_>>())
     }
-}
-
-/// The file of the network that translates between two classes.
-pub fn file_name(from: &str, to: &str) -> String {
-    let plain =
-        |name: &str| -> String { name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect() };
-    format!("{}-to-{}.onnx", plain(from), plain(to))
 }
 
 /// For each direction three lines of faces: as they are, translated, and back; each pixel twice as large.

@@ -13,6 +13,7 @@ mod fer2013;
 mod ferplus;
 mod fidelity;
 mod filter;
+mod generate;
 mod image_folder;
 mod join;
 mod judge;
@@ -26,6 +27,7 @@ mod sample;
 mod split;
 mod train;
 mod translate;
+mod translator;
 mod video_faces;
 
 use crate::batch::Kind;
@@ -43,10 +45,11 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<relabel::Relabel>(),
     Kind::of::<cyclegan::CycleGan>(),
     Kind::of::<translate::Translate>(),
+    Kind::of::<generate::Generate>(),
+    Kind::of::<fidelity::Fidelity>(),
     Kind::of::<predict::Predict>(),
     Kind::of::<train::Train>(),
     Kind::of::<evaluate::Evaluate>(),
-    Kind::of::<fidelity::Fidelity>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

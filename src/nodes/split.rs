@@ -1,8 +1,11 @@
 //! Divides rows into splits anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use arrow_array::{ArrayRef, StringArray};
+use arrow_array::{ArrayRef, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +17,7 @@ use crate::{
         Context, Facts, Stage,
         data::{
             Faces,
-            faces::{TEST, TRAIN, VALIDATION},
+            faces::{SOURCE_ROW, TEST, TRAIN, VALIDATION},
         },
     },
     graph::dag::{Port, PortType},
@@ -22,7 +25,9 @@ use crate::{
 
 /// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay together.
 ///
-/// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train.
+/// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train. Faces that were made
+/// (`generator`) always go to train, and so do those that they were made of (`source_row`), with their groups: what is measured
+/// on must be real, and nothing of it may be learnt from. Shares are of the real rows.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Split {
@@ -43,7 +48,7 @@ fn fifth() -> f64 {
 
 impl Stage for Split {
     const NAME: &'static str = "split";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("What is divided.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -61,12 +66,14 @@ impl Stage for Split {
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (labels, dropped, groups) = (faces.labels()?, faces.dropped()?, faces.groups()?);
+        let (generated, stays) = (faces.generated()?, learnt_from(&faces)?);
+        let counts = |row: &usize| dropped[*row].is_none() && !generated[*row];
         // A group counts with the label of its first row that counts.
         let mut members = BTreeMap::<u32, Vec<usize>>::new();
         groups.iter().enumerate().for_each(|(row, &group)| members.entry(group).or_default().push(row));
         let mut by_label = BTreeMap::<Option<usize>, Vec<&Vec<usize>>>::new();
         for rows in members.values() {
-            if let Some(&first) = rows.iter().find(|row| dropped[**row].is_none()) {
+            if let Some(&first) = rows.iter().find(|row| counts(row)) {
                 by_label.entry(labels[first]).or_default().push(rows);
             }
         }
@@ -74,11 +81,11 @@ impl Stage for Split {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         for groups in by_label.values_mut() {
             groups.shuffle(&mut random);
-            let counted = |rows: &[usize]| rows.iter().filter(|row| dropped[**row].is_none()).count();
+            let counted = |rows: &[usize]| rows.iter().filter(|row| counts(row)).count();
             let total: usize = groups.iter().map(|rows| counted(rows)).sum();
             let (to_test, to_validation) = (self.test * total as f64, self.validation * total as f64);
             let (mut test, mut validation) = (0, 0);
-            for rows in groups.iter() {
+            for rows in groups.iter().filter(|rows| !rows.iter().any(|row| stays[*row])) {
                 let split = if (test as f64) + 0.5 <= to_test {
                     test += counted(rows);
                     TEST
@@ -113,4 +120,19 @@ impl Stage for Split {
         let facts = Facts::default().with("rows", labels.len()).with("train", count(TRAIN));
         Ok(facts.with("validation", count(VALIDATION)).with("test", count(TEST)))
     }
+}
+
+/// Which rows were generated, or others were generated of them.
+fn learnt_from(faces: &Faces) -> anyhow::Result<Vec<bool>> {
+    let generated = faces.generated()?;
+    if !generated.contains(&true) || !faces.table.has(SOURCE_ROW) {
+        return Ok(generated);
+    }
+    let sources: Int64Array = faces.table.typed(SOURCE_ROW)?;
+    let sources: BTreeSet<i64> = sources.iter().flatten().collect();
+    let rows = faces.source_rows()?;
+    let of_row = |(row, is_generated): (Option<i64>, bool)| {
+        is_generated || row.is_some_and(|row| sources.contains(&row))
+    };
+    Ok(rows.iter().zip(generated).map(of_row).collect())
 }

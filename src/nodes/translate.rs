@@ -1,29 +1,26 @@
 //! Gives faces another expression.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
-use ferroflow_vision::{inference::SessionOptions, translation::FaceTranslator};
+use ferroflow_vision::inference::SessionOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cyclegan::file_name;
+use super::translator::{self, BATCH, class};
 use crate::{
     batch::{
-        Context, Facts, Input, Needs, Stage,
+        Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{TRAIN, image_column},
+            faces::{GENERATOR, SOURCE_ROW, TRAIN, image_column},
             picture::{Gray, encode_png},
         },
     },
     graph::dag::{Port, PortType},
 };
-
-/// Faces in one run of the network.
-const BATCH: usize = 32;
 
 /// Translates faces of one class to another with a network of `cyclegan`.
 ///
@@ -68,14 +65,13 @@ impl Stage for Translate {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
-        let [from, to] = [&self.from, &self.to].map(|name| {
-            let class = faces.classes.iter().position(|class| class == name);
-            class.with_context(|| {
-                format!("there is no class `{name}` (classes: {})", faces.classes.join(", "))
-            })
-        });
-        let (from, to) = (from?, to?);
-        let mut translator = self.open(context.input("model")?, context.workers)?;
+        let (from, to) = (class(&faces, &self.from, "from")?, class(&faces, &self.to, "to")?);
+        let options = SessionOptions {
+            device: self.device.parse()?,
+            threads: context.workers,
+            ..SessionOptions::default()
+        };
+        let mut translator = translator::open(context.input("model")?, &self.from, &self.to, &options)?;
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let is_chosen =
             |row: &usize| labels[*row] == Some(from) && splits[*row] == self.split && dropped[*row].is_none();
@@ -84,12 +80,7 @@ impl Stage for Translate {
             bail!("the class `{}` has no faces in the split `{}`", self.from, self.split);
         }
         let (width, height, pixels) = faces.gray_pixels(context.workers)?;
-        if (width, height) != translator.size() {
-            let (wide, high) = translator.size();
-            bail!(
-                "the faces have {width}x{height} pixels, and the network translates faces of {wide}x{high}"
-            );
-        }
+        translator::check_size(&translator, (width, height))?;
         let mut pictures = Vec::with_capacity(rows.len());
         let sources = faces.source_rows()?;
         context.progress.begin(rows.len(), "faces");
@@ -112,32 +103,10 @@ impl Stage for Translate {
         let columns = [
             image_column(&pictures)?,
             new("label", DataType::Int64, Arc::new(Int64Array::from(vec![i64::try_from(to)?; rows.len()]))),
-            new("source_row", DataType::Int64, Arc::new(of_source)),
-            new("generator", DataType::Utf8, Arc::new(StringArray::from(vec![generator; rows.len()]))),
+            new(SOURCE_ROW, DataType::Int64, Arc::new(of_source)),
+            new(GENERATOR, DataType::Utf8, Arc::new(StringArray::from(vec![generator; rows.len()]))),
         ];
         faces.table.write_rows(&context.table(), &rows, &columns)?;
         Ok(Facts::default().with("rows", rows.len()))
-    }
-}
-
-impl Translate {
-    fn open(&self, model: &Input, threads: usize) -> anyhow::Result<FaceTranslator> {
-        let path = model.folder.join(file_name(&self.from, &self.to));
-        if !path.is_file() {
-            let trained = std::fs::read_dir(&model.folder)?.filter_map(Result::ok);
-            let mut trained: Vec<String> = trained
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "onnx"))
-                .collect();
-            trained.sort_unstable();
-            bail!(
-                "`model` does not translate `{}` to `{}` (it has: {})",
-                self.from,
-                self.to,
-                trained.join(", ")
-            );
-        }
-        let options = SessionOptions { device: self.device.parse()?, threads, ..SessionOptions::default() };
-        Ok(FaceTranslator::open(&path, &options, BATCH)?)
     }
 }

@@ -1,11 +1,17 @@
 //! Whether two gray pictures show the same thing: a perceptual hash to find candidates fast, a correlation to be sure.
 
-use std::f32::consts::PI;
+use std::{collections::HashMap, f32::consts::PI};
 
 /// Pixels of a side that a hash looks at.
 const SIDE: usize = 32;
 /// Frequencies of a side that are kept.
 const KEPT: usize = 8;
+/// Bits in which hashes may differ and still be close.
+const MOST_BITS: u32 = 3;
+/// Parts that a hash is cut into: one more than bits may differ, so that close hashes agree in one of them.
+const PARTS: usize = MOST_BITS as usize + 1;
+/// Bits of a part.
+const PART_BITS: usize = u64::BITS as usize / PARTS;
 
 /// A perceptual hash of 64 bits: of the 8x8 lowest frequencies of the picture, shrunk to 32x32, which lie above their median.
 ///
@@ -96,21 +102,29 @@ pub fn correlation(a: &[u8], b: &[u8]) -> f32 {
     if spread > 1e-9 { ((ab as f64 / count - mean_a * mean_b) / spread) as f32 } else { 0.0 }
 }
 
+/// A part of a hash.
+fn part_of(hash: u64, part: usize) -> u64 {
+    hash >> (PART_BITS * part) & ((1 << PART_BITS) - 1)
+}
+
+/// Whether two hashes differ in at most 3 bits.
+fn are_close(a: u64, b: u64) -> bool {
+    (a ^ b).count_ones() <= MOST_BITS
+}
+
 /// Pairs of hashes that differ in at most 3 bits. Complete: cut into four parts, two such hashes agree in one of them.
 pub fn close_pairs(hashes: &[Option<u64>]) -> Vec<(usize, usize)> {
-    const MOST: u32 = 3;
     let mut pairs = Vec::new();
-    for part in 0..4 {
-        let key = |hash: u64| hash >> (16 * part) & 0xffff;
+    for part in 0..PARTS {
         let mut sorted: Vec<(u64, usize, u64)> = hashes
             .iter()
             .enumerate()
-            .filter_map(|(at, hash)| hash.map(|hash| (key(hash), at, hash)))
+            .filter_map(|(at, hash)| hash.map(|hash| (part_of(hash, part), at, hash)))
             .collect();
         sorted.sort_unstable();
         for same in sorted.chunk_by(|a, b| a.0 == b.0) {
             for (at, a) in same.iter().enumerate() {
-                let close = same[at + 1..].iter().filter(|b| (a.2 ^ b.2).count_ones() <= MOST);
+                let close = same[at + 1..].iter().filter(|b| are_close(a.2, b.2));
                 pairs.extend(close.map(|b| (a.1, b.1)));
             }
         }
@@ -118,6 +132,39 @@ pub fn close_pairs(hashes: &[Option<u64>]) -> Vec<(usize, usize)> {
     pairs.sort_unstable();
     pairs.dedup();
     pairs
+}
+
+/// A growing list of hashes in which those close to another are found without looking at all.
+#[derive(Clone, Debug, Default)]
+pub struct CloseHashes {
+    hashes: Vec<Option<u64>>,
+    /// For each part of a hash the places of those that have it.
+    places: [HashMap<u64, Vec<usize>>; PARTS],
+}
+
+impl CloseHashes {
+    /// Adds the hash of one more picture. A picture without one has a place too, and is never found.
+    pub fn add(&mut self, hash: Option<u64>) {
+        let place = self.hashes.len();
+        self.hashes.push(hash);
+        let Some(hash) = hash else { return };
+        for (part, places) in self.places.iter_mut().enumerate() {
+            places.entry(part_of(hash, part)).or_default().push(place);
+        }
+    }
+
+    /// Places, from the first, of the hashes that differ from this one in at most 3 bits. Complete, as [`close_pairs`] is.
+    pub fn close_to(&self, hash: u64) -> Vec<usize> {
+        let parts = self.places.iter().enumerate();
+        let same_part = parts.filter_map(|(part, places)| places.get(&part_of(hash, part))).flatten();
+        let is_close = |place: &&usize| {
+            self.hashes.get(**place).copied().flatten().is_some_and(|other| are_close(hash, other))
+        };
+        let mut places: Vec<usize> = same_part.filter(is_close).copied().collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +208,9 @@ mod tests {
         assert_eq!(hasher.hash(&[90; 48 * 48], 48, 48), None);
         assert_eq!(hasher.hash(&[], 0, 0), None);
         assert_eq!(hasher.hash(&[1, 2], 5, 5), None);
+        let mut list = CloseHashes::default();
+        [None, Some(1), None].map(|hash| list.add(hash));
+        assert_eq!((list.close_to(0), list.close_to(0xffff)), (vec![1], vec![]));
         assert!(correlation(&[7; 9], &[7; 9]).abs() < 1e-9);
     }
 
@@ -179,6 +229,14 @@ mod tests {
                 }
             }
             assert_eq!(close_pairs(&hashes), expected);
+            let mut list = CloseHashes::default();
+            let mut found = Vec::new();
+            for (place, hash) in hashes.iter().enumerate() {
+                found.extend(list.close_to(hash.unwrap_or(0)).into_iter().map(|before| (before, place)));
+                list.add(*hash);
+            }
+            found.sort_unstable();
+            assert_eq!(found, expected);
         }
 
         #[test]

@@ -8,8 +8,9 @@
 //! | `row` | int64 | number of the row in its source, from 0 |
 //!
 //! Stages add columns: `dropped` is why a row no longer counts (null while it does), `dropped_by` the kind of node that
-//! dropped it, `dropped_score` the number behind that; `original_label` is the label before relabelling. No row is removed
-//! for being dropped, and no picture is changed in place.
+//! dropped it, `dropped_score` the number behind that; `original_label` is the label before relabelling. `generator` is the
+//! network that made a face, null for real ones, and `source_row` the `row` that it was made of. No row is removed for being
+//! dropped, and no picture is changed in place.
 
 use std::sync::Arc;
 
@@ -33,6 +34,11 @@ pub const TRAIN: &str = "train";
 pub const VALIDATION: &str = "validation";
 /// The split that is looked at last.
 pub const TEST: &str = "test";
+
+/// The column with what made a face; null for real ones.
+pub const GENERATOR: &str = "generator";
+/// The column with the `row` that a face was made of; null for real ones.
+pub const SOURCE_ROW: &str = "source_row";
 
 /// Fields of the column `image`.
 fn image_fields() -> Fields {
@@ -99,6 +105,15 @@ impl Faces {
         }
         let dropped: StringArray = self.table.typed("dropped")?;
         Ok(dropped.iter().map(|reason| reason.map(str::to_owned)).collect())
+    }
+
+    /// Whether each row was made by a network.
+    pub fn generated(&self) -> anyhow::Result<Vec<bool>> {
+        if !self.table.has(GENERATOR) {
+            return Ok(vec![false; self.table.rows()]);
+        }
+        let generators = self.table.column(GENERATOR)?;
+        Ok((0..generators.len()).map(|row| generators.is_valid(row)).collect())
     }
 
     /// The group of duplicates that each row belongs to; a number of its own where it belongs to none, or where nobody

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array, new_null_array};
 use arrow_schema::{Field, Schema, SchemaRef};
 use parquet::{
     arrow::{ArrowWriter, ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -146,6 +146,55 @@ impl Table {
         }
         writer.finish()?;
         Ok(())
+    }
+
+    /// Writes this table with further rows behind its own, given as columns of equal length. Columns that `more` lacks are null
+    /// in the further rows, and those that only `more` has are null in the rows before. A column that is there already must
+    /// have the type that it has here.
+    pub fn write_appended(&self, path: &Path, more: &[(Field, ArrayRef)]) -> anyhow::Result<()> {
+        let further = more.first().map_or(0, |(_, array)| array.len());
+        if let Some((field, array)) = more.iter().find(|(_, array)| array.len() != further) {
+            bail!("a bug: the column `{}` has {} further rows of {further}", field.name(), array.len());
+        }
+        let find = |name: &str| more.iter().find(|(field, _)| field.name() == name);
+        let mut fields = Vec::new();
+        for field in self.schema.fields() {
+            if let Some((new, _)) = find(field.name()).filter(|(new, _)| new.data_type() != field.data_type())
+            {
+                bail!(
+                    "the column `{}` of {} has type {}, and rows with {} cannot be put behind: rename or leave it out",
+                    field.name(),
+                    self.path.display(),
+                    field.data_type(),
+                    new.data_type()
+                );
+            }
+            // Also where the file promises that nothing is null: that of further rows may be.
+            fields.push(field.as_ref().clone().with_nullable(true));
+        }
+        let only_here = more.iter().filter(|(field, _)| !self.has(field.name()));
+        fields.extend(only_here.map(|(field, _)| field.clone().with_nullable(true)));
+        let schema = Schema::new_with_metadata(fields, self.schema.metadata().clone());
+        let mut writer = TableWriter::create(path, schema)?;
+        let schema = writer.schema();
+        for batch in self.batches(None)? {
+            let batch = batch?;
+            let part = |field: &Arc<Field>| {
+                let there = batch.column_by_name(field.name()).cloned();
+                there.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+            };
+            let arrays = schema.fields().iter().map(part).collect();
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays)?)?;
+        }
+        if further > 0 {
+            let part = |field: &Arc<Field>| match find(field.name()) {
+                Some((_, array)) => Arc::clone(array),
+                None => new_null_array(field.data_type(), further),
+            };
+            let arrays = schema.fields().iter().map(part).collect();
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays)?)?;
+        }
+        writer.finish()
     }
 
     /// Writes the rows of these numbers, in the order given; a number may come twice. The table is read once for each

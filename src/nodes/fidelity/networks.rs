@@ -2,13 +2,8 @@
 
 use anyhow::Context as _;
 use ferroflow_vision::{
-    embedding::FaceEmbedder,
-    expression::ExpressionClassifier,
-    face::{Detection, Emotion},
-    frame::Frame,
-    geometry::Rect,
-    inference::SessionOptions,
-    model,
+    embedding::FaceEmbedder, expression::ExpressionClassifier, face::Emotion, frame::Frame,
+    inference::SessionOptions, model,
 };
 
 use super::BATCH;
@@ -81,12 +76,10 @@ impl<'a> Networks<'a> {
     /// The class that each face is called.
     pub fn classes(&mut self, pixels: &[u8]) -> anyhow::Result<Vec<String>> {
         let (width, height) = self.size;
-        let whole = Rect::new(0.0, 0.0, width as f32, height as f32);
-        let face = [Detection { box_in_frame: whole, confidence: 1.0, landmarks_in_frame: None }];
         let mut emotions = Vec::new();
         for pixels in pixels.chunks_exact((width * height).max(1)) {
             self.context.check()?;
-            self.classifier.classify(&Frame::gray(pixels, width, height)?, &face, &mut emotions)?;
+            self.classifier.classify_pictures(&[Frame::gray(pixels, width, height)?], &mut emotions)?;
         }
         Ok(emotions.iter().map(|emotion: &Emotion| emotion.label().to_owned()).collect())
     }

@@ -1,0 +1,49 @@
+//! What `cyclegan` leaves behind and other nodes use: a network for each direction, found by the names of its classes.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, bail};
+use ferroflow_vision::{inference::SessionOptions, translation::FaceTranslator};
+
+use crate::batch::{Input, data::Faces};
+
+/// Faces in one run of the network.
+pub const BATCH: usize = 32;
+
+/// The file of the network that translates between two classes.
+pub fn file_name(from: &str, to: &str) -> String {
+    let plain =
+        |name: &str| -> String { name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect() };
+    format!("{}-to-{}.onnx", plain(from), plain(to))
+}
+
+/// Opens the network between two classes out of a result of `cyclegan`, which must be there.
+pub fn open(model: &Input, from: &str, to: &str, options: &SessionOptions) -> anyhow::Result<FaceTranslator> {
+    let path = model.folder.join(file_name(from, to));
+    if !path.is_file() {
+        let trained = fs::read_dir(&model.folder)?.filter_map(Result::ok);
+        let mut trained: Vec<String> = trained
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "onnx"))
+            .collect();
+        trained.sort_unstable();
+        bail!("`model` does not translate `{from}` to `{to}` (it has: {})", trained.join(", "));
+    }
+    Ok(FaceTranslator::open(&path, options, BATCH)?)
+}
+
+/// Refuses faces of another size than the network's.
+pub fn check_size(translator: &FaceTranslator, (width, height): (usize, usize)) -> anyhow::Result<()> {
+    let (wide, high) = translator.size();
+    if (width, height) != (wide, high) {
+        bail!("the faces have {width}x{height} pixels, and the network translates faces of {wide}x{high}");
+    }
+    Ok(())
+}
+
+/// The number of a class that a parameter names.
+pub fn class(faces: &Faces, name: &str, parameter: &str) -> anyhow::Result<usize> {
+    faces.classes.iter().position(|class| class == name).with_context(|| {
+        format!("`{parameter}`: there is no class `{name}` (classes: {})", faces.classes.join(", "))
+    })
+}
