@@ -21,7 +21,7 @@ use self::{
     class::{Class, Table},
     networks::Networks,
 };
-use super::cyclegan::file_name;
+use super::translator::file_name;
 use crate::{
     atomic,
     batch::{
