@@ -398,6 +398,7 @@ fn what_cannot_be_is_refused_before_anything_is_tried() {
         );
     }
     assert!(said("to = \"neutral\"").contains("`from` and `to` are both `neutral`"));
+    assert!(said("count = 1\nrows = 2").contains("give one of them"));
     assert!(said("count = 0").contains("`count` is 0, and must be 1 or more"));
     assert!(said("agreement = 1.5").contains("`agreement` is 1.5, and must be from 0 to 1"));
     assert!(said("similarity = -1.0").contains("`similarity` is -1, and must be from 0 to 1"));

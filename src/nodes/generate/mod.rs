@@ -61,9 +61,12 @@ pub struct Generate {
     /// not be learnt from.
     #[serde(default = "train")]
     split: String,
-    /// How many faces are made, 1 or more. Unless given, as many as the class lacks to the largest of the split.
+    /// How many faces are made, 1 or more. Unless this or `rows` is given, as many as the class lacks to the largest of the split.
     #[serde(default)]
     count: Option<usize>,
+    /// How many rows the class is to have in the split in the end, as `rows` of `balance`; instead of `count`.
+    #[serde(default)]
+    rows: Option<usize>,
     /// An expression classifier that has not learnt from the network: a name of the model manifest, `default` for the manifest's
     /// own choice, or an ONNX file with a card.
     #[serde(default = "mini_xception")]
@@ -125,6 +128,9 @@ impl Stage for Generate {
             return Err(
                 "`count` is 0, and must be 1 or more; leave it out for as many as are lacking".to_owned()
             );
+        }
+        if self.count.is_some() && self.rows.is_some() {
+            return Err("`count` and `rows` both say how many faces are made: give one of them".to_owned());
         }
         for (name, value) in [("agreement", self.agreement), ("similarity", self.similarity)] {
             if !(0.0..=1.0).contains(&value) {
@@ -228,7 +234,8 @@ impl Generate {
                 sizes[*label] += 1;
             }
         }
-        Ok(sizes.iter().max().map_or(0, |largest| largest - sizes[to]))
+        let rows = self.rows.or_else(|| sizes.iter().max().copied()).unwrap_or(0);
+        Ok(rows.saturating_sub(sizes[to]))
     }
 
     /// Tries candidates until there are as many faces as wanted, or no more candidates.
