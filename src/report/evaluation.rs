@@ -93,6 +93,9 @@ struct Page<'a> {
     version: &'static str,
 }
 
+/// How many of a class are given an answer: percent, darkness 0 to 1, and whether it is the right one.
+type Cell = (String, String, bool);
+
 /// A classifier as text.
 struct Row<'a> {
     model: &'a Model,
@@ -100,8 +103,7 @@ struct Row<'a> {
     numbers: [String; 5],
     recalls: Vec<String>,
     precisions: Vec<String>,
-    /// Of each class, its name and its answers: percent, darkness, whether right.
-    matrix: Vec<(&'a str, Vec<(String, String, bool)>)>,
+    matrix: Vec<(&'a str, Vec<Cell>)>,
     reliability: String,
 }
 

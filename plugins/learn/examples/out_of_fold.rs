@@ -35,12 +35,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("{} rows, {} distinct; {settings:?}", labels.len(), known.len());
     let start = Instant::now();
-    let progress = |at: Progress| {
+    let progress = |Progress { fold, training: at, .. }: Progress| {
         if at.step == at.steps || (at.epoch == 0 && at.step.is_multiple_of(50)) {
             let seconds = start.elapsed().as_secs_f32();
             println!(
-                "{seconds:7.1} s  fold {} epoch {:2} step {:4}/{}  loss {:.4}  accuracy {:.4}",
-                at.fold, at.epoch, at.step, at.steps, at.loss, at.accuracy
+                "{seconds:7.1} s  fold {fold} epoch {:2} step {:4}/{}  loss {:.4}  accuracy {:.4}",
+                at.epoch, at.step, at.steps, at.loss, at.accuracy
             );
         }
     };

@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(hasher.hash(&[], 0, 0), None);
         assert_eq!(hasher.hash(&[1, 2], 5, 5), None);
         let mut list = CloseHashes::default();
-        [None, Some(1), None].map(|hash| list.add(hash));
+        [None, Some(1), None].into_iter().for_each(|hash| list.add(hash));
         assert_eq!((list.close_to(0), list.close_to(0xffff)), (vec![1], vec![]));
         assert!(correlation(&[7; 9], &[7; 9]).abs() < 1e-9);
     }
