@@ -343,7 +343,7 @@ fn translated_faces_are_measured_in_both_directions_beside_real_ones() {
         assert!(nearest("translated", "least_distance") <= nearest("translated", "median_distance"));
     }
     let page = fs::read_to_string(house.path("out/index.html")).unwrap();
-    assert_eq!(page.matches("<figure").count(), 24);
+    assert_eq!(page.matches("<figure").count(), 22);
     assert!(page.contains("<svg role=\"img\" aria-label=\"losses of the CycleGAN"), "{page}");
     assert!(!page.contains("src=\"http"), "{page}");
     let before = read();

@@ -315,7 +315,9 @@ fn called(Shares { translated, real, source }: &Shares, class: &str) -> String {
 
 fn distance(Distances { translated, real, source }: &Distances, class: &str) -> String {
     let times = translated.mean / real.mean.max(f64::MIN_POSITIVE);
+    let chance = translated.deviation + source.deviation;
     let than_before = match translated.mean / source.mean.max(f64::MIN_POSITIVE) {
+        _ if (translated.mean - source.mean).abs() <= chance => "as far as before".to_owned(),
         part if part < 1.0 => format!("{:.0} % nearer than before", (1.0 - part) * 100.0),
         part => format!("{:.0} % farther away than before", (part - 1.0) * 100.0),
     };
