@@ -42,6 +42,7 @@ fn describe() {
     );
     describe_histogram!("ferroflow_inference_batch_size", "Images in one run of a network");
     describe_gauge!("ferroflow_stage_running", "1 while a stage of a batch graph runs");
+    describe_gauge!("ferroflow_training", "What a training measured last: epoch, losses, accuracies");
     describe_counter!("ferroflow_stages_total", "Stages of batch graphs, by what became of them");
     describe_histogram!("ferroflow_stage_seconds", Unit::Seconds, "Time that a stage took");
     describe_gauge!("ferroflow_inference_queue_depth", "Requests that wait for a run of a network");

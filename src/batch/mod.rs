@@ -17,6 +17,7 @@ pub mod plan;
 pub mod progress;
 pub mod record;
 pub mod schedule;
+pub mod sparkline;
 pub mod stage;
 pub mod store;
 

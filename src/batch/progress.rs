@@ -99,6 +99,11 @@ impl StageProgress {
         self.bar.set_message(message);
     }
 
+    /// Tells the metrics what something measures now, such as the loss of a training.
+    pub fn measure(&self, what: &'static str, value: f64) {
+        metrics::gauge!("ferroflow_training", "stage" => self.node.clone(), "measure" => what).set(value);
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

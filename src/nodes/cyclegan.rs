@@ -328,6 +328,15 @@ impl CycleGan {
     /// Says how far an epoch has come, and what looks wrong.
     fn tell(&self, epoch: &Epoch<'_>, context: &Context) {
         let Some([there, back]) = epoch.history.last() else { return };
+        let mean = |value: fn(&Direction) -> f32| f64::from(value(there) + value(back)) / 2.0;
+        let measures: [(&'static str, f64); 5] = [
+            ("epoch", (epoch.epoch + 1) as f64),
+            ("adversarial_loss", mean(|direction| direction.adversarial)),
+            ("identity_loss", mean(|direction| direction.identity)),
+            ("cycle_loss", mean(|direction| direction.cycle)),
+            ("discriminator_loss", mean(|direction| direction.discriminator)),
+        ];
+        measures.into_iter().for_each(|(what, value)| context.progress.measure(what, value));
         context.progress.message(format!(
             "epoch {}/{}: cycle {:.3} and {:.3}, adversarial {:.3} and {:.3}, discriminators {:.3} and {:.3}",
             epoch.epoch + 1,

@@ -21,6 +21,7 @@ use crate::{
     batch::{
         Context, Facts, Interrupted, Needs, Stage,
         data::{Faces, faces::TRAIN},
+        sparkline::sparkline,
     },
     graph::dag::{Arity, Port, PortType},
     report::training,
@@ -268,18 +269,7 @@ impl Train {
             }
             context.progress.set(at.epoch * at.steps + at.step);
         };
-        let epoch = |history: &[EpochResult]| {
-            let Some(last) = history.last() else { return };
-            let validation =
-                last.validation.map_or_else(String::new, |share| format!(", validation {share:.4}"));
-            context.progress.message(format!(
-                "epoch {}/{}: loss {:.3}, accuracy {:.4}{validation}",
-                history.len(),
-                settings.epochs,
-                last.loss,
-                last.accuracy
-            ));
-        };
+        let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
         let outcome = classifier::train(
             drawn.examples(),
             &drawn.learn,
@@ -313,6 +303,24 @@ impl Train {
             None => facts,
         };
         facts.with("history", json!(trained.history))
+    }
+}
+
+/// Says how far a training has come: in its bar, with a curve, and in the metrics.
+fn tell(history: &[EpochResult], epochs: usize, context: &Context) {
+    let Some(last) = history.last() else { return };
+    let epoch = history.len();
+    let curve = sparkline(history.iter().map(|epoch| epoch.validation.unwrap_or(epoch.accuracy)));
+    let validation = last.validation.map_or_else(String::new, |share| format!(", validation {share:.4}"));
+    let (loss, accuracy) = (last.loss, last.accuracy);
+    let message =
+        format!("epoch {epoch}/{epochs}: loss {loss:.3}, accuracy {accuracy:.4}{validation} {curve}");
+    context.progress.message(message);
+    let measures = [("epoch", Some(epoch as f32)), ("loss", Some(loss)), ("accuracy", Some(accuracy))];
+    for (what, value) in measures.into_iter().chain([("validation_accuracy", last.validation)]) {
+        if let Some(value) = value {
+            context.progress.measure(what, value.into());
+        }
     }
 }
 
