@@ -93,7 +93,7 @@ fn our_step(settings: &Settings) -> Result<f64, Box<dyn Error>> {
     let rows: Vec<usize> = (0..FACES * (STEPS + 1)).collect();
     let pixels: Vec<u8> = (0..rows.len() * 48 * 48).map(|at| (at * 31 % 251) as u8).collect();
     let targets: Vec<f32> =
-        rows.iter().flat_map(|row| (0..7).map(|class| f32::from(class == row % 7))).collect();
+        rows.iter().flat_map(|row| (0..7).map(move |class| f32::from(class == row % 7))).collect();
     let settings = Settings { epochs: 1, batch_size: FACES, ..settings.clone() };
     let folder = tempfile::tempdir()?;
     let times = RefCell::new(Vec::new());

@@ -65,9 +65,11 @@ pub fn difference(
     let model = resolve_model(&path.to_string_lossy())?;
     let mut network = FaceEmbedder::backbone(&model, &options, features::BATCH)?;
     let found = features::features(&mut network, &pictures)?;
-    let pairs = found.iter().zip(&expected);
-    let most = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
-    if found.len() != expected.len() || !(most <= TOLERANCE) {
+    let differences = found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs());
+    // Not `f32::max`, which passes over what is no number.
+    let most = differences.max_by(f32::total_cmp).unwrap_or(f32::NAN);
+    let is_alike = found.len() == expected.len() && most <= TOLERANCE;
+    if !is_alike {
         bail!(
             "the exported network differs by {most} from the trained layers, where {TOLERANCE} is allowed: if `features` ran on another `device` give that one, else this is a mistake in ferroflow"
         );

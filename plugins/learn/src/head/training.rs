@@ -305,18 +305,15 @@ mod tests {
         let head = Head { layers, scale };
         let run = |head: &Head| training.step(head, &rows, &mut Random::new(&[3]));
         let found = run(&head).gradients;
-        for layer in 0..2 {
-            for part in 0..2 {
-                for at in 0..found[layer].parts()[part].len() {
-                    let moved = |by: f32| {
-                        let mut head = head.clone();
-                        head.layers[layer].parts_mut()[part][at] += by;
-                        f64::from(run(&head).loss)
-                    };
-                    let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                    let gradient = f64::from(found[layer].parts()[part][at]);
-                    assert!((slope - gradient).abs() < 2e-3, "{layer} {part} {at}: {slope} {gradient}");
-                }
+        for (layer, part) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            for (at, gradient) in found[layer].parts()[part].iter().enumerate() {
+                let moved = |by: f32| {
+                    let mut head = head.clone();
+                    head.layers[layer].parts_mut()[part][at] += by;
+                    f64::from(run(&head).loss)
+                };
+                let (slope, gradient) = ((moved(1e-2) - moved(-1e-2)) / 2e-2, f64::from(*gradient));
+                assert!((slope - gradient).abs() < 2e-3, "{layer} {part} {at}: {slope} {gradient}");
             }
         }
     }
