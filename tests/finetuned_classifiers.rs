@@ -7,10 +7,12 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
 };
 
 use arrow_array::{Array, FixedSizeListArray, Float32Array};
-use common::{fer, ferroflow, name, text};
+use common::{fer, ferroflow, name, text, wait_until};
 use ferroflow::batch::data::Table;
 use ferroflow_onnx::{GraphBuilder, Side, ints};
 use ferroflow_vision::model::{
@@ -191,6 +193,37 @@ fn a_value_inside_a_backbone_of_one_face_at_once_will_do() {
         refused.contains("no node makes a value `nowhere` (the last that are made: means, cells)"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_training_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes() {
+    let rows = fer::rows(140);
+    let more = "patience = 0\nplateau-patience = 0";
+    let graph = [&*features("mirrored = true"), &finetune("seen", more)].concat();
+    let graph = graph.replace("epochs = 15", "epochs = 3000");
+    let (whole, killed) = (House::new(&rows), House::new(&rows));
+    whole.succeed(&graph, &[]);
+    fs::write(killed.path("graph.toml"), &graph).unwrap();
+    let mut command = ferroflow();
+    command.args(["run", "graph.toml"]).env("FERROFLOW_STORE", killed.path("store"));
+    command.current_dir(killed.folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let checkpoint = || {
+        let mut files = walkdir::WalkDir::new(killed.path("store")).into_iter().flatten();
+        files.find(|file| file.file_name() == "head" && file.file_type().is_file())
+    };
+    assert!(wait_until(Duration::from_secs(60), || checkpoint().is_some()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.path("head/classifier.onnx").exists(), "it was done before it was killed");
+    let header = fs::read(checkpoint().unwrap().path()).unwrap();
+    let header = header.split(|byte| *byte == b'\n').next().unwrap();
+    let header: serde_json::Value = serde_json::from_slice(header).unwrap();
+    assert!((1..3000).contains(&header["epochs"].as_u64().unwrap()), "{header}");
+    killed.succeed(&graph, &[]);
+    let file = |house: &House| fs::read(house.path("head/classifier.onnx")).unwrap();
+    assert!(file(&killed) == file(&whole));
+    assert_eq!(facts(&killed.path("head/facts.json")), facts(&whole.path("head/facts.json")));
 }
 
 #[test]
