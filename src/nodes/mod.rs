@@ -9,10 +9,12 @@ mod drop_non_faces;
 mod embed;
 mod evaluate;
 mod export;
+mod features;
 mod fer2013;
 mod ferplus;
 mod fidelity;
 mod filter;
+mod finetune;
 mod generate;
 mod image_folder;
 mod join;
@@ -49,6 +51,8 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<fidelity::Fidelity>(),
     Kind::of::<predict::Predict>(),
     Kind::of::<train::Train>(),
+    Kind::of::<features::Features>(),
+    Kind::of::<finetune::Finetune>(),
     Kind::of::<evaluate::Evaluate>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),

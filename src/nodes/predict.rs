@@ -49,7 +49,12 @@ impl Stage for Predict {
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces to be asked about."),
-        Port { name: "models", accepts: PortType::Model, arity: Arity::Any, doc: "Classifiers of `train`." },
+        Port {
+            name: "models",
+            accepts: PortType::Model,
+            arity: Arity::Any,
+            doc: "Classifiers of `train` or `finetune`.",
+        },
     ];
     const OUTPUT: PortType = PortType::Faces;
 

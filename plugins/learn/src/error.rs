@@ -55,6 +55,16 @@ pub enum LearnError {
         /// The number found.
         value: f32,
     },
+    /// A feature that is no number.
+    #[error("row {row} has {value} as its feature {feature} (each from 0): features must be finite numbers")]
+    Feature {
+        /// The row, from 0.
+        row: usize,
+        /// The feature, from 0.
+        feature: usize,
+        /// The number found.
+        value: f32,
+    },
     /// A setting out of its range.
     #[error("setting `{name}` is {value}: {needed}")]
     Setting {

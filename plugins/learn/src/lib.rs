@@ -1,6 +1,6 @@
 //! Networks that learn expressions, and what they say about the labels they were given.
 //!
-//! `classifier` trains a network on the CPU, and writes it as ONNX; `cross_validation` trains several, and gives for each row the
+//! `classifier` trains a network on the CPU, and writes it as ONNX; `head` trains the last layers of one behind a network that stays as it is; `cross_validation` trains several, and gives for each row the
 //! probabilities of one that never saw it; `label_quality` makes of these which labels are wrong, and which are right instead. Nothing here knows of files of data
 //! sets or of the engine.
 
@@ -12,10 +12,13 @@ mod error;
 pub mod evaluation;
 mod faces;
 pub mod fidelity;
+pub mod head;
 mod kernels;
 pub mod label_quality;
 mod random;
+mod rules;
 pub mod ssim;
+mod targets;
 
 pub use error::LearnError;
 pub use faces::Faces;

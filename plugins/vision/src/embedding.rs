@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     frame::{Frame, FrameError},
     geometry::Rect,
-    inference::{InferenceError, Output, SessionOptions, SharedSession},
+    inference::{InferenceError, SessionOptions, SharedSession, TensorInfo},
     model::{ModelError, ModelFile, card::Task},
     sample::{ImageSpec, Sampler},
 };
@@ -38,7 +38,8 @@ pub struct FaceEmbedder {
 }
 
 impl FaceEmbedder {
-    /// Opens the model and checks that it takes what its card promises and answers a row of features for each face.
+    /// Opens a network whose card says that it gives features, and checks that it takes what its card promises and answers
+    /// [N, ...] for N faces.
     ///
     /// `batch_size`, which stands in for the options' own, limits the faces of one run.
     pub fn open(
@@ -46,17 +47,31 @@ impl FaceEmbedder {
         options: &SessionOptions,
         batch_size: usize,
     ) -> Result<Self, EmbeddingError> {
-        let card = model.card()?;
-        let session = SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
-        if card.task != Task::Embedding {
-            return Err(session
+        let embedder = Self::backbone(model, options, batch_size)?;
+        if model.card()?.task != Task::Embedding {
+            return Err(embedder
+                .session
                 .misfit("its card's task is another: a network that gives features has task = \"embedding\"")
                 .into());
         }
-        let spec = card.image_spec();
-        let found = |infos: &[crate::inference::TensorInfo]| {
-            infos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
+        Ok(embedder)
+    }
+
+    /// As [`FaceEmbedder::open`], whatever the network is for: its answer, of any shape [N, ...], is a row of features for each of N
+    /// faces.
+    pub fn backbone(
+        model: &ModelFile,
+        options: &SessionOptions,
+        batch_size: usize,
+    ) -> Result<Self, EmbeddingError> {
+        let spec = model.card()?.image_spec();
+        let session = SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
+        if spec.is_empty() {
+            let reason = "its card gives no size for its input: `input.width` and `input.height` are needed";
+            return Err(session.misfit(reason).into());
+        }
+        let found =
+            |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let [_, a, b, c] = spec.shape(1);
         let fits = |shape: &[i64]| {
             let fits = |(&have, want): (&i64, usize)| have == -1 || have == want as i64;
@@ -70,29 +85,44 @@ impl FaceEmbedder {
                 return Err(session.misfit(reason).into());
             }
         };
-        let dimensions = match session.outputs() {
-            [output] => match output.shape.as_slice() {
-                [_, dimensions] => usize::try_from(*dimensions).unwrap_or(0),
-                _ => 0,
-            },
-            _ => 0,
-        };
-        if dimensions == 0 {
-            let reason = format!(
-                "one output of [N, features] is needed, with a fixed number of features, found {}",
-                found(session.outputs())
-            );
+        let fixed_batch = input.shape.first().and_then(|&batch| usize::try_from(batch).ok());
+        if let Some(batch) = fixed_batch.filter(|batch| *batch > 1) {
+            let reason = format!("it takes {batch} faces at once, where one or any number is needed");
             return Err(session.misfit(reason).into());
         }
-        let fixed_batch = input.shape.first().and_then(|&batch| usize::try_from(batch).ok());
-        Ok(Self {
+        let [output] = session.outputs() else {
+            let reason = format!("one output of [N, ...] is needed, found {}", found(session.outputs()));
+            return Err(session.misfit(reason).into());
+        };
+        // A side that is free shows only when the network runs.
+        let side = |side: &i64| usize::try_from(*side).ok().filter(|side| *side > 0);
+        let dimensions = output.shape.get(1..).and_then(|sides| sides.iter().map(side).product());
+        let mut embedder = Self {
             spec,
-            dimensions,
+            dimensions: 0,
             batch_size: fixed_batch.unwrap_or(batch_size).max(1),
             session,
             sampler: Sampler::default(),
             input: Vec::new(),
-        })
+        };
+        embedder.dimensions = match dimensions {
+            Some(dimensions) => dimensions,
+            None => embedder.probe()?,
+        };
+        Ok(embedder)
+    }
+
+    /// How many numbers the network answers for one face.
+    fn probe(&mut self) -> Result<usize, EmbeddingError> {
+        self.input.clear();
+        self.input.resize(self.spec.len(), 0.0);
+        let dimensions = self.session.run(self.spec.shape(1), &mut self.input, |outputs| {
+            outputs.first().map_or(0, |output| output.values.len())
+        })?;
+        match dimensions {
+            0 => Err(self.session.misfit("it answers nothing for a face").into()),
+            dimensions => Ok(dimensions),
+        }
     }
 
     /// Features of a face.
@@ -105,9 +135,8 @@ impl FaceEmbedder {
         format!("{} on {}", self.session.name(), self.session.device())
     }
 
-    /// The features of gray faces of one size (faces x height x width, 0 black to 255 white): faces x dimensions. Faces are enlarged
-    /// or reduced as they are to what the network takes, without a look at where eyes and mouth lie. What is left over of a face is
-    /// left out.
+    /// The features of gray faces of one size (faces x height x width, 0 black to 255 white): faces x dimensions, as
+    /// [`FaceEmbedder::embed`] gives them. What is left over of a face is left out.
     pub fn embed_gray(
         &mut self,
         pixels: &[u8],
@@ -120,27 +149,35 @@ impl FaceEmbedder {
             Frame::gray(pixels, width, height)?;
             return Ok(Vec::new());
         }
-        let mut features = Vec::with_capacity(pixels.len() / size * self.dimensions);
-        let whole = pixels.len() - pixels.len() % size;
-        for faces in pixels[..whole].chunks(self.batch_size * size) {
-            let (count, length) = (faces.len() / size, self.spec.len());
+        let frames: Result<Vec<_>, _> =
+            pixels.chunks_exact(size).map(|face| Frame::gray(face, width, height)).collect();
+        self.embed(&frames?)
+    }
+
+    /// The features of faces that were cut out already (faces x dimensions). They are enlarged or reduced as they are to what the
+    /// network takes, without a look at where eyes and mouth lie.
+    pub fn embed(&mut self, pictures: &[Frame<'_>]) -> Result<Vec<f32>, EmbeddingError> {
+        let mut features = Vec::with_capacity(pictures.len() * self.dimensions);
+        for pictures in pictures.chunks(self.batch_size) {
+            let (count, length) = (pictures.len(), self.spec.len());
             self.input.resize(count * length, 0.0);
-            for (face, image) in faces.chunks_exact(size).zip(self.input.chunks_exact_mut(length)) {
-                let frame = Frame::gray(face, width, height)?;
-                let all = Rect::new(0.0, 0.0, width as f32, height as f32);
-                self.sampler.sample(&frame, all, &self.spec, image);
+            for (frame, image) in pictures.iter().zip(self.input.chunks_exact_mut(length)) {
+                let all = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
+                self.sampler.sample(frame, all, &self.spec, image);
             }
             let wanted = count * self.dimensions;
-            let answered = self.session.run(self.spec.shape(count), &mut self.input, |outputs| {
-                let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
-                if values.len() == wanted {
-                    features.extend_from_slice(values);
+            let (fits, answered) = self.session.run(self.spec.shape(count), &mut self.input, |outputs| {
+                let Some(output) = outputs.first() else { return (false, Vec::new()) };
+                let fits = output.shape.first() == Some(&(count as i64)) && output.values.len() == wanted;
+                if fits {
+                    features.extend_from_slice(output.values);
                 }
-                values.len()
+                (fits, output.shape.to_vec())
             })?;
-            if answered != wanted {
-                let reason =
-                    format!("{count} faces went in, {answered} values came out, where {wanted} are needed");
+            if !fits {
+                let reason = format!(
+                    "{count} faces went in, {answered:?} came out, where [{count}, ...] of {wanted} numbers is needed"
+                );
                 return Err(self.session.failed(reason).into());
             }
         }
@@ -168,10 +205,15 @@ mod tests {
 
     /// A network that answers with the pixels it gets, and its card.
     fn pixels(folder: &Path, batch: Side, card: &str, output: &[Side]) -> ModelFile {
+        network(folder, "Flatten", batch, card, output)
+    }
+
+    /// A network of one node, and its card.
+    fn network(folder: &Path, op: &str, batch: Side, card: &str, output: &[Side]) -> ModelFile {
         let mut graph = GraphBuilder::default();
         let sides = [3, 2, 4].map(Side::Fixed);
         graph.input("face", &[&[batch][..], &sides[..]].concat());
-        graph.node("Flatten", "features", &["face"], vec![]);
+        graph.node(op, "features", &["face"], vec![]);
         graph.output("features", output);
         let path = folder.join("pixels.onnx");
         fs::write(&path, graph.finish("pixels")).unwrap();
@@ -217,5 +259,29 @@ mod tests {
         assert!(error.contains("promises one input of [N, 3, 2, 5], found `face` [-1, 3, 2, 4]"), "{error}");
         let other = CARD.replace("task = \"embedding\"", "task = \"detection\"");
         assert!(refuse(&other).contains("task = \"embedding\""), "{}", refuse(&other));
+    }
+
+    #[test]
+    fn any_network_is_a_backbone_and_its_answer_is_laid_flat() {
+        let card = CARD.replace("task = \"embedding\"", "task = \"detection\"");
+        let faces: Vec<u8> = (0..7).flat_map(|face| [face * 20; 2]).collect();
+        for batch in [Side::Fixed(1), Side::Free("N")] {
+            let folder = tempfile::tempdir().unwrap();
+            // Of the output one side is told and the others are not.
+            let shape = [batch, Side::Fixed(3), Side::Free("height"), Side::Free("width")];
+            let model = network(folder.path(), "Relu", batch, &card, &shape);
+            let mut backbone = FaceEmbedder::backbone(&model, &options(), 3).unwrap();
+            assert_eq!(backbone.dimensions(), 24);
+            let features = backbone.embed_gray(&faces, 2, 1).unwrap();
+            assert_eq!(features.len(), 7 * 24);
+            assert!((features[6 * 24] - 60.0).abs() < 1e-3, "{features:?}");
+            assert!(FaceEmbedder::open(&model, &options(), 3).is_err());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (batch, sides) = (Side::Fixed(4), [3, 2, 4].map(Side::Fixed));
+        let shape = [&[batch][..], &sides[..]].concat();
+        let model = network(folder.path(), "Relu", batch, &card, &shape);
+        let error = FaceEmbedder::backbone(&model, &options(), 3).err().unwrap().to_string();
+        assert!(error.contains("it takes 4 faces at once"), "{error}");
     }
 }

@@ -66,6 +66,9 @@ fn feature(field: &Field, names: Option<&[String]>) -> anyhow::Result<Value> {
         Ok(json!({"dtype": name, "_type": "Value"}))
     };
     let kind = match field.data_type() {
+        DataType::FixedSizeList(item, length) => {
+            return Ok(json!({"feature": feature(item.data_type())?, "length": length, "_type": "Sequence"}));
+        }
         DataType::List(item) | DataType::LargeList(item) => {
             return Ok(json!({"feature": feature(item.data_type())?, "_type": "Sequence"}));
         }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array, new_null_array};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::{
     arrow::{ArrowWriter, ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::Compression,
@@ -256,7 +256,17 @@ impl TableWriter {
     pub fn create(path: &Path, schema: Schema) -> anyhow::Result<Self> {
         let schema = Arc::new(classes::with_features(schema)?);
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-        let properties = WriterProperties::builder()
+        // Lists of a fixed length hold measured numbers, of which hardly any two are alike: a dictionary of them helps nobody.
+        let lists = schema.fields().iter().filter_map(|field| match field.data_type() {
+            DataType::FixedSizeList(item, _) => {
+                Some(ColumnPath::new(vec![field.name().clone(), "list".into(), item.name().clone()]))
+            }
+            _ => None,
+        });
+        let builder = lists.fold(WriterProperties::builder(), |builder, path| {
+            builder.set_column_dictionary_enabled(path, false)
+        });
+        let properties = builder
             .set_created_by("ferroflow".to_owned())
             .set_compression(Compression::SNAPPY)
             // Pictures are compressed already, and each is another.

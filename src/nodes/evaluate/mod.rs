@@ -73,7 +73,12 @@ impl Stage for Evaluate {
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
-        Port { name: "models", accepts: PortType::Model, arity: Arity::Any, doc: "Classifiers of `train`." },
+        Port {
+            name: "models",
+            accepts: PortType::Model,
+            arity: Arity::Any,
+            doc: "Classifiers of `train` or `finetune`.",
+        },
         Port {
             name: "reference",
             accepts: PortType::Table,

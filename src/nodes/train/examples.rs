@@ -1,6 +1,6 @@
 //! Rows of a table as examples.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context, bail};
 use arrow_array::{Array, Float32Array, ListArray};
 use ferroflow_learn::{Faces as Pictures, classifier::Examples};
 
@@ -9,39 +9,33 @@ use crate::{batch::data::Faces, nodes::cross_validate::PROBABILITIES};
 /// The column with how much a row counts.
 const WEIGHT: &str = "weight";
 
-/// Faces that take part, and what is wanted of them.
-pub struct Drawn {
-    pixels: Vec<u8>,
-    width: usize,
-    height: usize,
-    targets: Vec<f32>,
-    weights: Option<Vec<f32>>,
-    classes: usize,
-    /// Faces to learn from.
+/// Rows that take part, and what is wanted of them.
+pub struct Chosen {
+    /// Their places in the table, rising.
+    pub rows: Vec<usize>,
+    /// A distribution over the classes for each (rows x classes).
+    pub targets: Vec<f32>,
+    /// How much each counts, where the table says so.
+    pub weights: Option<Vec<f32>>,
+    /// How many classes there are.
+    pub classes: usize,
+    /// Which of them are to learn from.
     pub learn: Vec<usize>,
-    /// Faces to judge on.
+    /// Which of them are to judge on.
     pub validate: Vec<usize>,
 }
 
-impl Drawn {
+impl Chosen {
     /// Takes the rows of two splits that have a label and were not dropped. `soft` is the share of a target that comes from the
     /// column `probabilities`, for rows that have some; validation rows are judged by their label.
-    pub fn of(
-        faces: &Faces,
-        [learn, validate]: [&str; 2],
-        soft: f32,
-        workers: usize,
-    ) -> anyhow::Result<Self> {
+    pub fn of(faces: &Faces, [learn, validate]: [&str; 2], soft: f32) -> anyhow::Result<Self> {
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let classes = faces.classes.len();
         let probabilities = (soft > 0.0).then(|| probabilities(faces)).transpose()?;
         let weights: Option<Float32Array> =
             faces.table.has(WEIGHT).then(|| faces.table.typed(WEIGHT)).transpose()?;
-        let (width, height, all) = faces.gray_pixels(workers)?;
-        let mut drawn = Self {
-            pixels: Vec::new(),
-            width,
-            height,
+        let mut chosen = Self {
+            rows: Vec::new(),
             targets: Vec::new(),
             weights: weights.is_some().then(Vec::new),
             classes,
@@ -51,7 +45,7 @@ impl Drawn {
         let mut by_class = vec![0usize; classes];
         for row in 0..labels.len() {
             let (Some(label), None) = (labels[row], &dropped[row]) else { continue };
-            let place = drawn.learn.len() + drawn.validate.len();
+            let place = chosen.rows.len();
             let mut target = vec![0.0; classes];
             target[label] = 1.0;
             if splits[row] == learn {
@@ -60,19 +54,19 @@ impl Drawn {
                     mix(&mut target, &values, soft)
                         .with_context(|| format!("`{PROBABILITIES}` of row {row}"))?;
                 }
-                drawn.learn.push(place);
+                chosen.learn.push(place);
             } else if splits[row] == validate {
-                drawn.validate.push(place);
+                chosen.validate.push(place);
             } else {
                 continue;
             }
-            drawn.pixels.extend_from_slice(&all[row * width * height..(row + 1) * width * height]);
-            drawn.targets.extend(target);
-            if let (Some(drawn), Some(weights)) = (&mut drawn.weights, &weights) {
-                drawn.push(if weights.is_valid(row) { weights.value(row) } else { 1.0 });
+            chosen.rows.push(row);
+            chosen.targets.extend(target);
+            if let (Some(chosen), Some(weights)) = (&mut chosen.weights, &weights) {
+                chosen.push(if weights.is_valid(row) { weights.value(row) } else { 1.0 });
             }
         }
-        if drawn.learn.is_empty() {
+        if chosen.learn.is_empty() {
             bail!(
                 "no row of the split `{learn}` has a label and was not dropped before: there is nothing to learn from"
             );
@@ -83,16 +77,37 @@ impl Drawn {
                 faces.classes[empty]
             );
         }
-        Ok(drawn)
+        Ok(chosen)
+    }
+}
+
+/// Faces that take part, and what is wanted of them.
+pub struct Drawn {
+    /// Their rows.
+    pub chosen: Chosen,
+    pixels: Vec<u8>,
+    width: usize,
+    height: usize,
+}
+
+impl Drawn {
+    /// As [`Chosen::of`], with the pictures, which must be of one size.
+    pub fn of(faces: &Faces, splits: [&str; 2], soft: f32, workers: usize) -> anyhow::Result<Self> {
+        let chosen = Chosen::of(faces, splits, soft)?;
+        let (width, height, all) = faces.gray_pixels(workers)?;
+        let size = width * height;
+        let mut pixels = Vec::with_capacity(chosen.rows.len() * size);
+        chosen.rows.iter().for_each(|row| pixels.extend_from_slice(&all[row * size..(row + 1) * size]));
+        Ok(Self { chosen, pixels, width, height })
     }
 
     /// As the library takes them.
     pub fn examples(&self) -> Examples<'_> {
         Examples {
             faces: Pictures { pixels: &self.pixels, width: self.width, height: self.height },
-            targets: &self.targets,
-            weights: self.weights.as_deref(),
-            classes: self.classes,
+            targets: &self.chosen.targets,
+            weights: self.chosen.weights.as_deref(),
+            classes: self.chosen.classes,
         }
     }
 }

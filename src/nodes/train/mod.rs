@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use self::examples::Chosen;
 use self::examples::Drawn;
 use crate::{
     atomic,
@@ -272,8 +273,8 @@ impl Train {
         let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
         let outcome = classifier::train(
             drawn.examples(),
-            &drawn.learn,
-            &drawn.validate,
+            &drawn.chosen.learn,
+            &drawn.chosen.validate,
             &settings,
             begin,
             &context.checkpoints,
@@ -293,8 +294,8 @@ impl Train {
         let facts = Facts::default()
             .with("name", self.name.clone())
             .with("classes", classes)
-            .with("faces", drawn.learn.len())
-            .with("validation_faces", drawn.validate.len())
+            .with("faces", drawn.chosen.learn.len())
+            .with("validation_faces", drawn.chosen.validate.len())
             .with("epochs", trained.history.len())
             .with("kept_epoch", trained.epoch + 1)
             .with("accuracy", best.map_or(0.0, |epoch| f64::from(epoch.accuracy)));

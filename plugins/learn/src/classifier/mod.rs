@@ -62,6 +62,9 @@ pub struct EpochResult {
     pub accuracy: f32,
     /// The part of the validation faces for which it agrees after the epoch; none without such faces.
     pub validation: Option<f32>,
+    /// Mean loss over the validation faces after the epoch, where it is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f32>,
     /// The learning rate of the last step.
     pub learning_rate: f64,
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Layer;
 use crate::error::LearnError;
+use crate::rules::{self, above_zero, at_least, from_zero, part, whole};
 
 /// How a classifier is built and trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,9 +96,6 @@ impl Default for Augmentation {
     }
 }
 
-/// A value, whether it will do, and what would.
-type Rule = (&'static str, String, bool, &'static str);
-
 impl Settings {
     /// Refuses what cannot be trained with.
     ///
@@ -116,12 +114,7 @@ impl Settings {
                 self.batch_size >= 2 * self.shards,
                 "two faces for each of `shards` are needed",
             ),
-            (
-                "learning_rate",
-                self.learning_rate.to_string(),
-                self.learning_rate > 0.0 && self.learning_rate.is_finite(),
-                "a number above 0 is needed",
-            ),
+            above_zero("learning_rate", self.learning_rate),
             part("warm_up", self.warm_up),
             part("momentum", self.momentum),
             part("weight_decay", self.weight_decay),
@@ -136,31 +129,11 @@ impl Settings {
                 "one or more layers with one or more channels each are needed",
             ),
             part("augmentation.zoom", zoom.into()),
-            from_zero("augmentation.shift", shift),
-            from_zero("augmentation.rotation", rotation),
+            from_zero("augmentation.shift", shift.into()),
+            from_zero("augmentation.rotation", rotation.into()),
             whole("augmentation.erase", erase),
             whole("augmentation.erase_side", erase_side),
         ];
-        match rules.into_iter().find(|(_, _, holds, _)| !holds) {
-            Some((name, value, _, needed)) => Err(LearnError::Setting { name, value, needed }),
-            None => Ok(()),
-        }
+        rules::check(rules)
     }
-}
-
-fn at_least(name: &'static str, value: usize, least: usize) -> Rule {
-    let needed = if least == 1 { "1 or more are needed" } else { "2 or more are needed" };
-    (name, value.to_string(), value >= least, needed)
-}
-
-fn part(name: &'static str, value: f64) -> Rule {
-    (name, value.to_string(), (0.0..1.0).contains(&value), "0 or more and less than 1 is needed")
-}
-
-fn whole(name: &'static str, value: f32) -> Rule {
-    (name, value.to_string(), (0.0..=1.0).contains(&value), "a number from 0 to 1 is needed")
-}
-
-fn from_zero(name: &'static str, value: f32) -> Rule {
-    (name, value.to_string(), value >= 0.0 && value.is_finite(), "a number from 0 is needed")
 }

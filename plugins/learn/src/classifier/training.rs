@@ -176,6 +176,7 @@ impl Training<'_> {
             loss: (loss_sum / seen as f64) as f32,
             accuracy: right as f32 / seen as f32,
             validation: None,
+            validation_loss: None,
             learning_rate: rate,
         });
         let mut state = State { network, descent, mean, best, history };

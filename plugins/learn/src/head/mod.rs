@@ -1,0 +1,104 @@
+//! The last layers of a classifier, over features that another network gives and that stay as they are: transfer learning.
+//!
+//! Features -> dense, ReLU, dropout -> dense, softmax. Adam (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate
+//! that falls where the validation rows get no better. On one thread, in a fixed order of sums: the result depends on the features,
+//! the settings and the seed alone, not on how often training was killed and went on.
+
+mod adam;
+mod examples;
+mod layer;
+mod schedule;
+mod settings;
+mod trained;
+mod training;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+pub use examples::Examples;
+pub use settings::{Settings, Watch};
+pub use trained::Head;
+
+use crate::classifier::{EpochResult, Progress};
+use crate::error::LearnError;
+use training::Training;
+
+/// Raised whenever the same settings and features would give another head than before.
+const VERSION: u32 = 1;
+
+/// What training gives.
+#[derive(Debug)]
+pub struct Trained {
+    /// The best head on the validation rows; without any, or where the best is not asked for, the last.
+    pub head: Head,
+    /// Each epoch's.
+    pub history: Vec<EpochResult>,
+    /// The epoch (from 0) that the head is of.
+    pub epoch: usize,
+}
+
+/// Trains on the rows `learn` of `examples`, and judges on the rows `validate` after each epoch.
+///
+/// `checkpoints` is a folder that outlives a kill: the same call goes on from the last epoch to the same bytes. `progress` is called after
+/// every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+///
+/// # Errors
+/// If the examples do not fit each other or hold what is no number, there is nothing to learn from, a setting is out of its range, the loss is no number any
+/// more (the last checkpoint is kept), `checkpoints` holds those of other settings or features, or a file cannot be read or written.
+#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
+pub fn train(
+    examples: Examples<'_>,
+    learn: &[usize],
+    validate: &[usize],
+    settings: &Settings,
+    checkpoints: &Path,
+    progress: &dyn Fn(Progress),
+    epoch: &dyn Fn(&[EpochResult]),
+    cancelled: &AtomicBool,
+) -> Result<Trained, LearnError> {
+    settings.check()?;
+    examples.check()?;
+    let rows = examples.rows();
+    if let Some(row) = learn.iter().chain(validate).find(|row| **row >= rows) {
+        return Err(LearnError::Length { what: "features", found: rows, expected: row + 1 });
+    }
+    if learn.is_empty() {
+        return Err(LearnError::Empty);
+    }
+    let training = Training {
+        examples,
+        learn,
+        validate,
+        settings,
+        fingerprint: &fingerprint(examples, learn, validate, settings)?,
+        state: &checkpoints.join("head"),
+        progress,
+        epoch_done: epoch,
+        cancelled,
+    };
+    training.run()
+}
+
+/// Whose checkpoints they are.
+fn fingerprint(
+    examples: Examples<'_>,
+    learn: &[usize],
+    validate: &[usize],
+    settings: &Settings,
+) -> Result<String, LearnError> {
+    let Examples { features, mirrored, dimensions, targets, weights, classes } = examples;
+    let shape =
+        (VERSION, settings, dimensions, classes, mirrored.is_some(), weights.is_some(), learn, validate);
+    let shape = serde_json::to_vec(&shape).map_err(|error| LearnError::Record(error.to_string()))?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(&shape);
+    let mut bytes = Vec::new();
+    for values in [features, mirrored.unwrap_or_default(), targets, weights.unwrap_or_default()] {
+        for some in values.chunks(1 << 16) {
+            bytes.clear();
+            bytes.extend(some.iter().flat_map(|value| value.to_le_bytes()));
+            hash.update(&bytes);
+        }
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}

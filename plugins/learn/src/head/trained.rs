@@ -1,0 +1,158 @@
+//! A trained head.
+
+use ferroflow_onnx::Dense;
+use nalgebra::{DMatrix, DMatrixView};
+
+use super::examples::Examples;
+use super::layer::Layer;
+use crate::error::LearnError;
+
+/// Faces that are asked about at once.
+const BATCH: usize = 1024;
+
+/// What is a feature's deviation from its mean at least, as a part of the mean: one that differs less is taken for constant, and is not
+/// divided. f32 has seven digits, and the rest is lost when the mean is folded into the first layer.
+const LEAST_DEVIATION: f64 = 1e-4;
+
+/// How features are shifted, and what they are multiplied with.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scale {
+    mean: Vec<f32>,
+    factor: Vec<f32>,
+}
+
+impl Scale {
+    /// So that over these rows, mirrored ones included where there are such, each feature has the mean 0 and the deviation 1.
+    pub fn of(examples: Examples<'_>, rows: &[usize]) -> Self {
+        let ways: &[bool] = if examples.mirrored.is_some() { &[false, true] } else { &[false] };
+        let all = || rows.iter().flat_map(|row| ways.iter().map(|way| examples.row(*row, *way)));
+        let count = (rows.len() * ways.len()).max(1) as f64;
+        let mut mean = vec![0.0f64; examples.dimensions];
+        for row in all() {
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value) / count);
+        }
+        let mut variance = vec![0.0f64; examples.dimensions];
+        for row in all() {
+            let parts = variance.iter_mut().zip(row.iter().zip(&mean));
+            parts.for_each(|(sum, (value, mean))| *sum += (f64::from(*value) - mean).powi(2) / count);
+        }
+        let factor = mean.iter().zip(&variance).map(|(mean, variance)| {
+            let deviation = variance.sqrt();
+            let varies = deviation > LEAST_DEVIATION * mean.abs() && deviation > f64::from(f32::MIN_POSITIVE);
+            if varies { (1.0 / deviation) as f32 } else { 1.0 }
+        });
+        let factor = factor.collect();
+        Self { mean: mean.iter().map(|mean| *mean as f32).collect(), factor }
+    }
+
+    /// Changes the features of one face.
+    pub fn apply(&self, features: &mut [f32]) {
+        let by = self.mean.iter().zip(&self.factor);
+        features.iter_mut().zip(by).for_each(|(value, (mean, factor))| *value = (*value - mean) * factor);
+    }
+}
+
+/// Dense layers that tell classes from features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub(super) layers: [Layer; 2],
+    pub(super) scale: Option<Scale>,
+}
+
+impl Head {
+    /// Features of a face.
+    pub fn dimensions(&self) -> usize {
+        self.layers[0].inputs()
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.layers[1].outputs()
+    }
+
+    /// Probabilities (faces x classes) of faces with these features (faces x dimensions).
+    ///
+    /// # Errors
+    /// If there are not as many features as faces need.
+    pub fn probabilities(&self, features: &[f32]) -> Result<Vec<f32>, LearnError> {
+        let (dimensions, found) = (self.dimensions(), features.len());
+        if !found.is_multiple_of(dimensions) {
+            let expected = found.next_multiple_of(dimensions);
+            return Err(LearnError::Length { what: "features", found, expected });
+        }
+        let mut all = Vec::with_capacity(found / dimensions * self.classes());
+        for features in features.chunks(BATCH * dimensions) {
+            let mut input = features.to_vec();
+            self.scaled(&mut input);
+            let faces = input.len() / dimensions;
+            let mut logits = self.logits(&DMatrixView::from_slice(&input, dimensions, faces));
+            softmax(&mut logits);
+            all.extend_from_slice(logits.as_slice());
+        }
+        Ok(all)
+    }
+
+    /// Changes features of faces as the first layer takes them.
+    pub(super) fn scaled(&self, features: &mut [f32]) {
+        if let Some(scale) = &self.scale {
+            features.chunks_exact_mut(self.dimensions()).for_each(|face| scale.apply(face));
+        }
+    }
+
+    pub(super) fn logits(&self, x: &DMatrixView<'_, f32>) -> DMatrix<f32> {
+        let [first, last] = &self.layers;
+        let mut hidden = first.forward(x);
+        // What is no number stays none.
+        hidden.apply(|value| {
+            if *value < 0.0 {
+                *value = 0.0;
+            }
+        });
+        last.forward(&hidden.as_view())
+    }
+
+    /// The `backbone`'s ONNX file with this head behind its only output, or behind the value `output` inside it, and this metadata. How
+    /// features are standardised is folded into the first layer.
+    ///
+    /// # Errors
+    /// If the file cannot be extended; it is said what was expected and found.
+    pub fn behind(
+        &self,
+        backbone: &[u8],
+        output: Option<&str>,
+        metadata: &[(&str, String)],
+    ) -> Result<Vec<u8>, LearnError> {
+        let layers = self.folded();
+        let dense = layers
+            .each_ref()
+            .map(|layer| Dense { weights: layer.weights.as_slice(), bias: layer.bias.as_slice() });
+        ferroflow_onnx::with_layers(backbone, output, &dense, metadata)
+            .map_err(|error| LearnError::Export(error.to_string()))
+    }
+
+    /// Layers that take features as they are.
+    fn folded(&self) -> [Layer; 2] {
+        let mut layers = self.layers.clone();
+        let Some(Scale { mean, factor }) = &self.scale else { return layers };
+        let [first, _] = &mut layers;
+        let mut shift = vec![0.0f64; first.outputs()];
+        for (feature, mut column) in first.weights.column_iter_mut().enumerate() {
+            for (weight, shift) in column.iter_mut().zip(&mut shift) {
+                *weight *= factor[feature];
+                *shift += f64::from(*weight) * f64::from(mean[feature]);
+            }
+        }
+        first.bias.iter_mut().zip(shift).for_each(|(bias, shift)| *bias = (f64::from(*bias) - shift) as f32);
+        layers
+    }
+}
+
+/// Probabilities instead of the logits of each column.
+pub(super) fn softmax(logits: &mut DMatrix<f32>) {
+    for mut column in logits.column_iter_mut() {
+        let greatest = column.max();
+        column.apply(|value| *value = (*value - greatest).exp());
+        let sum = column.sum();
+        column.apply(|value| *value /= sum);
+    }
+}

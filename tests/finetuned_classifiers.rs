@@ -1,0 +1,271 @@
+//! Transfer learning: features of a network that stays as it is, a head over them, and both as one classifier.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use arrow_array::{Array, FixedSizeListArray, Float32Array};
+use common::{fer, ferroflow, name, text, wait_until};
+use ferroflow::batch::data::Table;
+use ferroflow_onnx::{GraphBuilder, Side, ints};
+use ferroflow_vision::model::{
+    card::{Align, Task},
+    resolve_model,
+};
+
+/// Sides of the backbone's input, and of what it answers.
+const SIDE: usize = 24;
+const CELLS: usize = 6;
+
+/// A folder with data, a store, and backbones.
+struct House {
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new(rows: &[fer::Row]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fer::write(folder.path(), rows);
+        backbone(folder.path(), "cells", Side::Free("N"), 1.0);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What the program says and how it ends, given a graph.
+    fn run(&self, graph: &str, more: &[&str]) -> (Option<i32>, String, String) {
+        fs::write(self.path("graph.toml"), graph).unwrap();
+        let mut command = ferroflow();
+        command.args(["run", "graph.toml"]).args(more);
+        command.env("FERROFLOW_STORE", self.path("store")).current_dir(self.folder.path());
+        text(&command.output().unwrap())
+    }
+
+    fn succeed(&self, graph: &str, more: &[&str]) {
+        let (code, out, error) = self.run(graph, more);
+        assert_eq!(code, Some(0), "{out} {error}");
+    }
+
+    fn refuse(&self, graph: &str) -> String {
+        let (code, out, error) = self.run(graph, &[]);
+        assert_ne!(code, Some(0), "{out}");
+        error
+    }
+
+    /// The results of a kind of node in the store.
+    fn results(&self, kind: &str) -> Vec<PathBuf> {
+        let folders = fs::read_dir(self.path("store/results")).unwrap();
+        let folders = folders.map(|entry| entry.unwrap().path());
+        let is_of = |folder: &PathBuf| {
+            let record = fs::read(folder.join("record.json")).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&record).unwrap()["node"] == kind
+        };
+        folders.filter(is_of).collect()
+    }
+}
+
+/// A network that answers the mean of each 4x4 pixels as [N, 1, 6, 6], times a factor; and its card, which calls it one for detection.
+fn backbone(folder: &Path, name: &str, batch: Side, factor: f32) {
+    let mut graph = GraphBuilder::default();
+    let sides = |side: usize| [batch, Side::Fixed(1), Side::Fixed(side), Side::Fixed(side)];
+    graph.input("face", &sides(SIDE));
+    let factor = graph.floats("factor", &[1], &[factor]);
+    let kernel = vec![ints("kernel_shape", &[4, 4]), ints("strides", &[4, 4])];
+    graph.node("AveragePool", "means", &["face"], kernel);
+    graph.node("Mul", "cells", &["means", &factor], vec![]);
+    graph.output("cells", &sides(CELLS));
+    fs::write(folder.join(name).with_extension("onnx"), graph.finish(name)).unwrap();
+    let card = format!(
+        "task = \"detection\"\n[input]\nwidth = {SIDE}\nheight = {SIDE}\ncolor = \"gray\"\nscale = 0.01\ncrop_padding = 0.3\n"
+    );
+    fs::write(folder.join(name).with_extension("toml"), card).unwrap();
+}
+
+const SOURCE: &str = "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n";
+
+fn features(more: &str) -> String {
+    format!("{SOURCE}[node.seen]\nuse = \"features\"\ninput = \"faces\"\nbackbone = \"cells.onnx\"\n{more}\n")
+}
+
+fn finetune(input: &str, more: &str) -> String {
+    format!(
+        "[node.head]\nuse = \"finetune\"\ninput = \"{input}\"\npath = \"head\"\nname = \"tuned\"\nbackbone = \"cells.onnx\"\n\
+         hidden = 32\nbatch-size = 16\nlearning-rate = 0.01\nepochs = 15\nstandardise = true\n{more}\n"
+    )
+}
+
+const JUDGED: &str =
+    "[node.judged]\nuse = \"evaluate\"\ninput = \"faces\"\nmodels = \"head\"\npath = \"judged\"\n";
+
+fn facts(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_one_classifier() {
+    let mut rows = fer::rows(280);
+    // Two that are alike, of which one is dropped.
+    rows.push(rows[0].clone());
+    let house = House::new(&rows);
+    let unique = "[node.unique]\nuse = \"deduplicate\"\ninput = \"faces\"\n";
+    let seen = features("mirrored = true").replace("input = \"faces\"", "input = \"unique\"");
+    // The column outlives the nodes between.
+    let balanced = "[node.balanced]\nuse = \"balance\"\ninput = \"seen\"\nmethod = \"oversample\"\n";
+    let graph = [&*seen, unique, balanced, &finetune("balanced", ""), JUDGED].concat();
+    house.succeed(&graph, &[]);
+    let [seen] = house.results("seen").try_into().unwrap();
+    let table = Table::open(&seen.join("data.parquet")).unwrap();
+    let dropped = table.column("dropped").unwrap();
+    let [plain, mirrored]: [FixedSizeListArray; 2] =
+        ["features", "features_mirrored"].map(|column| table.typed(column).unwrap());
+    assert_eq!(plain.value_length(), (CELLS * CELLS) as i32);
+    assert_eq!(plain.null_count(), table.rows() - dropped.null_count());
+    assert!(plain.null_count() > 0);
+    for row in 0..table.rows() {
+        assert_eq!(plain.is_null(row), dropped.is_valid(row));
+        if plain.is_null(row) {
+            continue;
+        }
+        let values = |list: &FixedSizeListArray| {
+            list.value(row).as_any().downcast_ref::<Float32Array>().unwrap().values().to_vec()
+        };
+        // Cells of the mirrored face lie mirrored.
+        let (plain, mirrored) = (values(&plain), values(&mirrored));
+        for (line, other) in plain.chunks_exact(CELLS).zip(mirrored.chunks_exact(CELLS)) {
+            assert!(line.iter().zip(other.iter().rev()).all(|(a, b)| (a - b).abs() < 1e-4));
+        }
+        // A cell is the mean of 8x8 pixels of the picture, times the card's scale.
+        let pixels = &rows[row].pixels;
+        let corner = (0..64).map(|at| f32::from(pixels[at / 8 * fer::SIDE + at % 8])).sum::<f32>();
+        assert!((plain[0] - corner / 64.0 * 0.01).abs() < 2e-3, "row {row}: {} {corner}", plain[0]);
+    }
+    let said = facts(&seen.join("facts.json"));
+    assert_eq!((said["backbone"].as_str(), said["dimensions"].as_u64()), (Some("cells"), Some(36)));
+    let said = facts(&house.path("head/facts.json"));
+    assert!(said["export_difference"].as_f64().unwrap() <= 1e-4, "{said}");
+    let best = said["kept_epoch"].as_u64().unwrap() as usize - 1;
+    let losses: Vec<f64> = said["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|epoch| epoch["validation_loss"].as_f64().unwrap())
+        .collect();
+    assert!(losses.iter().all(|loss| *loss >= losses[best]), "{losses:?}");
+    for plot in ["training.svg", "loss.svg"] {
+        assert!(fs::read_to_string(house.path("head").join(plot)).unwrap().contains("<svg"), "{plot}");
+    }
+    // One of seven would be 0.14.
+    let judged = facts(&house.path("judged/evaluation.json"));
+    assert_eq!(judged["models"][0]["name"], "tuned");
+    assert!(judged["models"][0]["accuracy"].as_f64().unwrap() > 0.5, "{}", judged["models"][0]);
+    // The file alone is enough for others. Its input is the backbone's, its faces are those that it learnt from.
+    let card = resolve_model(name(&house.path("head/classifier.onnx"))).unwrap().card.unwrap();
+    assert_eq!((card.task, card.labels.len()), (Task::Expression, 7));
+    assert_eq!((card.input.width, card.input.scale), (SIDE, 0.01));
+    assert_eq!((card.input.crop_padding, card.input.align), (0.0, Align::Level));
+    // Made anew it is the same to the byte.
+    let file = fs::read(house.path("head/classifier.onnx")).unwrap();
+    house.succeed(&graph, &["--force=seen", "--force=head"]);
+    assert!(fs::read(house.path("head/classifier.onnx")).unwrap() == file);
+}
+
+#[test]
+fn a_value_inside_a_backbone_of_one_face_at_once_will_do() {
+    let house = House::new(&fer::rows(70));
+    backbone(house.folder.path(), "cells", Side::Fixed(1), 100.0);
+    let graph = [&*features("layer = \"means\""), &finetune("seen", "epochs = 2"), JUDGED].concat();
+    let graph = graph.replace("epochs = 15\n", "");
+    house.succeed(&graph, &[]);
+    let said = facts(&house.path("head/facts.json"));
+    assert_eq!(said["layer"], "means");
+    assert!(facts(&house.path("judged/evaluation.json"))["models"][0]["accuracy"].is_number());
+    let refused = house.refuse(&features("layer = \"nowhere\""));
+    assert!(
+        refused.contains("no node makes a value `nowhere` (the last that are made: means, cells)"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_training_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes() {
+    let rows = fer::rows(140);
+    let more = "patience = 0\nplateau-patience = 0";
+    let graph = [&*features("mirrored = true"), &finetune("seen", more)].concat();
+    let graph = graph.replace("epochs = 15", "epochs = 3000");
+    let (whole, killed) = (House::new(&rows), House::new(&rows));
+    whole.succeed(&graph, &[]);
+    fs::write(killed.path("graph.toml"), &graph).unwrap();
+    let mut command = ferroflow();
+    command.args(["run", "graph.toml"]).env("FERROFLOW_STORE", killed.path("store"));
+    command.current_dir(killed.folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let checkpoint = || {
+        let mut files = walkdir::WalkDir::new(killed.path("store")).into_iter().flatten();
+        files.find(|file| file.file_name() == "head" && file.file_type().is_file())
+    };
+    assert!(wait_until(Duration::from_secs(60), || checkpoint().is_some()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.path("head/classifier.onnx").exists(), "it was done before it was killed");
+    let header = fs::read(checkpoint().unwrap().path()).unwrap();
+    let header = header.split(|byte| *byte == b'\n').next().unwrap();
+    let header: serde_json::Value = serde_json::from_slice(header).unwrap();
+    assert!((1..3000).contains(&header["epochs"].as_u64().unwrap()), "{header}");
+    killed.succeed(&graph, &[]);
+    let file = |house: &House| fs::read(house.path("head/classifier.onnx")).unwrap();
+    assert!(file(&killed) == file(&whole));
+    assert_eq!(facts(&killed.path("head/facts.json")), facts(&whole.path("head/facts.json")));
+}
+
+#[test]
+fn what_cannot_be_learnt_from_is_said() {
+    let house = House::new(&fer::rows(70));
+    let refused = house.refuse(&[SOURCE, &finetune("faces", "")].concat());
+    assert!(
+        refused.contains("the column `features` is needed, which the node `features` makes"),
+        "{refused}"
+    );
+    for (parameter, words) in [
+        ("dropout = 1.0", "`dropout` is 1: 0 or more and less than 1 is needed"),
+        ("plateau-factor = 2", "`plateau-factor` is 2: a number from 0 to 1 is needed"),
+        ("split = \"nowhere\"", "no row of the split `nowhere`"),
+        ("device = \"abacus\"", "`device`"),
+        ("soft-labels = 0.5", "which `cross-validate` and `predict` make"),
+    ] {
+        let refused = house.refuse(&[&*features(""), &finetune("seen", parameter)].concat());
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    let wild = finetune("seen", "").replace("learning-rate = 0.01", "learning-rate = 1e38");
+    let refused = house.refuse(&[&*features(""), &wild].concat());
+    assert!(refused.contains("a loss became") && refused.contains("lower `learning_rate`"), "{refused}");
+    // Of another size, or the same with other numbers.
+    backbone(house.folder.path(), "others", Side::Free("N"), 2.0);
+    let other = finetune("seen", "").replace("cells.onnx", "others.onnx");
+    let refused = house.refuse(&[&*features(""), &other].concat());
+    assert!(refused.contains("the column `features` holds features of `cells` (blake3 "), "{refused}");
+    assert!(refused.contains("others.onnx (blake3 "), "{refused}");
+    // Fed in another way it is another.
+    let card = house.path("cells.toml");
+    let text = fs::read_to_string(&card).unwrap();
+    fs::write(house.path("others.toml"), text.replace("0.01", "0.02")).unwrap();
+    fs::copy(house.path("cells.onnx"), house.path("others.onnx")).unwrap();
+    let refused = house.refuse(&[&*features(""), &other].concat());
+    assert!(refused.contains("or has another card"), "{refused}");
+    backbone(house.folder.path(), "many", Side::Fixed(4), 2.0);
+    let refused = house.refuse(&features("").replace("cells.onnx", "many.onnx"));
+    assert!(refused.contains("it takes 4 faces at once, where one or any number is needed"), "{refused}");
+    let mut rows = fer::rows(70);
+    rows.retain(|row| row.label != 1 || row.usage != "Training");
+    let house = House::new(&rows);
+    let refused = house.refuse(&[&*features(""), &finetune("seen", "")].concat());
+    assert!(refused.contains("the class `disgust` has no faces in the split `train`"), "{refused}");
+}
