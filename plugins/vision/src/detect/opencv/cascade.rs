@@ -57,6 +57,7 @@ impl FaceDetector for OpenCvHaar {
         let (mut boxes, mut neighbors) = (Vector::<CvRect>::new(), Vector::<i32>::new());
         let side = |length: u32| i32::try_from(length).unwrap_or(i32::MAX);
         let size = |length: u32| Size::new(side(length), side(length));
+        let _running = super::computing();
         self.classifier.detect_multi_scale2(
             &image,
             &mut boxes,

@@ -48,6 +48,7 @@ impl FaceDetector for OpenCvSsd {
             [1, self.spec.color.channels(), self.spec.height, self.spec.width].map(|side| side as i32);
         let blob = Mat::new_nd_with_data(&shape, &self.input)?;
         self.network.set_input(&blob, "", 1.0, Scalar::default())?;
+        let _running = super::computing();
         let answer = self.network.forward_single("")?;
         // Rows of image, class, confidence and two corners as shares of the frame.
         for &[_, _, confidence, x0, y0, x1, y1] in answer.data_typed::<f32>()?.as_chunks::<7>().0 {
