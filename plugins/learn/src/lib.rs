@@ -8,6 +8,7 @@ mod checkpoint;
 pub mod classifier;
 pub mod cross_validation;
 pub mod cyclegan;
+mod device;
 mod error;
 pub mod evaluation;
 mod faces;
@@ -17,5 +18,6 @@ pub mod label_quality;
 mod random;
 pub mod ssim;
 
+pub use device::Device;
 pub use error::LearnError;
 pub use faces::Faces;
