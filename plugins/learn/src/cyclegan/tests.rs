@@ -77,18 +77,21 @@ fn found(outcome: &Outcome) -> (Vec<f32>, Vec<u8>) {
 fn a_backend_without_kernels_of_ours_learns_what_ours_learns() {
     for batch_size in [1, 2] {
         let folder = tempfile::tempdir().unwrap();
-        let train = |settings: &Settings| {
-            let plain = run::<Plain>(settings, &folder.path().join("plain"), 0).unwrap();
-            let ours = run::<Ours>(settings, &folder.path().join("ours"), 0).unwrap();
-            (found(&plain), found(&ours))
-        };
-        let ((plain, plain_faces), (ours, our_faces)) = train(&small(batch_size));
-        assert_eq!(plain.len(), ours.len());
-        for (plain, ours) in plain.iter().zip(&ours) {
-            assert!((plain - ours).abs() < 2e-3, "{plain} {ours}");
+        let settings =
+            |epoch_faces: usize| Settings { epochs: 1, decay_epochs: 0, epoch_faces, ..small(batch_size) };
+        // Rounding differs, and Adam makes steps of one length of differences however small: what agrees in a first step agrees
+        // less and less in those that follow.
+        for (steps, losses_apart, levels_apart) in [(1, 1e-5, 1), (6, 5e-3, 4)] {
+            let (settings, folder) = (settings(steps * batch_size), folder.path().join(steps.to_string()));
+            let (plain, plain_faces) = found(&run::<Plain>(&settings, &folder.join("plain"), 0).unwrap());
+            let (ours, our_faces) = found(&run::<Ours>(&settings, &folder.join("ours"), 0).unwrap());
+            assert_eq!(plain.len(), ours.len());
+            for (plain, ours) in plain.iter().zip(&ours) {
+                assert!((plain - ours).abs() < losses_apart, "{plain} {ours} after {steps}");
+            }
+            let apart = plain_faces.iter().zip(&our_faces).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(apart.is_some_and(|apart| apart <= levels_apart), "{apart:?} gray levels apart");
         }
-        let apart = plain_faces.iter().zip(&our_faces).map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(apart.is_some_and(|apart| apart <= 2), "{apart:?} gray levels apart");
     }
 }
 
