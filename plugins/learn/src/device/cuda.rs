@@ -51,7 +51,7 @@ pub fn check(index: u32) -> Result<(), LearnError> {
 
 /// Where CubeCL will look for headers, given `CUDA_PATH`.
 fn headers(cuda_path: Option<PathBuf>) -> Option<PathBuf> {
-    let exists = |folder: &&str| Path::new(folder).exists();
+    let exists = |folder: &&&str| Path::new(folder).exists();
     let of_compiler = || Path::new("/usr/bin/nvcc").exists().then(|| PathBuf::from("/usr"));
     cuda_path.or_else(|| FOLDERS.iter().find(exists).map(PathBuf::from)).or_else(of_compiler)
 }
