@@ -1,7 +1,8 @@
 //! Networks that learn expressions, and what they say about the labels they were given.
 //!
 //! `classifier` trains a network on the CPU, and writes it as ONNX; `cross_validation` trains several, and gives for each row the
-//! probabilities of one that never saw it; `label_quality` makes of these which labels are wrong, and which are right instead. Nothing here knows of files of data
+//! probabilities of one that never saw it; `label_quality` makes of these which labels are wrong, and which are right instead; `cyclegan` trains, on the CPU or
+//! a CUDA device, networks that translate faces of one class to another. Nothing here knows of files of data
 //! sets or of the engine.
 
 mod checkpoint;

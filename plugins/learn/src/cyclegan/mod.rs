@@ -111,6 +111,9 @@ pub fn train(
 /// twice: its networks are others in their last digits at first, and in more as training goes on. So that a result says where
 /// it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's; those of one CUDA device do for another.
 ///
+/// Where a device has tensor cores, Burn rounds what convolutions and products of matrices multiply to ten bits (TF32). The first steps are slow:
+/// kernels are compiled, and the fastest of several for each layer is found and remembered on disk.
+///
 /// The CUDA path has not run yet: it was written where there is no device. Its operations are tested on the CPU.
 ///
 /// # Errors
