@@ -475,6 +475,11 @@ fn a_cyclegan_of_classes_that_are_not_there_is_refused_with_advice() {
     assert!(with("to=neutral").contains("`from` and `to` are both `neutral`"));
     assert!(with("node.translator.split=nowhere").contains("has 0 faces in the split `nowhere`"));
     assert!(with("node.translator.dropout=1").contains("`dropout` is 1"));
+    assert!(
+        with("node.translator.device=gpu").contains("unknown device `gpu`: use auto, cpu, cuda or cuda:N")
+    );
+    // Whether this program was built without CUDA, or there is none, or not that many.
+    assert!(with("node.translator.device=cuda:60000").contains("device"));
 }
 
 #[test]

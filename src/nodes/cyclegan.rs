@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use ferroflow_learn::{
-    Faces as Pictures, LearnError,
+    Device, Faces as Pictures, LearnError,
     cyclegan::{self, Direction, Epoch, Normalisation, Progress, Samples, Settings, Trained},
 };
 use schemars::JsonSchema;
@@ -109,6 +109,11 @@ pub struct CycleGan {
     /// Another seed trains other networks.
     #[serde(default)]
     seed: u64,
+    /// Where it trains: cpu, cuda, cuda:N or auto. CUDA is there unless ferroflow was built without its feature `cuda`; it has not run on a
+    /// device yet. Networks differ from those of the CPU, in their last digits at first, so another device begins anew.
+    #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
+    #[schemars(extend("default" = "cpu"))]
+    device: String,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
     path: Option<PathBuf>,
@@ -143,6 +148,15 @@ fn train() -> String {
 
 fn yes() -> bool {
     true
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+/// The CPU is left out of what a result is found by: it was there before other devices were.
+fn is_cpu(device: &str) -> bool {
+    device == "cpu"
 }
 
 fn sample_every() -> usize {
@@ -190,6 +204,7 @@ impl Stage for CycleGan {
         if self.sample_every == 0 {
             return Err("`sample-every` is 0, and must be 1 or more".to_owned());
         }
+        self.device.parse::<Device>().map_err(|error| error.to_string())?;
         self.settings().check().map_err(|error| match error {
             LearnError::Setting { name, value, needed } => {
                 format!("`{}` is {value}: {needed}", parameter(name))
@@ -203,8 +218,10 @@ impl Stage for CycleGan {
     }
 
     fn needs(&self) -> Needs {
-        // One thread for each direction.
-        Needs { cores: 2, memory_per_core: 1 << 30, ..Needs::default() }
+        let device = (!is_cpu(&self.device)).then(|| self.device.clone());
+        // One thread for each direction, or for the device.
+        let cores = if device.is_some() { 1 } else { 2 };
+        Needs { cores, memory_per_core: 1 << 30, device }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -285,6 +302,11 @@ impl CycleGan {
     }
 
     fn train(&self, classes: [Pictures<'_>; 2], context: &Context) -> anyhow::Result<Trained> {
+        let asked: Device = self.device.parse()?;
+        let device = asked.resolve()?;
+        if device != asked {
+            context.progress.message(format!("device=auto: training on {device}"));
+        }
         let folder = context.checkpoints.join(SAMPLES);
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be written", folder.display()))?;
         let failed = RefCell::new(None);
@@ -307,7 +329,8 @@ impl CycleGan {
                 }
             }
         };
-        let outcome = cyclegan::train(
+        let outcome = cyclegan::train_on(
+            device,
             classes,
             &self.settings(),
             &context.checkpoints,
@@ -321,6 +344,10 @@ impl CycleGan {
         }
         outcome.map_err(|error| match error {
             LearnError::Cancelled => Interrupted.into(),
+            LearnError::DeviceMemory => anyhow!(
+                "the memory of {device} does not suffice: lower `batch-size`, then `generator-width` and `discriminator-width`; the \
+                 checkpoints of what was trained so far are kept"
+            ),
             other => other.into(),
         })
     }

@@ -1,5 +1,8 @@
 //! A step of a CycleGAN's training, on two threads: the paper's networks on one face of 48x48 of each class, and the small ones of
 //! `pipelines/cyclegan-small.toml`. `benches/cyclegan_torch.py` is the same step in PyTorch.
+//!
+//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are first needed:
+//! `cargo bench -p ferroflow-learn --features cuda --bench cyclegan -- --device cuda`, and `benches/cyclegan_torch.py --device cuda`.
 
 use std::{
     cell::RefCell,
@@ -8,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferroflow_learn::Faces;
-use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train};
+use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train_on};
+use ferroflow_learn::{Device, Faces};
 
 const SIDE: usize = 48;
 const ROUNDS: usize = 5;
 
 /// Seconds a step takes: from the end of the first to the end of the last.
-fn step(settings: &Settings, steps: usize, workers: usize) -> Result<f64, Box<dyn Error>> {
+fn step(device: Device, settings: &Settings, steps: usize, workers: usize) -> Result<f64, Box<dyn Error>> {
     let pixels: Vec<u8> =
         (0..2 * SIDE * SIDE * settings.batch_size).map(|at| (at * 31 % 251) as u8).collect();
     let faces = Faces { pixels: &pixels, width: SIDE, height: SIDE };
@@ -29,7 +32,7 @@ fn step(settings: &Settings, steps: usize, workers: usize) -> Result<f64, Box<dy
     let times = RefCell::new(Vec::new());
     let cancelled = AtomicBool::new(false);
     let tell = |_| times.borrow_mut().push(Instant::now());
-    train([faces, faces], &settings, folder.path(), workers, &tell, &|_| {}, &cancelled)?;
+    train_on(device, [faces, faces], &settings, folder.path(), workers, &tell, &|_| {}, &cancelled)?;
     let times = times.into_inner();
     let span = times.last().zip(times.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
     Ok(span.as_secs_f64() / (times.len() - 1).max(1) as f64)
@@ -45,6 +48,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
+    let arguments: Vec<String> = std::env::args().collect();
+    let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
+    let device: Device = named.map_or("cpu", String::as_str).parse()?;
+    let device = device.resolve()?;
+    let workers: &[usize] = if device == Device::Cpu { &[2, 1] } else { &[1] };
     let small = Settings {
         generator: Generator { width: 16, blocks: 3, ..Generator::default() },
         discriminator: Discriminator { width: 16, ..Discriminator::default() },
@@ -56,10 +64,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("small networks, batch 8", Settings { batch_size: 8, ..small }, 10),
     ];
     for (name, settings, steps) in cases {
-        for workers in [2, 1] {
-            let times = (0..ROUNDS).map(|_| step(&settings, steps, workers)).collect::<Result<_, _>>()?;
+        for workers in workers {
+            if device != Device::Cpu {
+                step(device, &settings, steps, *workers)?;
+            }
+            let times =
+                (0..ROUNDS).map(|_| step(device, &settings, steps, *workers)).collect::<Result<_, _>>()?;
             println!(
-                "{name}, {workers} threads: {:.1} ms a step, median of {ROUNDS} rounds",
+                "{name}, {device}, {workers} threads: {:.1} ms a step, median of {ROUNDS} rounds",
                 median(times) * 1e3
             );
         }

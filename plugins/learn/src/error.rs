@@ -177,7 +177,7 @@ pub enum LearnError {
         expected: (usize, usize),
     },
     /// The checkpoints are those of another run.
-    #[error("{} belongs to other settings or other data: give another folder for checkpoints, or delete this one", .path.display())]
+    #[error("{} belongs to other settings or other data (or was begun on another kind of device): give another folder for checkpoints, or delete this one", .path.display())]
     OtherConfiguration {
         /// The file.
         path: PathBuf,
@@ -204,6 +204,28 @@ pub enum LearnError {
     /// A network cannot be exported.
     #[error("the network cannot be written as ONNX: {0}")]
     Export(String),
+    /// Not the name of a device.
+    #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
+    UnknownDevice(String),
+    /// This program cannot use CUDA.
+    #[error("this program was built without CUDA: build it with --features cuda, or use device=cpu")]
+    BuiltWithoutCuda,
+    /// A device that was asked for cannot be used.
+    #[error("cuda:{index} cannot be used: {reason}; or use device=cpu")]
+    NoDevice {
+        /// The number of the CUDA device.
+        index: u32,
+        /// What is missing, and what to do.
+        reason: String,
+    },
+    /// The networks and a step's faces are too large for the device.
+    #[error(
+        "the memory of the device does not suffice: lower `batch_size`, then `generator.width` and `discriminator.width`; the checkpoints are kept"
+    )]
+    DeviceMemory,
+    /// A device failed.
+    #[error("the device failed: {0}; the same call goes on from the last checkpoint")]
+    DeviceFailed(String),
     /// A thread panicked.
     #[error("the training panicked: this is a mistake in ferroflow; the checkpoints are kept")]
     Panicked,

@@ -1,13 +1,16 @@
 //! Networks that learn expressions, and what they say about the labels they were given.
 //!
-//! `classifier` trains a network on the CPU, and writes it as ONNX; `head` trains the last layers of one behind a network that stays as it is; `cross_validation` trains several, and gives for each row the
-//! probabilities of one that never saw it; `label_quality` makes of these which labels are wrong, and which are right instead. Nothing here knows of files of data
+//! `classifier` trains a network on the CPU, and writes it as ONNX; `head` trains the last layers of one behind a network that
+//! stays as it is; `cross_validation` trains several, and gives for each row the probabilities of one that never saw it;
+//! `label_quality` makes of these which labels are wrong, and which are right instead; `cyclegan` trains, on the CPU or a CUDA
+//! device, networks that translate faces of one class to another. Nothing here knows of files of data
 //! sets or of the engine.
 
 mod checkpoint;
 pub mod classifier;
 pub mod cross_validation;
 pub mod cyclegan;
+mod device;
 mod error;
 pub mod evaluation;
 mod faces;
@@ -20,5 +23,6 @@ mod rules;
 pub mod ssim;
 mod targets;
 
+pub use device::Device;
 pub use error::LearnError;
 pub use faces::Faces;

@@ -46,7 +46,7 @@ pub trait Canvas<B: Backend> {
     }
 }
 
-impl<B: PlaneKernels> Canvas<B> for Pass<'_> {
+impl<B: PlaneKernels> Canvas<B> for Pass<'_, B> {
     type Maps = Tensor<B, 4>;
 
     fn convolve(&mut self, x: Tensor<B, 4>, weights: &Param<Tensor<B, 4>>, window: Window) -> Tensor<B, 4> {

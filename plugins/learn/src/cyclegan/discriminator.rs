@@ -50,7 +50,7 @@ impl<B: Backend> Discriminator<B> {
 
 impl<B: PlaneKernels> Discriminator<B> {
     /// Verdicts (faces, 1, patches down, patches across) on faces (faces, 1, height, width).
-    pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_>) -> Tensor<B, 4> {
+    pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_, B>) -> Tensor<B, 4> {
         let bias = |bias: &Param<Tensor<B, 1>>| bias.val().reshape([1, -1, 1, 1]);
         let x = convolve(faces, &self.first, HALVING) + bias(&self.first_bias);
         let mut x = leaky_relu(x, f64::from(SLOPE));

@@ -12,6 +12,8 @@ mod layers;
 mod losses;
 mod settings;
 mod step;
+#[cfg(test)]
+mod tests;
 mod train;
 mod translator;
 mod watch;
@@ -19,14 +21,16 @@ mod watch;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use burn::backend::{Autodiff, Flex};
 pub use losses::Direction;
 pub use settings::{Discriminator, Generator, Losses, Normalisation, Settings};
 pub use translator::Translator;
 pub use watch::Warning;
 
+use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use train::Training;
+use train::{Outcome, Training};
 
 /// Raised whenever the same settings and faces would give other networks than before.
 const VERSION: u32 = 1;
@@ -81,7 +85,7 @@ pub struct Trained {
     pub history: Vec<[Direction; 2]>,
 }
 
-/// Trains on the faces of two classes, on two threads if there are two `workers`.
+/// Trains on the faces of two classes, on two threads of the CPU if there are two `workers`.
 ///
 /// `checkpoints` is a folder that outlives a kill: the same call goes on from there to the same bytes. `progress` is called after every step, `epoch` after every
 /// epoch. Setting `cancelled` writes a checkpoint and stops within a step.
@@ -90,6 +94,33 @@ pub struct Trained {
 /// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is kept), `checkpoints` holds
 /// those of other settings or faces, or a file cannot be read or written.
 pub fn train(
+    classes: [Faces<'_>; 2],
+    settings: &Settings,
+    checkpoints: &Path,
+    workers: usize,
+    progress: &dyn Fn(Progress),
+    epoch: &dyn Fn(&Epoch<'_>),
+    cancelled: &AtomicBool,
+) -> Result<Trained, LearnError> {
+    train_on(Device::Cpu, classes, settings, checkpoints, workers, progress, epoch, cancelled)
+}
+
+/// Trains as [`train`] does, on a device. `workers` are of use to the CPU only.
+///
+/// A CUDA device begins with the same weights and sees the same faces and the same dropout as the CPU, but rounds otherwise, and not even the same way
+/// twice: its networks are others in their last digits at first, and in more as training goes on. So that a result says where
+/// it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's; those of one CUDA device do for another.
+///
+/// Where a device has tensor cores, Burn rounds what convolutions and products of matrices multiply to ten bits (TF32). The first steps are slow:
+/// kernels are compiled, and the fastest of several for each layer is found and remembered on disk.
+///
+/// The CUDA path has not run yet: it was written where there is no device. Its operations are tested on the CPU.
+///
+/// # Errors
+/// As [`train`]; and if the device cannot be used, fails, or has too little memory (the last checkpoint is kept).
+#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
+pub fn train_on(
+    device: Device,
     classes: [Faces<'_>; 2],
     settings: &Settings,
     checkpoints: &Path,
@@ -113,22 +144,40 @@ pub fn train(
             return Err(LearnError::TooFewFaces { class, found: faces.count(), needed });
         }
     }
-    let (translators, history) = Training {
+    let device = device.resolve()?;
+    let training = Training {
         settings,
         classes,
-        fingerprint: &fingerprint(classes, settings)?,
+        fingerprint: &fingerprint(device, classes, settings)?,
         checkpoint: checkpoints.join("cyclegan"),
-        parallel: workers > 1,
+        // A device computes one thing after the other anyway.
+        parallel: workers > 1 && device == Device::Cpu,
         progress,
         epoch_done: epoch,
         cancelled,
-    }
-    .run()?;
+    };
+    let (translators, history) = match device {
+        Device::Cuda(index) => on_cuda(&training, index),
+        Device::Cpu | Device::Auto => training.run::<Autodiff<Flex>>(&Default::default()),
+    }?;
     Ok(Trained { translators, history })
 }
 
+#[cfg(feature = "cuda")]
+fn on_cuda(training: &Training<'_>, index: u32) -> Result<Outcome, LearnError> {
+    use burn::backend::Cuda;
+    use burn::backend::cuda::CudaDevice;
+
+    crate::device::failure::guarded(|| training.run::<Autodiff<Cuda>>(&CudaDevice::new(index as usize)))
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn on_cuda(_: &Training<'_>, _: u32) -> Result<Outcome, LearnError> {
+    Err(LearnError::BuiltWithoutCuda)
+}
+
 /// Whose checkpoints they are.
-fn fingerprint(classes: [Faces<'_>; 2], settings: &Settings) -> Result<String, LearnError> {
+fn fingerprint(device: Device, classes: [Faces<'_>; 2], settings: &Settings) -> Result<String, LearnError> {
     let mut hash = blake3::Hasher::new();
     let settings = serde_json::to_vec(&(VERSION, settings, classes[0].width, classes[0].count()))
         .map_err(|error| LearnError::Record(error.to_string()))?;
@@ -136,6 +185,9 @@ fn fingerprint(classes: [Faces<'_>; 2], settings: &Settings) -> Result<String, L
     classes.iter().for_each(|class| {
         hash.update(class.pixels);
     });
+    if let Device::Cuda(_) = device {
+        hash.update(b"cuda");
+    }
     Ok(hash.finalize().to_hex().to_string())
 }
 

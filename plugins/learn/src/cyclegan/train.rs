@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
 
 use super::buffer::Buffer;
+use super::layers::read;
 use super::losses::Direction;
 use super::settings::Settings;
-use super::step::{Device, Side, Steps, Train};
+use super::step::{Learner, Side, Steps};
 use super::translator::Translator;
 use super::watch;
 use super::{Epoch, Progress, Samples, to_gray, to_values};
@@ -28,6 +30,9 @@ const SAMPLES: usize = 8;
 /// Further ones that only tell how much generated faces vary.
 const MEASURED: usize = 32;
 
+/// What a training comes to: the networks of both directions, and mean losses of both in each epoch.
+pub(super) type Outcome = ([Translator; 2], Vec<[Direction; 2]>);
+
 /// A training under way.
 pub(super) struct Training<'a> {
     pub settings: &'a Settings,
@@ -41,8 +46,8 @@ pub(super) struct Training<'a> {
 }
 
 /// Where a training stands.
-struct State {
-    sides: [Side; 2],
+struct State<B: Learner> {
+    sides: [Side<B>; 2],
     /// Steps done, over all epochs.
     steps: usize,
     /// Losses of both directions in each epoch; those of the last one are sums of its steps so far.
@@ -51,13 +56,12 @@ struct State {
 
 impl Training<'_> {
     /// Trains to the end, from the last checkpoint if there is one.
-    pub fn run(&self) -> Result<([Translator; 2], Vec<[Direction; 2]>), LearnError> {
+    pub fn run<B: Learner>(&self, device: &B::Device) -> Result<Outcome, LearnError> {
         let settings = self.settings;
-        let device = Device::default();
         let side = (self.classes[0].height, self.classes[0].width);
-        let steps =
-            Steps { settings, ssim: Ssim::new(side.0, side.1, 2.0, &device), parallel: self.parallel, side };
-        let mut state = self.begin(&device)?;
+        let ssim = Ssim::new(side.0, side.1, 2.0, device);
+        let steps = Steps::<B> { settings, ssim, device, parallel: self.parallel, side };
+        let mut state = self.begin(device)?;
         let in_epoch = self.steps_in_epoch();
         let mut saved = Instant::now();
         while state.steps < in_epoch * settings.all_epochs() {
@@ -102,14 +106,14 @@ impl Training<'_> {
         order
     }
 
-    fn step(
+    fn step<B: Learner>(
         &self,
-        state: State,
-        steps: &Steps<'_>,
+        state: State<B>,
+        steps: &Steps<'_, B>,
         epoch: usize,
         step: usize,
         order: &[Vec<usize>; 2],
-    ) -> Result<State, LearnError> {
+    ) -> Result<State<B>, LearnError> {
         let settings = self.settings;
         let mut random = Random::new(&[settings.seed, epoch as u64, step as u64, u64::MAX]);
         let batch = [0, 1].map(|class| {
@@ -148,8 +152,8 @@ impl Training<'_> {
     }
 
     /// Shows what an epoch has come to.
-    fn tell(&self, state: &State, epoch: usize) -> Result<(), LearnError> {
-        let translators = self.translators_of_batch(state);
+    fn tell<B: Learner>(&self, state: &State<B>, epoch: usize) -> Result<(), LearnError> {
+        let translators = self.translators_of_batch(state)?;
         let mut samples = [Samples::default(), Samples::default()];
         let mut warnings = [Vec::new(), Vec::new()];
         for (at, sample) in samples.iter_mut().enumerate() {
@@ -182,20 +186,23 @@ impl Training<'_> {
     }
 
     /// Networks that normalise with what they are given, as while they learn.
-    fn translators_of_batch(&self, state: &State) -> [Translator; 2] {
+    fn translators_of_batch<B: Learner>(&self, state: &State<B>) -> Result<[Translator; 2], LearnError> {
         let side = (self.classes[0].height, self.classes[0].width);
-        [0, 1].map(|at| Translator::new(&state.sides[at].generator, self.settings, side))
+        let [there, back] = &state.sides;
+        let translator =
+            |of: &Side<B>| Ok::<_, LearnError>(Translator::new(of.generator.to_cpu()?, self.settings, side));
+        Ok([translator(there)?, translator(back)?])
     }
 
     /// Networks that translate each face for itself.
-    fn translators(&self, state: &State) -> Result<[Translator; 2], LearnError> {
-        let [mut there, mut back] = self.translators_of_batch(state);
+    fn translators<B: Learner>(&self, state: &State<B>) -> Result<[Translator; 2], LearnError> {
+        let [mut there, mut back] = self.translators_of_batch(state)?;
         there.measure(&self.classes[0], self.settings.batch_size)?;
         back.measure(&self.classes[1], self.settings.batch_size)?;
         Ok([there, back])
     }
 
-    fn begin(&self, device: &Device) -> Result<State, LearnError> {
+    fn begin<B: Learner>(&self, device: &B::Device) -> Result<State<B>, LearnError> {
         let settings = self.settings;
         let sides =
             [0, 1].map(|at| Side::new(settings, &mut Random::new(&[settings.seed, at, u64::MAX]), device));
@@ -207,17 +214,21 @@ impl Training<'_> {
     }
 
     /// Writes a checkpoint, unless that would put networks that are no numbers in the place of the last good one.
-    fn save(&self, state: &State) -> Result<(), LearnError> {
-        if !state.sides.iter().all(|side| is_finite(&side.generator) && is_finite(&side.discriminator)) {
+    fn save<B: Learner>(&self, state: &State<B>) -> Result<(), LearnError> {
+        let mut finite = true;
+        for side in &state.sides {
+            finite &= is_finite::<B, _>(&side.generator)? && is_finite::<B, _>(&side.discriminator)?;
+        }
+        if !finite {
             let (epoch, step) = (state.steps / self.steps_in_epoch(), state.steps % self.steps_in_epoch());
             return Err(LearnError::NotFinite { epoch, step, loss: f32::NAN });
         }
         let mut parts = Vec::new();
         for side in &state.sides {
-            parts.push(to_bytes::<Train, _>(side.generator.clone().into_record())?);
-            parts.push(to_bytes::<Train, _>(side.generator_descent.to_record())?);
-            parts.push(to_bytes::<Train, _>(side.discriminator.clone().into_record())?);
-            parts.push(to_bytes::<Train, _>(side.discriminator_descent.to_record())?);
+            parts.push(to_bytes::<B, _>(side.generator.clone().into_record())?);
+            parts.push(to_bytes::<B, _>(side.generator_descent.to_record())?);
+            parts.push(to_bytes::<B, _>(side.discriminator.clone().into_record())?);
+            parts.push(to_bytes::<B, _>(side.discriminator_descent.to_record())?);
             parts.push(side.buffer.to_bytes());
         }
         let losses = state.history.iter().flatten().flat_map(Direction::values);
@@ -226,34 +237,34 @@ impl Training<'_> {
         checkpoint::write(&self.checkpoint, self.fingerprint, state.steps, &parts)
     }
 
-    fn load(
+    fn load<B: Learner>(
         &self,
-        fresh: State,
+        fresh: State<B>,
         saved: &checkpoint::Checkpoint,
-        device: &Device,
-    ) -> Result<State, LearnError> {
+        device: &B::Device,
+    ) -> Result<State<B>, LearnError> {
         let path: &Path = &self.checkpoint;
         let size = self.classes[0].width * self.classes[0].height;
         let [there @ .., losses] = saved.parts.as_slice() else {
             return Err(checkpoint::damaged(path, "it has no parts"));
         };
-        let side = |side: Side, parts: &[Vec<u8>]| {
+        let side = |side: Side<B>, parts: &[Vec<u8>]| {
             let [generator, generator_descent, discriminator, discriminator_descent, buffer] = parts else {
                 return Err(checkpoint::damaged(path, "it has another number of parts"));
             };
             Ok(Side {
-                generator: side.generator.load_record(from_bytes::<Train, _>(generator, device, path)?),
-                generator_descent: side.generator_descent.load_record(from_bytes::<Train, _>(
+                generator: side.generator.load_record(from_bytes::<B, _>(generator, device, path)?),
+                generator_descent: side.generator_descent.load_record(from_bytes::<B, _>(
                     generator_descent,
                     device,
                     path,
                 )?),
-                discriminator: side.discriminator.load_record(from_bytes::<Train, _>(
+                discriminator: side.discriminator.load_record(from_bytes::<B, _>(
                     discriminator,
                     device,
                     path,
                 )?),
-                discriminator_descent: side.discriminator_descent.load_record(from_bytes::<Train, _>(
+                discriminator_descent: side.discriminator_descent.load_record(from_bytes::<B, _>(
                     discriminator_descent,
                     device,
                     path,
@@ -278,17 +289,17 @@ impl Training<'_> {
 }
 
 /// Whether all of a network's weights are numbers.
-fn is_finite<M: Module<Train>>(network: &M) -> bool {
-    struct Sums(bool);
-    impl ModuleVisitor<Train> for Sums {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Train, D>>) {
-            // One that is no number makes the sum none.
-            self.0 &= param.val().inner().sum().into_scalar().is_finite();
+fn is_finite<B: Learner, M: Module<B>>(network: &M) -> Result<bool, LearnError> {
+    // One that is no number makes the sum none.
+    struct Sums<B: AutodiffBackend>(Vec<Tensor<B::InnerBackend, 1>>);
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Sums<B> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0.push(param.val().inner().sum());
         }
     }
-    let mut sums = Sums(true);
+    let mut sums = Sums::<B>(Vec::new());
     network.visit(&mut sums);
-    sums.0
+    Ok(read(Tensor::cat(sums.0, 0))?.iter::<f32>().all(f32::is_finite))
 }
 
 /// Some faces of a class, from all over it.

@@ -1,13 +1,11 @@
 //! A trained generator.
 
 use burn::backend::Flex;
-use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 
 use super::generator::Generator;
 use super::layers::Pass;
 use super::settings::{Normalisation, Settings};
-use super::step::{Device, Train};
 use super::{to_gray, to_values};
 use crate::error::LearnError;
 use crate::faces::Faces;
@@ -18,7 +16,7 @@ const BATCH: usize = 16;
 /// Faces over which moments are taken.
 const MEASURED: usize = 1024;
 
-/// A generator that translates gray faces of its size.
+/// A generator that translates gray faces of its size, on the CPU wherever it was trained.
 ///
 /// One that was trained with batch normalisation over batches of one face normalises each face for itself, as it always did; over
 /// larger batches, with the mean moments of batches that it learnt from.
@@ -32,10 +30,10 @@ pub struct Translator {
 }
 
 impl Translator {
-    pub(super) fn new(generator: &Generator<Train>, settings: &Settings, side: (usize, usize)) -> Self {
+    pub(super) fn new(generator: Generator<Flex>, settings: &Settings, side: (usize, usize)) -> Self {
         let normalisation =
             if settings.batch_size == 1 { Normalisation::Instance } else { settings.normalisation };
-        Self { generator: generator.valid(), normalisation, moments: None, height: side.0, width: side.1 }
+        Self { generator, normalisation, moments: None, height: side.0, width: side.1 }
     }
 
     /// Takes the moments that single faces are normalised with, if it needs any.
@@ -86,9 +84,9 @@ impl Translator {
         Ok(out)
     }
 
-    fn forward(&self, faces: &[f32], pass: &mut Pass<'_>) -> Result<Vec<f32>, LearnError> {
+    fn forward(&self, faces: &[f32], pass: &mut Pass<'_, Flex>) -> Result<Vec<f32>, LearnError> {
         let shape = [faces.len() / (self.height * self.width), 1, self.height, self.width];
-        let faces = Tensor::<Flex, 4>::from_data(TensorData::new(faces.to_vec(), shape), &Device::default());
+        let faces = Tensor::<Flex, 4>::from_data(TensorData::new(faces.to_vec(), shape), &Default::default());
         let out = self.generator.forward(faces, pass).into_data().to_vec();
         out.map_err(|error| LearnError::Record(format!("{error:?}")))
     }

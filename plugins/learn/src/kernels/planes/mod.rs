@@ -5,6 +5,7 @@
 pub mod conv;
 pub mod norm;
 mod operations;
+pub mod plain;
 pub mod window;
 
 pub use operations::PlaneKernels;
