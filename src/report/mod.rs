@@ -6,4 +6,5 @@ pub mod directory;
 pub mod evaluation;
 pub mod fidelity;
 pub mod plot;
+pub mod protocols;
 pub mod training;

@@ -1,4 +1,5 @@
-//! A step of training, on one thread: ours, and the same network in Burn's own layers as the baseline.
+//! A step of training: ours on one thread and on two, and the same network in Burn's own layers on one as the baseline;
+//! `benches/classifier_torch.py` is the same in PyTorch.
 //!
 //! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of descent. Ours also
 //! varies the faces (`augmentation`), which Burn's is spared. Plain timing rather than criterion's sampling: a step is a tenth of a
@@ -89,7 +90,7 @@ fn burn_step(settings: &Settings) -> f64 {
 }
 
 /// Seconds a step of ours takes: from the end of the first step to the end of the last.
-fn our_step(settings: &Settings) -> Result<f64, Box<dyn Error>> {
+fn our_step(settings: &Settings, threads: usize) -> Result<f64, Box<dyn Error>> {
     let rows: Vec<usize> = (0..FACES * (STEPS + 1)).collect();
     let pixels: Vec<u8> = (0..rows.len() * 48 * 48).map(|at| (at * 31 % 251) as u8).collect();
     let targets: Vec<f32> =
@@ -101,7 +102,7 @@ fn our_step(settings: &Settings) -> Result<f64, Box<dyn Error>> {
     let faces = Faces { pixels: &pixels, width: 48, height: 48 };
     let examples = Examples { faces, targets: &targets, weights: None, classes: 7 };
     let cancelled = AtomicBool::new(false);
-    train(examples, &rows, &[], &settings, None, folder.path(), 1, &tell, &|_| {}, &cancelled)?;
+    train(examples, &rows, &[], &settings, None, folder.path(), threads, &tell, &|_| {}, &cancelled)?;
     let times = times.into_inner();
     let span = times.last().zip(times.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
     Ok(span.as_secs_f64() / (times.len() - 1).max(1) as f64)
@@ -118,15 +119,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let settings = Settings::default();
-    let (mut ours, mut burn) = (Vec::new(), Vec::new());
+    let (mut ours, mut on_two, mut burn) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(our_step(&settings)?);
+        ours.push(our_step(&settings, 1)?);
+        on_two.push(our_step(&settings, 2)?);
         burn.push(burn_step(&settings));
     }
     let ratios: Vec<f64> = burn.iter().zip(&ours).map(|(burn, ours)| burn / ours).collect();
     println!(
-        "a step of {FACES} faces, one thread, median of {ROUNDS} rounds: ours {:.1} ms, Burn's own layers {:.1} ms, ratio {:.2}",
+        "a step of {FACES} faces, median of {ROUNDS} rounds: ours {:.1} ms on one thread, {:.1} ms on two; Burn's own layers {:.1} ms on one, {:.2} times ours",
         median(ours) * 1e3,
+        median(on_two) * 1e3,
         median(burn) * 1e3,
         median(ratios)
     );

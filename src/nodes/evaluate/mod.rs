@@ -70,7 +70,7 @@ fn cpu() -> String {
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {
@@ -124,6 +124,7 @@ impl Stage for Evaluate {
         self.write_page(&faces, &all, &comparisons, context)?;
         let models: Vec<_> = all.iter().map(|measured| measured.json(&faces.classes)).collect();
         let facts = Facts::default()
+            .with("title", self.title.clone())
             .with("split", self.split.clone())
             .with("faces", truths.len())
             .with("classes", faces.classes.clone())

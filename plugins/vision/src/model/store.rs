@@ -8,6 +8,7 @@ use std::{
 use super::{
     Card, DEFAULT_EXPRESSION, Manifest, ModelError, card,
     manifest::{Asset, Kind, Registry},
+    shipped,
 };
 
 /// A model that can be opened.
@@ -54,8 +55,16 @@ pub fn asset_path(name: &str) -> Result<PathBuf, ModelError> {
     let asset = manifest
         .asset(name)
         .ok_or_else(|| ModelError::Unknown { name: name.to_owned(), known: manifest.names() })?;
+    here(asset)
+}
+
+/// The file of an asset; one that comes with the program is put there first.
+fn here(asset: &Asset) -> Result<PathBuf, ModelError> {
     let path = location(asset)?;
-    if path.is_file() { Ok(path) } else { Err(ModelError::NotFetched { name: name.to_owned(), path }) }
+    if asset.registry == Registry::Shipped {
+        shipped::place(asset, &path)?;
+    }
+    if path.is_file() { Ok(path) } else { Err(ModelError::NotFetched { name: asset.name.clone(), path }) }
 }
 
 /// Finds a model by its name in the manifest (`default` for the default classifier) or by its file.
@@ -68,11 +77,7 @@ pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
     if let Some(asset) =
         manifest.asset(name).filter(|asset| matches!(asset.kind, Kind::Model | Kind::Cascade))
     {
-        let path = location(asset)?;
-        if !path.is_file() {
-            return Err(ModelError::NotFetched { name: name.to_owned(), path });
-        }
-        return Ok(ModelFile { name: name.to_owned(), path, card: asset.card.clone() });
+        return Ok(ModelFile { name: name.to_owned(), path: here(asset)?, card: asset.card.clone() });
     }
     let path = PathBuf::from(name);
     if !path.is_file() {
