@@ -24,7 +24,7 @@ const SIZES: std::ops::RangeInclusive<usize> = 32..=8192;
 /// The side of faces in FER2013, which is what the input has unless told otherwise; the published networks were trained with 224.
 pub const SIZE: usize = 48;
 /// Layers that a message lists at most.
-const LISTED: usize = 8;
+const LISTED: usize = 4;
 
 /// How pixels were fed to the network when it was trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
