@@ -192,3 +192,13 @@ fn a_changed_model_is_found_by_verify() {
     assert_eq!(code, Some(4));
     assert!(stdout.contains("yunet-2023mar.onnx has changed"), "{stdout}");
 }
+
+#[test]
+fn what_is_asked_of_vgg16_is_refused_for_other_networks() {
+    let (code, _, error) = text(&run(["models", "import", "net.onnx", "--out", "new.onnx", "--size", "64"]));
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--size and --means are for VGG16"), "{error}");
+    let (code, _, error) = text(&run(["models", "import", "a.h5", "--out", "b.onnx", "--means", "caffe"]));
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("use imagenet, vggface or torchvision"), "{error}");
+}

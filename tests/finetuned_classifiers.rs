@@ -90,6 +90,42 @@ fn backbone(folder: &Path, name: &str, batch: Side, factor: f32) {
     fs::write(folder.join(name).with_extension("toml"), card).unwrap();
 }
 
+/// A small network as VGG is built: faces become 3 x 12 x 12 in `block1_pool` and 6 x 6 x 6 in `block2_pool`, its answer.
+fn blocks(folder: &Path) {
+    let mut graph = GraphBuilder::default();
+    let sides = |channels, side| [Side::Free("N"), channels, side, side];
+    graph.input("face", &sides(Side::Fixed(1), Side::Fixed(SIDE)));
+    let mut value = "face".to_owned();
+    for (name, inputs, outputs, pool) in [
+        ("block1_conv1", 1usize, 3, Some("block1_pool")),
+        ("block2_conv1", 3, 4, None),
+        ("block2_conv2", 4, 6, Some("block2_pool")),
+    ] {
+        let weight = |at: usize| ((at * 37 % 19) as f32 - 9.0) / 9.0 / (inputs as f32).sqrt();
+        let weights: Vec<f32> = (0..9 * inputs * outputs).map(weight).collect();
+        let weights = graph.floats(&format!("{name}.weight"), &[outputs, inputs, 3, 3], &weights);
+        let bias = graph.floats(&format!("{name}.bias"), &[outputs], &vec![0.05; outputs]);
+        let window = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])];
+        let sums = graph.node("Conv", &format!("{name}.sums"), &[&value, &weights, &bias], window);
+        value = graph.node("Relu", name, &[&sums], vec![]);
+        if let Some(pool) = pool {
+            let window = vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+            value = graph.node("MaxPool", pool, &[&value], window);
+        }
+    }
+    graph.output("block2_pool", &sides(Side::Fixed(6), Side::Fixed(6)));
+    fs::write(folder.join("blocks.onnx"), graph.finish("blocks")).unwrap();
+    let card = format!(
+        "task = \"embedding\"\n[input]\nwidth = {SIDE}\nheight = {SIDE}\ncolor = \"gray\"\nscale = 0.01\n"
+    );
+    fs::write(folder.join("blocks.toml"), card).unwrap();
+}
+
+/// Features of the layer, and a classifier over them, with the network of [`blocks`].
+fn unfrozen(layer: &str, more: &str) -> String {
+    [features(layer), finetune("seen", more)].concat().replace("cells.onnx", "blocks.onnx")
+}
+
 const SOURCE: &str = "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n";
 
 fn features(more: &str) -> String {
@@ -195,15 +231,14 @@ fn a_value_inside_a_backbone_of_one_face_at_once_will_do() {
     );
 }
 
-#[test]
-fn a_training_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes() {
+/// Runs a graph to its end, and again with a kill in between.
+fn assert_goes_on(graph: &str, epochs: u64) {
     let rows = fer::rows(140);
-    let more = "patience = 0\nplateau-patience = 0";
-    let graph = [&*features("mirrored = true"), &finetune("seen", more)].concat();
-    let graph = graph.replace("epochs = 15", "epochs = 3000");
     let (whole, killed) = (House::new(&rows), House::new(&rows));
-    whole.succeed(&graph, &[]);
-    fs::write(killed.path("graph.toml"), &graph).unwrap();
+    blocks(whole.folder.path());
+    blocks(killed.folder.path());
+    whole.succeed(graph, &[]);
+    fs::write(killed.path("graph.toml"), graph).unwrap();
     let mut command = ferroflow();
     command.args(["run", "graph.toml"]).env("FERROFLOW_STORE", killed.path("store"));
     command.current_dir(killed.folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -219,11 +254,92 @@ fn a_training_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes() {
     let header = fs::read(checkpoint().unwrap().path()).unwrap();
     let header = header.split(|byte| *byte == b'\n').next().unwrap();
     let header: serde_json::Value = serde_json::from_slice(header).unwrap();
-    assert!((1..3000).contains(&header["epochs"].as_u64().unwrap()), "{header}");
-    killed.succeed(&graph, &[]);
+    assert!((1..epochs).contains(&header["epochs"].as_u64().unwrap()), "{header}");
+    killed.succeed(graph, &[]);
     let file = |house: &House| fs::read(house.path("head/classifier.onnx")).unwrap();
     assert!(file(&killed) == file(&whole));
     assert_eq!(facts(&killed.path("head/facts.json")), facts(&whole.path("head/facts.json")));
+}
+
+#[test]
+fn a_training_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes() {
+    let more = "patience = 0\nplateau-patience = 0";
+    let graph = [&*features("mirrored = true"), &finetune("seen", more)].concat();
+    assert_goes_on(&graph.replace("epochs = 15", "epochs = 3000"), 3000);
+}
+
+#[test]
+fn so_does_one_with_blocks_that_learn() {
+    let more = "patience = 0\nplateau-patience = 0\nunfreeze = \"block2\"";
+    let graph = unfrozen("layer = \"block1_pool\"\nmirrored = true", more);
+    assert_goes_on(&graph.replace("epochs = 15", "epochs = 600"), 600);
+}
+
+#[test]
+fn blocks_that_are_unfrozen_learn_and_the_others_stay() {
+    let house = House::new(&fer::rows(140));
+    blocks(house.folder.path());
+    let graph = unfrozen("layer = \"block1_pool\"", "unfreeze = \"block2\"\nunfreeze-rate = 0.5");
+    house.succeed(&[&*graph, JUDGED].concat(), &[]);
+    let said = facts(&house.path("head/facts.json"));
+    assert_eq!(said["unfrozen"], serde_json::json!(["block2_conv1.weight", "block2_conv2.weight"]));
+    assert_eq!((said["layer"].as_str(), said["dimensions"].as_u64()), (Some("block1_pool"), Some(432)));
+    assert!(said["export_difference"].as_f64().unwrap() <= 1e-4, "{said}");
+    // One of seven would be 0.14.
+    let judged = facts(&house.path("judged/evaluation.json"));
+    assert!(judged["models"][0]["accuracy"].as_f64().unwrap() > 0.3, "{}", judged["models"][0]);
+    let classifier = fs::read(house.path("head/classifier.onnx")).unwrap();
+    let before = fs::read(house.path("blocks.onnx")).unwrap();
+    // With the dense layers taken off again.
+    let after = ferroflow_onnx::with_output(&classifier, "block2_pool").unwrap();
+    let kernels = |file: &[u8]| {
+        let all = initialisers(file);
+        ["block1_conv1", "block2_conv1", "block2_conv2"].map(|name| {
+            ["weight", "bias"]
+                .map(|kind| all.iter().find(|(it, _)| *it == format!("{name}.{kind}")).unwrap().1.clone())
+        })
+    };
+    let (before, after) = (kernels(&before), kernels(&after));
+    assert_eq!(before[0], after[0]);
+    for (before, after) in before[1..].iter().zip(&after[1..]) {
+        for (before, after) in before.iter().zip(after) {
+            assert_ne!(before, after);
+            assert_eq!(before.len(), after.len());
+        }
+    }
+    // Made anew it is the same to the byte.
+    house.succeed(&[&*graph, JUDGED].concat(), &["--force=seen", "--force=head"]);
+    assert!(fs::read(house.path("head/classifier.onnx")).unwrap() == classifier);
+}
+
+/// Names and values of a file's constants.
+fn initialisers(file: &[u8]) -> Vec<(String, Vec<f32>)> {
+    use prost::Message;
+    let graph = ferroflow_onnx::ModelProto::decode(file).unwrap().graph.unwrap();
+    graph.initializer.iter().map(|tensor| (tensor.name.clone(), tensor.singles())).collect()
+}
+
+#[test]
+fn features_of_another_layer_than_the_block_takes_are_refused() {
+    let house = House::new(&fer::rows(70));
+    blocks(house.folder.path());
+    let unfreeze = "unfreeze = \"block2\"";
+    for (layer, found) in [("", "of its only output"), ("layer = \"block1_conv1\"", "of `block1_conv1`")] {
+        let refused = house.refuse(&unfrozen(layer, unfreeze));
+        assert!(
+            refused.contains("with `unfreeze` = \"block2\" the features must be of `block1_pool`")
+                && refused.contains(&format!("they are {found}: give `features` layer = \"block1_pool\"")),
+            "{refused}"
+        );
+    }
+    let refused = house.refuse(&unfrozen("layer = \"block1_pool\"", "unfreeze = \"block5\""));
+    let words = "no convolution is called `block5_...` (blocks that are there: block1, block2)";
+    assert!(refused.contains(words), "{refused}");
+    let none = [&*features(""), &finetune("seen", unfreeze)].concat();
+    let refused = house.refuse(&none);
+    assert!(refused.contains("(blocks that are there: none has a name of this kind)"), "{refused}");
+    let refused = house.refuse(&unfrozen("layer = \"block1_pool\"", "unfreeze-rate = 0"));
+    assert!(refused.contains("`unfreeze-rate` is 0"), "{refused}");
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! `ferroflow models list|fetch|verify|import`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
 use ferroflow_vision::{
-    import,
+    import::{
+        self,
+        vgg16::{self, Means},
+    },
     model::{Manifest, ModelError, manifest::Asset, store},
 };
 
@@ -37,8 +40,11 @@ enum Models {
     /// Check every fetched file against the manifest.
     Verify,
     /// Turn a network of another framework into ONNX.
+    ///
+    /// Known are Caffe's SSD, Keras' convolutional classifiers, and VGG16 without its dense layers, a backbone for `features` and `finetune`: from
+    /// a Keras .h5 of weights alone ("notop") or of a whole model, Keras' own or VGG-Face's, or from torchvision's .safetensors.
     Import {
-        /// A .caffemodel, a Keras .hdf5 or .h5, or an ONNX file whose input size is to be set free.
+        /// A .caffemodel, a Keras .hdf5 or .h5, VGG16's .safetensors, or an ONNX file whose input size is to be set free.
         file: PathBuf,
         /// The network's deploy.prototxt, for Caffe.
         #[arg(long)]
@@ -46,6 +52,13 @@ enum Models {
         /// Where the ONNX file goes.
         #[arg(long)]
         out: PathBuf,
+        /// For VGG16: the sides of its input in pixels, 32 or more, unless given 48. The published networks were trained with 224.
+        #[arg(long)]
+        size: Option<usize>,
+        /// For VGG16: how it was fed, imagenet (Keras' weights), vggface (keras-vggface, version 1) or torchvision. Unless given, what the names of its
+        /// layers say: imagenet for `block1_conv1`, vggface for `conv1_1`, torchvision for `features.0`.
+        #[arg(long)]
+        means: Option<Means>,
     },
 }
 
@@ -55,23 +68,39 @@ pub fn run(args: &Args) -> Outcome {
         Models::List => list(),
         Models::Fetch { names, force } => fetch(names, *force),
         Models::Verify => verify(),
-        Models::Import { file, prototxt, out } => {
-            let bytes = match (prototxt, file.extension().and_then(|extension| extension.to_str())) {
-                (Some(prototxt), _) => import::caffe::import(prototxt, file),
-                (None, Some("h5" | "hdf5" | "keras")) => import::keras::import(file),
-                (None, Some("caffemodel")) => {
-                    return Err(Exit::with(
-                        exit::USAGE,
-                        anyhow::anyhow!("a caffemodel needs --prototxt, the file that describes its layers"),
-                    ));
-                }
-                (None, _) => import::free_size::import(file),
-            };
-            crate::atomic::write(out, &bytes.map_err(anyhow::Error::from)?)?;
+        Models::Import { file, prototxt, out, size, means } => {
+            let options = vgg16::Options { size: *size, means: *means };
+            let bytes = import(file, prototxt.as_deref(), &options)?;
+            crate::atomic::write(out, &bytes)?;
             outln!("{}", out.display());
             Ok(())
         }
     }
+}
+
+fn import(file: &Path, prototxt: Option<&Path>, options: &vgg16::Options) -> Result<Vec<u8>, Exit> {
+    let usage = |reason: &'static str| Exit::with(exit::USAGE, anyhow::anyhow!(reason));
+    let is_vgg16 = options.size.is_some() || options.means.is_some();
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    let bytes = match (prototxt, extension) {
+        (None, Some("safetensors")) => vgg16::import(file, options),
+        (None, Some("h5" | "hdf5" | "keras")) => {
+            if is_vgg16 || vgg16::is_in(file).map_err(anyhow::Error::from)? {
+                vgg16::import(file, options)
+            } else {
+                import::keras::import(file)
+            }
+        }
+        _ if is_vgg16 => {
+            return Err(usage("--size and --means are for VGG16, in a Keras .h5 or a .safetensors file"));
+        }
+        (Some(prototxt), _) => import::caffe::import(prototxt, file),
+        (None, Some("caffemodel")) => {
+            return Err(usage("a caffemodel needs --prototxt, the file that describes its layers"));
+        }
+        (None, _) => import::free_size::import(file),
+    };
+    Ok(bytes.map_err(anyhow::Error::from)?)
 }
 
 fn manifest() -> anyhow::Result<Manifest> {

@@ -176,6 +176,9 @@ pub enum LearnError {
         /// What would fit.
         expected: (usize, usize),
     },
+    /// Convolutions that are to learn do not fit each other or the features.
+    #[error("the backbone's convolutions that are to learn do not fit: {0}")]
+    Unfrozen(String),
     /// The checkpoints are those of another run.
     #[error("{} belongs to other settings or other data (or was begun on another kind of device): give another folder for checkpoints, or delete this one", .path.display())]
     OtherConfiguration {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_learn::LearnError;
 use ferroflow_learn::classifier::EpochResult;
-use ferroflow_learn::head::{Examples, Settings, Trained, train};
+use ferroflow_learn::head::{Examples, Settings, Trained, Unfrozen, train};
+use ferroflow_onnx::Convolution;
 
 const DIMENSIONS: usize = 6;
 const CLASSES: usize = 3;
@@ -55,7 +56,7 @@ fn settings() -> Settings {
 fn learnt(examples: Examples<'_>, settings: &Settings, folder: &Path) -> Result<Trained, LearnError> {
     let (learn, validate): (Vec<usize>, Vec<usize>) = ((0..150).collect(), (150..ROWS).collect());
     let go_on = AtomicBool::new(false);
-    train(examples, &learn, &validate, settings, folder, &|_| {}, &|_| {}, &go_on)
+    train(examples, None, &learn, &validate, settings, folder, &|_| {}, &|_| {}, &go_on)
 }
 
 #[test]
@@ -102,7 +103,8 @@ fn a_training_that_is_stopped_goes_on_to_the_same_bytes() {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        let stopped = train(examples, &learn, &validate, &settings, folder.path(), &|_| {}, &epoch, &stop);
+        let stopped =
+            train(examples, None, &learn, &validate, &settings, folder.path(), &|_| {}, &epoch, &stop);
         assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
     }
     let gone_on = learnt(examples, &settings, folder.path()).unwrap();
@@ -111,6 +113,59 @@ fn a_training_that_is_stopped_goes_on_to_the_same_bytes() {
     let other = Settings { seed: 1, ..settings };
     let refused = learnt(examples, &other, folder.path());
     assert!(matches!(refused, Err(LearnError::OtherConfiguration { .. })), "{refused:?}");
+}
+
+/// A convolution that takes features as 2 maps of 3x1 pixels and gives 4.
+fn convolution() -> Convolution {
+    let value = |at: usize| ((at * 37 % 19) as f32 - 9.0) / 18.0;
+    Convolution {
+        kernel_name: "block5_conv1.weight".to_owned(),
+        bias_name: "block5_conv1.bias".to_owned(),
+        inputs: 2,
+        outputs: 4,
+        kernel: (0..4 * 2 * 9).map(value).collect(),
+        bias: vec![0.1; 4],
+        pool: false,
+    }
+}
+
+#[test]
+fn convolutions_that_are_unfrozen_learn_as_well_and_go_on_to_the_same_bytes() {
+    let made = made(0.0, 1.0);
+    let convolutions = [convolution()];
+    let unfrozen = Unfrozen { convolutions: &convolutions, height: 3, width: 1 };
+    let (learn, validate): (Vec<usize>, Vec<usize>) = ((0..150).collect(), (150..ROWS).collect());
+    let others = [Convolution { bias: vec![0.2; 4], ..convolution() }];
+    let run = |unfrozen, settings: &Settings, folder: &Path, stop_after: usize| {
+        let stop = AtomicBool::new(false);
+        let epoch = |history: &[EpochResult]| stop.store(history.len() == stop_after, Ordering::Relaxed);
+        train(examples(&made), Some(unfrozen), &learn, &validate, settings, folder, &|_| {}, &epoch, &stop)
+    };
+    for standardise in [false, true] {
+        let settings = Settings { patience: 0, standardise, unfreeze_rate: 0.5, ..settings() };
+        let folder = tempfile::tempdir().unwrap();
+        let whole = run(unfrozen, &settings, folder.path(), 0).unwrap();
+        assert!(whole.history[whole.epoch].validation.unwrap() > 0.95, "{:?}", whole.history);
+        // Where they stay as good as they are another head is learnt.
+        let still = Settings { unfreeze_rate: 1e-30, ..settings.clone() };
+        let still = run(unfrozen, &still, tempfile::tempdir().unwrap().path(), 0).unwrap();
+        assert_ne!(still.head, whole.head);
+        let folder = tempfile::tempdir().unwrap();
+        for stop_after in [2, 5] {
+            let stopped = run(unfrozen, &settings, folder.path(), stop_after);
+            assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
+        }
+        let gone_on = run(unfrozen, &settings, folder.path(), 0).unwrap();
+        assert_eq!(gone_on.head, whole.head);
+        assert_eq!((gone_on.epoch, gone_on.history), (whole.epoch, whole.history));
+        let answers = gone_on.head.probabilities(&made.features).unwrap();
+        assert_eq!((answers.len(), gone_on.head.dimensions()), (ROWS * CLASSES, DIMENSIONS));
+        let refused = run(Unfrozen { convolutions: &others, ..unfrozen }, &settings, folder.path(), 0);
+        assert!(matches!(refused, Err(LearnError::OtherConfiguration { .. })), "{refused:?}");
+    }
+    let wrong = Unfrozen { height: 2, ..unfrozen };
+    let refused = run(wrong, &settings(), tempfile::tempdir().unwrap().path(), 0);
+    assert!(matches!(refused, Err(LearnError::Unfrozen(_))), "{refused:?}");
 }
 
 #[test]
@@ -177,6 +232,7 @@ fn settings_out_of_their_range_are_named() {
         ("batch_size", Settings { batch_size: 0, ..default.clone() }),
         ("learning_rate", Settings { learning_rate: 0.0, ..default.clone() }),
         ("beta1", Settings { beta1: 1.0, ..default.clone() }),
+        ("unfreeze_rate", Settings { unfreeze_rate: 0.0, ..default.clone() }),
         ("plateau_factor", Settings { plateau_factor: 1.5, ..default.clone() }),
         ("least_learning_rate", Settings { least_learning_rate: f64::NAN, ..default }),
     ] {

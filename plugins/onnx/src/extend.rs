@@ -1,12 +1,8 @@
 //! Networks that go on: another output, or dense layers behind the one there is.
 //!
-//! What a file holds is kept byte for byte, but for its outputs and metadata: a message is the sequence of its fields, so
-//! those that stay are copied as they lie, known to us or not. See <https://protobuf.dev/programming-guides/encoding/>.
+//! What a file holds is kept byte for byte, but for its outputs and metadata.
 
-use prost::{
-    Message,
-    encoding::{DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field},
-};
+use prost::Message;
 
 use crate::{
     attribute::int,
@@ -14,12 +10,8 @@ use crate::{
         AttributeProto, Dimension, FLOAT, GraphProto, ModelProto, NodeProto, StringEntry, TensorProto,
         TensorShape, TensorType, TypeProto, ValueInfoProto,
     },
+    wire::{GRAPH, METADATA, OUTPUT, fields, write},
 };
-
-/// Fields of `ModelProto` and `GraphProto` that are not copied as they lie.
-const GRAPH: u32 = 7;
-const METADATA: u32 = 14;
-const OUTPUT: u32 = 12;
 
 /// The first version of the standard operators whose `Gemm` adds a row to every row.
 const LEAST_OPSET: i64 = 7;
@@ -30,7 +22,7 @@ const TENSOR: i32 = 4;
 /// Why a network cannot go on as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ExtendError(String);
+pub struct ExtendError(pub(crate) String);
 
 /// A dense layer, `y = x * weights + bias`.
 #[derive(Clone, Copy, Debug)]
@@ -119,11 +111,11 @@ pub fn with_layers(
     rewritten(file, &more, metadata)
 }
 
-fn refuse<T>(reason: impl Into<String>) -> Result<T, ExtendError> {
+pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T, ExtendError> {
     Err(ExtendError(reason.into()))
 }
 
-fn parse(file: &[u8]) -> Result<ModelProto, ExtendError> {
+pub(crate) fn parse(file: &[u8]) -> Result<ModelProto, ExtendError> {
     let no_file = |reason: &dyn std::fmt::Display| ExtendError(format!("it is no ONNX file: {reason}"));
     let model = ModelProto::decode(file).map_err(|error| no_file(&error))?;
     if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
@@ -272,9 +264,7 @@ fn rewritten(file: &[u8], more: &GraphProto, metadata: &[(&str, String)]) -> Res
                     graph.extend_from_slice(part.whole);
                 }
                 graph.extend_from_slice(&more);
-                encode_key(GRAPH, WireType::LengthDelimited, &mut out);
-                encode_varint(graph.len() as u64, &mut out);
-                out.extend(graph);
+                write(GRAPH, &graph, &mut out);
             }
             METADATA if is_replaced() => {}
             _ => out.extend_from_slice(field.whole),
@@ -287,35 +277,6 @@ fn rewritten(file: &[u8], more: &GraphProto, metadata: &[(&str, String)]) -> Res
     let metadata_props = metadata.iter().map(entry).collect();
     out.extend(ModelProto { metadata_props, ..ModelProto::default() }.encode_to_vec());
     Ok(out)
-}
-
-/// A field of a message as it lies in the file.
-struct Field<'a> {
-    tag: u32,
-    /// Its key, length and value.
-    whole: &'a [u8],
-    /// Its value, where that is bytes, text or a message.
-    body: &'a [u8],
-}
-
-fn fields(mut rest: &[u8]) -> Result<Vec<Field<'_>>, ExtendError> {
-    let damaged = |error: prost::DecodeError| ExtendError(format!("it is no ONNX file: {error}"));
-    let mut fields = Vec::new();
-    while !rest.is_empty() {
-        let before = rest;
-        let (tag, wire) = decode_key(&mut rest).map_err(damaged)?;
-        let mut body: &[u8] = &[];
-        if wire == WireType::LengthDelimited {
-            let length = decode_varint(&mut rest).map_err(damaged)?;
-            let parts = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
-            let Some((value, after)) = parts else { return refuse("it is no ONNX file: it is cut off") };
-            (body, rest) = (value, after);
-        } else {
-            skip_field(wire, tag, &mut rest, DecodeContext::default()).map_err(damaged)?;
-        }
-        fields.push(Field { tag, whole: &before[..before.len() - rest.len()], body });
-    }
-    Ok(fields)
 }
 
 #[cfg(test)]

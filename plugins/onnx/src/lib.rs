@@ -1,19 +1,24 @@
-//! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, and what puts layers
-//! behind a network.
+//! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what puts layers behind a network, and what
+//! reads its last convolutions and puts others in their place.
 //!
 //! Nothing here knows what the graphs are for, or runs them.
 
 mod attribute;
 mod builder;
+mod convolutions;
 mod extend;
 mod metadata;
 mod proto;
+mod replace;
+mod wire;
 
 pub use attribute::{float, int, ints, text};
 pub use builder::{GraphBuilder, Side};
+pub use convolutions::{Convolution, LastConvolutions, last_convolutions};
 pub use extend::{Dense, ExtendError, with_layers, with_output};
 pub use metadata::metadata;
 pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,
     TensorShape, TensorType, TypeProto, ValueInfoProto,
 };
+pub use replace::with_weights;

@@ -153,6 +153,15 @@ impl TensorProto {
         Self::constant(name, &[values.len()], INT64, raw)
     }
 
+    /// The values of a constant of floats; none of another type.
+    pub fn singles(&self) -> Vec<f32> {
+        match (&self.raw_data, self.data_type) {
+            (_, kind) if kind != FLOAT => Vec::new(),
+            (Some(raw), _) => raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            (None, _) => self.float_data.clone(),
+        }
+    }
+
     fn constant(name: String, dims: &[usize], data_type: i32, raw: Vec<u8>) -> Self {
         let dims = dims.iter().map(|&side| side as i64).collect();
         Self { dims, data_type, name, raw_data: Some(raw), ..Self::default() }

@@ -1,7 +1,8 @@
-//! Trains the last layers of a classifier behind a network that stays as it is.
+//! Trains the last layers of a classifier behind a network that stays as it is, or whose last blocks learn as well.
 
 mod examples;
 mod export;
+mod unfrozen;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::examples::Seen;
+use self::{examples::Seen, unfrozen::Blocks};
 use super::{features::backbone, train::ONNX};
 use crate::{
     atomic,
@@ -27,13 +28,15 @@ use crate::{
     report::training,
 };
 
-/// Trains a classifier over the features of a network that stays as it is: transfer learning.
+/// Trains a classifier over the features of a network that stays as it is, or whose last blocks learn as well: transfer learning.
 ///
 /// `features` has asked the network, the backbone, about each face; here two dense layers learn to tell classes from its answers: features,
 /// dense and ReLU, dropout, dense and softmax, by Adam. After each epoch they are judged on the validation rows. Rows without a label, and those that were dropped, take no part. A column
 /// `weight`, as `balance` makes it, says how much each row counts; where there is a column `features_mirrored`, each face is taken mirrored half of the time. The
 /// result holds `classifier.onnx`, the backbone and the layers in one file, with its labels and how its input is made, `training.svg` and `loss.svg`. A training that is stopped goes on
 /// from its last epoch.
+///
+/// With `unfreeze` the features are those of a layer inside the backbone, and what follows there, blocks of convolutions as VGG16 has them, learns as well.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Finetune {
@@ -95,9 +98,17 @@ pub struct Finetune {
     #[serde(default = "least_learning_rate")]
     least_learning_rate: f64,
     /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its deviation 1. In the file this is part of
-    /// the first layer.
+    /// the first layer. With `unfreeze` it is done behind the convolutions, by what these give before they learn.
     #[serde(default = "standardise")]
     standardise: bool,
+    /// The first block of the backbone that learns as well, such as "block5" for the convolutions `block5_...` and all behind them; unless given, none. The
+    /// features must be of what it takes: `layer = "block4_pool"` in `features`. From there on the backbone must be made of convolutions of 3x3 with bias and
+    /// ReLU, and maxima over 2x2, in one line.
+    #[serde(default)]
+    unfreeze: Option<String>,
+    /// What the learning rate is multiplied with for these convolutions.
+    #[serde(default = "unfreeze_rate")]
+    unfreeze_rate: f64,
     /// Where the finished file is compared with the trained layers: cpu, cuda, cuda:N or auto. Best where `features` ran, since devices
     /// round differently.
     #[serde(default = "cpu")]
@@ -159,6 +170,7 @@ defaults! {
     plateau_factor: f32;
     least_learning_rate: f64;
     standardise: bool;
+    unfreeze_rate: f64;
 }
 
 impl Stage for Finetune {
@@ -191,7 +203,9 @@ impl Stage for Finetune {
 
     fn needs(&self) -> Needs {
         let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { memory_per_core: 1 << 30, device, ..Needs::default() }
+        // Weights, their gradients and Adam's two means, and the maps of a step's faces.
+        let memory_per_core = if self.unfreeze.is_some() { 2 << 30 } else { 1 << 30 };
+        Needs { memory_per_core, device, ..Needs::default() }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -200,7 +214,9 @@ impl Stage for Finetune {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let seen = Seen::of(&faces, [&self.split, &self.validation], self.soft_labels)?;
         let backbone = seen.backbone(&self.backbone)?;
-        let trained = self.train(&seen, context)?;
+        let blocks = self.unfreeze.as_deref().map(|block| Blocks::of(&backbone, block, seen.dimensions()));
+        let blocks = blocks.transpose()?;
+        let trained = self.train(&seen, blocks.as_ref(), context)?;
         let file = export::onnx(&backbone, &trained.head, &faces.classes)?;
         let path = context.out.join(ONNX);
         atomic::write(&path, &file)?;
@@ -211,7 +227,10 @@ impl Stage for Finetune {
         ] {
             atomic::write(&context.out.join(name), plot.as_bytes())?;
         }
-        let facts = self.facts(&trained, &seen, &faces.classes);
+        let mut facts = self.facts(&trained, &seen, &faces.classes);
+        if let Some(blocks) = &blocks {
+            facts = facts.with("unfrozen", blocks.kernels());
+        }
         Ok(backbone.facts(facts).with("export_difference", f64::from(difference)))
     }
 }
@@ -237,12 +256,13 @@ impl Finetune {
             plateau_factor: self.plateau_factor,
             least_learning_rate: self.least_learning_rate,
             standardise: self.standardise,
+            unfreeze_rate: self.unfreeze_rate,
             seed: self.seed,
             ..Settings::default()
         }
     }
 
-    fn train(&self, seen: &Seen, context: &Context) -> anyhow::Result<Trained> {
+    fn train(&self, seen: &Seen, blocks: Option<&Blocks>, context: &Context) -> anyhow::Result<Trained> {
         let settings = self.settings();
         let progress = |at: Progress| {
             if at.step == 1 {
@@ -264,6 +284,7 @@ impl Finetune {
         };
         let outcome = head::train(
             seen.examples(),
+            blocks.map(Blocks::unfrozen),
             &seen.chosen.learn,
             &seen.chosen.validate,
             &settings,

@@ -1,40 +1,41 @@
 //! Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>), in Keras' form: `epsilon` stands beside the root of the mean that is not
 //! yet corrected (the paper's "epsilon hat").
 
-use super::layer::Layer;
+use super::blocks::Kernel;
 use super::settings::Settings;
+use super::weights::Weights;
 
 /// The means of gradients and of their squares.
 #[derive(Clone, Debug)]
 pub(super) struct Adam {
-    pub mean: [Layer; 2],
-    pub square: [Layer; 2],
+    pub mean: Weights,
+    pub square: Weights,
 }
 
 impl Adam {
-    /// For layers of this size.
-    pub fn new(layers: &[Layer; 2]) -> Self {
-        let zeros = || layers.each_ref().map(|layer| Layer::zeros(layer.inputs(), layer.outputs()));
-        Self { mean: zeros(), square: zeros() }
+    /// For as many weights.
+    pub fn new(weights: &Weights) -> Self {
+        Self { mean: weights.zeros(), square: weights.zeros() }
     }
 
-    /// Moves the layers against their gradients; `step` counts from 1.
+    /// Moves the weights against their gradients, convolutions by `unfreeze_rate` times the `rate`; `step` counts from 1.
     pub fn step(
         &mut self,
-        layers: &mut [Layer; 2],
-        gradients: &[Layer; 2],
+        weights: &mut Weights,
+        gradients: &Weights,
         (settings, rate): (&Settings, f64),
         step: usize,
     ) {
         let corrected = |beta: f64| 1.0 - beta.powf(step as f64);
-        let rate = (rate * corrected(settings.beta2).sqrt() / corrected(settings.beta1)) as f32;
+        let rate = rate * corrected(settings.beta2).sqrt() / corrected(settings.beta1);
+        let convolutions = gradients.kernels.iter().flat_map(Kernel::parts).count();
         let (follow, follow_square) = ((1.0 - settings.beta1) as f32, (1.0 - settings.beta2) as f32);
         let epsilon = settings.epsilon as f32;
-        let places =
-            layers.iter_mut().flat_map(Layer::parts_mut).zip(gradients.iter().flat_map(Layer::parts));
-        let means = self.mean.iter_mut().flat_map(Layer::parts_mut);
-        let means = means.zip(self.square.iter_mut().flat_map(Layer::parts_mut));
-        for ((values, gradients), (means, squares)) in places.zip(means) {
+        let places = weights.parts_mut().zip(gradients.parts());
+        let means = self.mean.parts_mut().zip(self.square.parts_mut());
+        for (part, ((values, gradients), (means, squares))) in places.zip(means).enumerate() {
+            let factor = if part < convolutions { settings.unfreeze_rate } else { 1.0 };
+            let rate = (rate * factor) as f32;
             let numbers = values.iter_mut().zip(gradients).zip(means.iter_mut().zip(squares));
             for ((value, gradient), (mean, square)) in numbers {
                 *mean += (gradient - *mean) * follow;
@@ -48,25 +49,27 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::layer::Layer;
 
     /// The first steps of Keras' `Adam(learning_rate=0.1, beta_1=0.5, beta_2=0.999, epsilon=1e-7)`, by its formulas in double precision.
     #[test]
     fn steps_are_those_of_the_formula() {
         let settings = Settings::default();
-        let mut layers = [Layer::zeros(1, 1), Layer::zeros(1, 1)];
-        let mut adam = Adam::new(&layers);
+        let layers = [Layer::zeros(1, 1), Layer::zeros(1, 1)];
+        let mut weights = Weights { kernels: Vec::new(), layers };
+        let mut adam = Adam::new(&weights);
         let (mut mean, mut square, mut value) = (0.0f64, 0.0f64, 0.0f64);
         for (step, gradient) in [0.3f64, -0.1, 0.02, 0.0].into_iter().enumerate() {
-            let mut gradients = [Layer::zeros(1, 1), Layer::zeros(1, 1)];
-            gradients[1].bias[0] = gradient as f32;
-            adam.step(&mut layers, &gradients, (&settings, 0.1), step + 1);
+            let mut gradients = weights.zeros();
+            gradients.layers[1].bias[0] = gradient as f32;
+            adam.step(&mut weights, &gradients, (&settings, 0.1), step + 1);
             mean = 0.5 * mean + 0.5 * gradient;
             square = 0.999 * square + 0.001 * gradient * gradient;
             let count = (step + 1) as i32;
             let rate = 0.1 * (1.0 - 0.999f64.powi(count)).sqrt() / (1.0 - 0.5f64.powi(count));
             value -= rate * mean / (square.sqrt() + 1e-7);
-            assert!((f64::from(layers[1].bias[0]) - value).abs() < 1e-5, "step {step}: {value}");
-            assert_eq!(layers[0].weights[(0, 0)], 0.0);
+            assert!((f64::from(weights.layers[1].bias[0]) - value).abs() < 1e-5, "step {step}: {value}");
+            assert_eq!(weights.layers[0].weights[(0, 0)], 0.0);
         }
         // The first step is as long as the learning rate, whatever the gradient.
         assert!(value < -0.05);

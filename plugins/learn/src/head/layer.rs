@@ -69,24 +69,3 @@ impl Layer {
         [self.weights.as_mut_slice(), self.bias.as_mut_slice()]
     }
 }
-
-/// The numbers of layers as f32 in little-endian order.
-pub(super) fn to_bytes(layers: &[Layer; 2]) -> Vec<u8> {
-    let parts = layers.iter().flat_map(Layer::parts);
-    parts.flatten().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// Puts the numbers back; `false` if there are not as many.
-pub(super) fn read(layers: &mut [Layer; 2], bytes: &[u8]) -> bool {
-    let (values, rest) = bytes.as_chunks::<4>();
-    let places = layers.iter_mut().flat_map(Layer::parts_mut);
-    let mut values = values.iter();
-    let mut is_whole = rest.is_empty();
-    for place in places.flatten() {
-        match values.next() {
-            Some(bytes) => *place = f32::from_le_bytes(*bytes),
-            None => is_whole = false,
-        }
-    }
-    is_whole && values.next().is_none()
-}

@@ -1,20 +1,23 @@
 //! The last layers of a classifier, over features that another network gives and that stay as they are: transfer learning.
 //!
-//! Features -> dense, ReLU, dropout -> dense, softmax. Adam (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate
+//! Features -> convolutions of that network, where these learn as well -> dense, ReLU, dropout -> dense, softmax. Adam (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate
 //! that falls where the validation rows get no better. On one thread, in a fixed order of sums: the result depends on the features,
 //! the settings and the seed alone, not on how often training was killed and went on.
 
 mod adam;
+mod blocks;
 mod examples;
 mod layer;
 mod schedule;
 mod settings;
 mod trained;
 mod training;
+mod weights;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+pub use blocks::Unfrozen;
 pub use examples::Examples;
 pub use settings::{Settings, Watch};
 pub use trained::Head;
@@ -39,15 +42,17 @@ pub struct Trained {
 
 /// Trains on the rows `learn` of `examples`, and judges on the rows `validate` after each epoch.
 ///
+/// With `unfrozen` convolutions, which the features then go through, these learn as well, by `unfreeze_rate` times the learning rate.
 /// `checkpoints` is a folder that outlives a kill: the same call goes on from the last epoch to the same bytes. `progress` is called after
 /// every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
 ///
 /// # Errors
-/// If the examples do not fit each other or hold what is no number, there is nothing to learn from, a setting is out of its range, the loss is no number any
+/// If the examples do not fit each other or the convolutions, or hold what is no number, there is nothing to learn from, a setting is out of its range, the loss is no number any
 /// more (the last checkpoint is kept), `checkpoints` holds those of other settings or features, or a file cannot be read or written.
 #[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn train(
     examples: Examples<'_>,
+    unfrozen: Option<Unfrozen<'_>>,
     learn: &[usize],
     validate: &[usize],
     settings: &Settings,
@@ -67,10 +72,11 @@ pub fn train(
     }
     let training = Training {
         examples,
+        unfrozen,
         learn,
         validate,
         settings,
-        fingerprint: &fingerprint(examples, learn, validate, settings)?,
+        fingerprint: &fingerprint(examples, unfrozen, learn, validate, settings)?,
         state: &checkpoints.join("head"),
         progress,
         epoch_done: epoch,
@@ -82,18 +88,33 @@ pub fn train(
 /// Whose checkpoints they are.
 fn fingerprint(
     examples: Examples<'_>,
+    unfrozen: Option<Unfrozen<'_>>,
     learn: &[usize],
     validate: &[usize],
     settings: &Settings,
 ) -> Result<String, LearnError> {
     let Examples { features, mirrored, dimensions, targets, weights, classes } = examples;
-    let shape =
-        (VERSION, settings, dimensions, classes, mirrored.is_some(), weights.is_some(), learn, validate);
+    let convolutions = unfrozen.map_or(&[][..], |unfrozen| unfrozen.convolutions);
+    let steps: Vec<_> = convolutions.iter().map(|step| (step.inputs, step.outputs, step.pool)).collect();
+    let maps = unfrozen.map(|Unfrozen { height, width, .. }| (height, width, steps));
+    let shape = (
+        VERSION,
+        settings,
+        dimensions,
+        classes,
+        mirrored.is_some(),
+        weights.is_some(),
+        learn,
+        validate,
+        maps,
+    );
     let shape = serde_json::to_vec(&shape).map_err(|error| LearnError::Record(error.to_string()))?;
     let mut hash = blake3::Hasher::new();
     hash.update(&shape);
     let mut bytes = Vec::new();
-    for values in [features, mirrored.unwrap_or_default(), targets, weights.unwrap_or_default()] {
+    let numbers = [features, mirrored.unwrap_or_default(), targets, weights.unwrap_or_default()];
+    let kernels = convolutions.iter().flat_map(|step| [step.kernel.as_slice(), step.bias.as_slice()]);
+    for values in numbers.into_iter().chain(kernels) {
         for some in values.chunks(1 << 16) {
             bytes.clear();
             bytes.extend(some.iter().flat_map(|value| value.to_le_bytes()));

@@ -50,8 +50,11 @@ pub struct Settings {
     pub plateau_factor: f32,
     /// What it never falls below.
     pub least_learning_rate: f64,
-    /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its deviation 1.
+    /// Whether each number that the first layer takes is shifted and divided so that its mean over the faces learnt from is 0 and its deviation 1;
+    /// behind convolutions that learn, as these give them at first.
     pub standardise: bool,
+    /// What the learning rate is multiplied with for convolutions of the backbone that learn as well.
+    pub unfreeze_rate: f64,
     /// Another seed trains another head.
     pub seed: u64,
 }
@@ -75,6 +78,7 @@ impl Default for Settings {
             plateau_factor: 0.1,
             least_learning_rate: 0.0,
             standardise: false,
+            unfreeze_rate: 0.1,
             seed: 0,
         }
     }
@@ -98,6 +102,7 @@ impl Settings {
             part("label_smoothing", self.label_smoothing.into()),
             whole("plateau_factor", self.plateau_factor),
             from_zero("least_learning_rate", self.least_learning_rate),
+            above_zero("unfreeze_rate", self.unfreeze_rate),
         ])
     }
 }

@@ -3,8 +3,10 @@
 use ferroflow_onnx::Dense;
 use nalgebra::{DMatrix, DMatrixView};
 
+use super::blocks::Plan;
 use super::examples::Examples;
 use super::layer::Layer;
+use super::weights::Weights;
 use crate::error::LearnError;
 
 /// Faces that are asked about at once.
@@ -45,6 +47,11 @@ impl Scale {
         Self { mean: mean.iter().map(|mean| *mean as f32).collect(), factor }
     }
 
+    /// Makes the gradient of what [`Scale::apply`] gave that of what it was given.
+    pub fn back(&self, gradient: &mut [f32]) {
+        gradient.iter_mut().zip(&self.factor).for_each(|(value, factor)| *value *= factor);
+    }
+
     /// Changes the features of one face.
     pub fn apply(&self, features: &mut [f32]) {
         let by = self.mean.iter().zip(&self.factor);
@@ -52,22 +59,24 @@ impl Scale {
     }
 }
 
-/// Dense layers that tell classes from features.
+/// Dense layers that tell classes from features, and convolutions before them where these have learnt as well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    pub(super) layers: [Layer; 2],
+    pub(super) weights: Weights,
+    /// How features go through the convolutions.
+    pub(super) plan: Option<Plan>,
     pub(super) scale: Option<Scale>,
 }
 
 impl Head {
     /// Features of a face.
     pub fn dimensions(&self) -> usize {
-        self.layers[0].inputs()
+        self.plan.as_ref().map_or_else(|| self.weights.layers[0].inputs(), Plan::inputs)
     }
 
     /// How many classes it tells apart.
     pub fn classes(&self) -> usize {
-        self.layers[1].outputs()
+        self.weights.layers[1].outputs()
     }
 
     /// Probabilities (faces x classes) of faces with these features (faces x dimensions).
@@ -82,26 +91,30 @@ impl Head {
         }
         let mut all = Vec::with_capacity(found / dimensions * self.classes());
         for features in features.chunks(BATCH * dimensions) {
-            let mut input = features.to_vec();
-            self.scaled(&mut input);
-            let faces = input.len() / dimensions;
-            let mut logits = self.logits(&DMatrixView::from_slice(&input, dimensions, faces));
+            let mut logits = self.logits(features);
             softmax(&mut logits);
             all.extend_from_slice(logits.as_slice());
         }
         Ok(all)
     }
 
-    /// Changes features of faces as the first layer takes them.
-    pub(super) fn scaled(&self, features: &mut [f32]) {
+    /// Changes numbers of faces as the first layer takes them.
+    pub(super) fn scaled(&self, numbers: &mut [f32]) {
         if let Some(scale) = &self.scale {
-            features.chunks_exact_mut(self.dimensions()).for_each(|face| scale.apply(face));
+            numbers.chunks_exact_mut(self.weights.layers[0].inputs()).for_each(|face| scale.apply(face));
         }
     }
 
-    pub(super) fn logits(&self, x: &DMatrixView<'_, f32>) -> DMatrix<f32> {
-        let [first, last] = &self.layers;
-        let mut hidden = first.forward(x);
+    /// Of faces with these features.
+    pub(super) fn logits(&self, features: &[f32]) -> DMatrix<f32> {
+        let mut x = match &self.plan {
+            Some(plan) => plan.answers(&self.weights.kernels, features),
+            None => features.to_vec(),
+        };
+        self.scaled(&mut x);
+        let [first, last] = &self.weights.layers;
+        let mut hidden =
+            first.forward(&DMatrixView::from_slice(&x, first.inputs(), x.len() / first.inputs()));
         // What is no number stays none.
         hidden.apply(|value| {
             if *value < 0.0 {
@@ -112,7 +125,8 @@ impl Head {
     }
 
     /// The `backbone`'s ONNX file with this head behind its only output, or behind the value `output` inside it, and this metadata. How
-    /// features are standardised is folded into the first layer.
+    /// features are standardised is folded into the first layer. Where convolutions have learnt as well, they take the place of the backbone's, and
+    /// the head stands behind its only output.
     ///
     /// # Errors
     /// If the file cannot be extended; it is said what was expected and found.
@@ -122,17 +136,24 @@ impl Head {
         output: Option<&str>,
         metadata: &[(&str, String)],
     ) -> Result<Vec<u8>, LearnError> {
+        let failed = |error: ferroflow_onnx::ExtendError| LearnError::Export(error.to_string());
         let layers = self.folded();
         let dense = layers
             .each_ref()
             .map(|layer| Dense { weights: layer.weights.as_slice(), bias: layer.bias.as_slice() });
-        ferroflow_onnx::with_layers(backbone, output, &dense, metadata)
-            .map_err(|error| LearnError::Export(error.to_string()))
+        let Some(plan) = &self.plan else {
+            return ferroflow_onnx::with_layers(backbone, output, &dense, metadata).map_err(failed);
+        };
+        let learnt = plan.initialisers(&self.weights.kernels);
+        let learnt: Vec<(&str, &[f32])> =
+            learnt.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        let changed = ferroflow_onnx::with_weights(backbone, &learnt).map_err(failed)?;
+        ferroflow_onnx::with_layers(&changed, None, &dense, metadata).map_err(failed)
     }
 
     /// Layers that take features as they are.
     fn folded(&self) -> [Layer; 2] {
-        let mut layers = self.layers.clone();
+        let mut layers = self.weights.layers.clone();
         let Some(Scale { mean, factor }) = &self.scale else { return layers };
         let [first, _] = &mut layers;
         let mut shift = vec![0.0f64; first.outputs()];

@@ -7,23 +7,28 @@ use nalgebra::DMatrixView;
 
 use super::Trained;
 use super::adam::Adam;
+use super::blocks::{Kernel, Plan, Unfrozen};
 use super::examples::Examples;
-use super::layer::{self, Layer};
+use super::layer::Layer;
 use super::schedule;
 use super::settings::Settings;
 use super::trained::{Head, Scale, softmax};
+use super::weights::Weights;
 use crate::checkpoint::{self, damaged};
 use crate::classifier::{EpochResult, Progress};
 use crate::error::LearnError;
 use crate::random::Random;
 use crate::targets::greatest;
 
-/// Validation faces that are asked about at once.
+/// Validation faces that are asked about at once; fewer where they go through convolutions.
 const BATCH: usize = 1024;
+const CONVOLUTION_BATCH: usize = 64;
 
 /// A training under way.
 pub(super) struct Training<'a> {
     pub examples: Examples<'a>,
+    /// The backbone's last convolutions, if they learn as well.
+    pub unfrozen: Option<Unfrozen<'a>>,
     /// Rows to learn from.
     pub learn: &'a [usize],
     /// Rows that say after each epoch how good the head is; may be none.
@@ -42,7 +47,7 @@ struct State {
     head: Head,
     adam: Adam,
     /// The best on the validation rows so far.
-    best: Option<[Layer; 2]>,
+    best: Option<Weights>,
     history: Vec<EpochResult>,
 }
 
@@ -52,7 +57,7 @@ struct Step {
     loss: f32,
     /// For how many faces the head preferred the class that is wanted.
     right: usize,
-    gradients: [Layer; 2],
+    gradients: Weights,
 }
 
 impl Training<'_> {
@@ -68,8 +73,8 @@ impl Training<'_> {
         let State { mut head, best, history, .. } = state;
         let last = history.len() - 1;
         let epoch = match best.filter(|_| settings.keep_best) {
-            Some(layers) => {
-                head.layers = layers;
+            Some(weights) => {
+                head.weights = weights;
                 schedule::best(settings, &history).unwrap_or(last)
             }
             None => last,
@@ -80,18 +85,47 @@ impl Training<'_> {
     fn begin(&self) -> Result<State, LearnError> {
         let (settings, examples) = (self.settings, self.examples);
         let mut random = Random::new(&[settings.seed, u64::MAX]);
+        let (plan, kernels) = match self.unfrozen {
+            Some(unfrozen) => {
+                let (plan, kernels) = Plan::of(unfrozen, examples.dimensions)?;
+                (Some(plan), kernels)
+            }
+            None => (None, Vec::new()),
+        };
+        let inputs = plan.as_ref().map_or(examples.dimensions, Plan::outputs);
         let layers = [
-            Layer::new(examples.dimensions, settings.hidden, &mut random),
+            Layer::new(inputs, settings.hidden, &mut random),
             Layer::new(settings.hidden, examples.classes, &mut random),
         ];
         // Made anew whenever training goes on: it is the same.
-        let scale = settings.standardise.then(|| Scale::of(examples, self.learn));
-        let adam = Adam::new(&layers);
-        let state = State { head: Head { layers, scale }, adam, best: None, history: Vec::new() };
+        let scale = match (&plan, settings.standardise) {
+            (_, false) => None,
+            (None, true) => Some(Scale::of(examples, self.learn)),
+            (Some(plan), true) => Some(self.scale_behind(plan, &kernels)?),
+        };
+        let weights = Weights { kernels, layers };
+        let adam = Adam::new(&weights);
+        let state = State { head: Head { weights, plan, scale }, adam, best: None, history: Vec::new() };
         match checkpoint::read(self.state, self.fingerprint)? {
             Some(saved) => self.restore(state, &saved.parts),
             None => Ok(state),
         }
+    }
+
+    /// How what the convolutions give at first is standardised.
+    fn scale_behind(&self, plan: &Plan, kernels: &[Kernel]) -> Result<Scale, LearnError> {
+        let ways: &[bool] = if self.examples.mirrored.is_some() { &[false, true] } else { &[false] };
+        let mut answers = Vec::with_capacity(self.learn.len() * ways.len() * plan.outputs());
+        for row in self.learn {
+            self.check()?;
+            for way in ways {
+                answers.extend(plan.answers(kernels, self.examples.row(*row, *way)));
+            }
+        }
+        let rows: Vec<usize> = (0..self.learn.len() * ways.len()).collect();
+        let behind =
+            Examples { features: &answers, mirrored: None, dimensions: plan.outputs(), ..self.examples };
+        Ok(Scale::of(behind, &rows))
     }
 
     fn restore(&self, mut state: State, parts: &[Vec<u8>]) -> Result<State, LearnError> {
@@ -100,15 +134,15 @@ impl Training<'_> {
             return Err(damaged("it has another number of parts"));
         };
         if !best.is_empty() {
-            state.best = Some(state.head.layers.clone());
+            state.best = Some(state.head.weights.clone());
         }
         let mut places = vec![
-            (&mut state.head.layers, weights),
+            (&mut state.head.weights, weights),
             (&mut state.adam.mean, mean),
             (&mut state.adam.square, square),
         ];
-        places.extend(state.best.as_mut().map(|layers| (layers, best)));
-        if !places.into_iter().all(|(layers, bytes)| layer::read(layers, bytes)) {
+        places.extend(state.best.as_mut().map(|weights| (weights, best)));
+        if !places.into_iter().all(|(weights, bytes)| weights.read(bytes)) {
             return Err(damaged("it has another number of weights"));
         }
         state.history = serde_json::from_slice(history).map_err(|error| damaged(&error.to_string()))?;
@@ -117,8 +151,8 @@ impl Training<'_> {
 
     fn save(&self, state: &State) -> Result<(), LearnError> {
         let [weights, mean, square] =
-            [&state.head.layers, &state.adam.mean, &state.adam.square].map(layer::to_bytes);
-        let best = state.best.as_ref().map_or_else(Vec::new, layer::to_bytes);
+            [&state.head.weights, &state.adam.mean, &state.adam.square].map(Weights::to_bytes);
+        let best = state.best.as_ref().map_or_else(Vec::new, Weights::to_bytes);
         let history =
             serde_json::to_vec(&state.history).map_err(|error| LearnError::Record(error.to_string()))?;
         let parts = [&weights, &mean, &square, &best, &history].map(Vec::as_slice);
@@ -141,7 +175,7 @@ impl Training<'_> {
                 return Err(LearnError::NotFinite { epoch, step, loss: outcome.loss });
             }
             let count = epoch * steps + step + 1;
-            state.adam.step(&mut state.head.layers, &outcome.gradients, (settings, rate), count);
+            state.adam.step(&mut state.head.weights, &outcome.gradients, (settings, rate), count);
             loss_sum += f64::from(outcome.loss) * rows.len() as f64;
             seen += rows.len();
             right += outcome.right;
@@ -155,7 +189,7 @@ impl Training<'_> {
             });
         }
         // Before a checkpoint is written over the last good one.
-        let mut numbers = state.head.layers.iter().flat_map(Layer::parts).flatten();
+        let mut numbers = state.head.weights.parts().flatten();
         if let Some(bad) = numbers.find(|value| !value.is_finite()) {
             return Err(LearnError::NotFinite { epoch, step: steps, loss: *bad });
         }
@@ -173,7 +207,7 @@ impl Training<'_> {
             learning_rate: rate,
         });
         if schedule::best(settings, &state.history) == Some(epoch) {
-            state.best = Some(state.head.layers.clone());
+            state.best = Some(state.head.weights.clone());
         }
         Ok(())
     }
@@ -181,9 +215,14 @@ impl Training<'_> {
     /// Loss and gradients over these rows.
     fn step(&self, head: &Head, rows: &[usize], random: &mut Random) -> Step {
         let (settings, targets) = (self.settings, self.examples.targets());
-        let x = self.gather(head, rows, Some(random));
-        let x = DMatrixView::from_slice(&x, self.examples.dimensions, rows.len());
-        let [first, last] = &head.layers;
+        let Weights { kernels, layers: [first, last] } = &head.weights;
+        let mut x = self.gather(rows, Some(random));
+        let way = head.plan.as_ref().map(|plan| (plan, plan.forward(kernels, &x)));
+        if let Some((_, trace)) = &way {
+            x = trace.answer();
+        }
+        head.scaled(&mut x);
+        let x = DMatrixView::from_slice(&x, first.inputs(), rows.len());
         let mut hidden = first.forward(&x);
         // Zero for what is not above zero or left out, 1 / (1 - dropout) for what is kept.
         let kept = 1.0 / (1.0 - settings.dropout);
@@ -211,19 +250,28 @@ impl Training<'_> {
         let last_gradients = Layer::gradients(&hidden.as_view(), &slopes);
         let mut back = last.back(&slopes);
         back.component_mul_assign(&factors);
-        let gradients = [Layer::gradients(&x, &back), last_gradients];
-        Step { loss: loss / total, right, gradients }
+        let layers = [Layer::gradients(&x, &back), last_gradients];
+        let kernels = match way {
+            Some((plan, trace)) => {
+                let mut gradient = first.back(&back);
+                if let Some(scale) = &head.scale {
+                    gradient.column_iter_mut().for_each(|mut face| scale.back(face.as_mut_slice()));
+                }
+                plan.backward(kernels, &trace, gradient.as_slice())
+            }
+            None => Vec::new(),
+        };
+        Step { loss: loss / total, right, gradients: Weights { kernels, layers } }
     }
 
-    /// Features of these rows as the first layer takes them, one row after the other. With random numbers each is that of the face or of its mirror image.
-    fn gather(&self, head: &Head, rows: &[usize], mut random: Option<&mut Random>) -> Vec<f32> {
+    /// Features of these rows, one row after the other. With random numbers each is that of the face or of its mirror image.
+    fn gather(&self, rows: &[usize], mut random: Option<&mut Random>) -> Vec<f32> {
         let mut features = Vec::with_capacity(rows.len() * self.examples.dimensions);
         let has_mirrored = self.examples.mirrored.is_some();
         for row in rows {
             let mirrored = has_mirrored && random.as_deref_mut().is_some_and(|random| random.below(2) == 1);
             features.extend_from_slice(self.examples.row(*row, mirrored));
         }
-        head.scaled(&mut features);
         features
     }
 
@@ -239,10 +287,10 @@ impl Training<'_> {
         }
         let targets = self.examples.targets();
         let (mut right, mut loss) = (0, 0.0f64);
-        for rows in self.validate.chunks(BATCH) {
+        let batch = if head.plan.is_some() { CONVOLUTION_BATCH } else { BATCH };
+        for rows in self.validate.chunks(batch) {
             self.check()?;
-            let x = self.gather(head, rows, None);
-            let logits = head.logits(&DMatrixView::from_slice(&x, self.examples.dimensions, rows.len()));
+            let logits = head.logits(&self.gather(rows, None));
             for (logits, row) in logits.column_iter().zip(rows) {
                 right += usize::from(greatest(logits.as_slice()) == targets.label(*row));
                 loss += f64::from(cross_entropy(logits.as_slice(), targets.of(*row)));
@@ -267,7 +315,11 @@ fn cross_entropy(logits: &[f32], wanted: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use std::path::Path;
+
+    use ferroflow_onnx::Convolution;
 
     use super::*;
 
@@ -291,6 +343,7 @@ mod tests {
         let cancelled = AtomicBool::new(false);
         let training = Training {
             examples,
+            unfrozen: None,
             learn: &rows,
             validate: &[],
             settings: &settings,
@@ -300,20 +353,51 @@ mod tests {
             epoch_done: &|_| {},
             cancelled: &cancelled,
         };
-        let scale = Some(Scale::of(examples, &rows));
-        let layers = [Layer::new(dimensions, 6, &mut random), Layer::new(6, classes, &mut random)];
-        let head = Head { layers, scale };
-        let run = |head: &Head| training.step(head, &rows, &mut Random::new(&[3]));
-        let found = run(&head).gradients;
-        for (layer, part) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            for (at, gradient) in found[layer].parts()[part].iter().enumerate() {
-                let moved = |by: f32| {
-                    let mut head = head.clone();
-                    head.layers[layer].parts_mut()[part][at] += by;
-                    f64::from(run(&head).loss)
-                };
-                let (slope, gradient) = ((moved(1e-2) - moved(-1e-2)) / 2e-2, f64::from(*gradient));
-                assert!((slope - gradient).abs() < 2e-3, "{layer} {part} {at}: {slope} {gradient}");
+        let kernel = (0..9 * dimensions * 4).map(|_| 0.5 * random.normal()).collect();
+        let convolution = Convolution {
+            kernel_name: String::new(),
+            bias_name: String::new(),
+            inputs: dimensions,
+            outputs: 4,
+            kernel,
+            bias: vec![0.1, 0.2, -0.1, 0.3],
+            pool: false,
+        };
+        let unfrozen = Unfrozen { convolutions: &[convolution], height: 1, width: 1 };
+        let (plan, kernels) = Plan::of(unfrozen, dimensions).unwrap();
+        let heads = [
+            Head {
+                weights: Weights {
+                    kernels: Vec::new(),
+                    layers: [Layer::new(dimensions, 6, &mut random), Layer::new(6, classes, &mut random)],
+                },
+                plan: None,
+                scale: Some(Scale::of(examples, &rows)),
+            },
+            Head {
+                scale: Some(training.scale_behind(&plan, &kernels).unwrap()),
+                weights: Weights {
+                    kernels,
+                    layers: [Layer::new(4, 6, &mut random), Layer::new(6, classes, &mut random)],
+                },
+                plan: Some(plan),
+            },
+        ];
+        for head in heads {
+            let run = |head: &Head| training.step(head, &rows, &mut Random::new(&[3]));
+            let found = run(&head).gradients;
+            for (part, gradients) in found.parts().enumerate() {
+                for (at, gradient) in gradients.iter().enumerate() {
+                    let moved = |by: f32| {
+                        let mut head = head.clone();
+                        if let Some(values) = head.weights.parts_mut().nth(part) {
+                            values[at] += by;
+                        }
+                        f64::from(run(&head).loss)
+                    };
+                    let (slope, gradient) = ((moved(1e-2) - moved(-1e-2)) / 2e-2, f64::from(*gradient));
+                    assert!((slope - gradient).abs() < 2e-3, "{part} {at}: {slope} {gradient}");
+                }
             }
         }
     }

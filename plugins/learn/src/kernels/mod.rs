@@ -4,13 +4,14 @@
 //! columns wide: the default network's step takes 521 ms that way and 75 ms this way (`benches/step.rs`). Batches that lie as `Grid` says make every
 //! pass a few large matrix products instead.
 
-mod conv;
+pub mod conv;
 pub mod grid;
 pub mod norm;
 mod operations;
 pub mod planes;
-mod pool;
+pub mod pool;
 mod product;
+pub mod relu;
 
 pub use operations::Kernels;
 

@@ -6,14 +6,15 @@
 use std::{collections::HashMap, path::Path};
 
 use ferroflow_onnx::{AttributeProto, GraphBuilder, Side, float, int, ints};
-use hdf5::{
-    File, Group,
-    types::{VarLenAscii, VarLenUnicode},
-};
+use hdf5::Group;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ImportError, about};
+use super::{
+    ImportError, about,
+    h5::{self, CONFIG, WEIGHTS},
+    reorder,
+};
 
 #[derive(Deserialize)]
 struct Model {
@@ -39,19 +40,16 @@ struct Layer {
 /// Reads a Keras model and answers an ONNX file.
 pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
     let fail = about(path);
-    // HDF5 prints its own stack of errors for every file it cannot open; ours say the same in one line.
-    hdf5::silence_errors(true);
-    super::read(path)?;
-    let file = File::open(path).map_err(|error| fail(format!("not an HDF5 file, or cut short ({error})")))?;
-    let text = attribute(&file, "model_config").ok_or_else(|| {
-        fail("no `model_config`: weights alone cannot be imported, save the whole model".into())
+    let file = h5::open(path)?;
+    let text = h5::attribute(&file, CONFIG).ok_or_else(|| {
+        fail(format!("no `{CONFIG}`: weights alone cannot be imported, save the whole model"))
     })?;
     let model: Model =
-        serde_json::from_str(&text).map_err(|error| fail(format!("its `model_config`: {error}")))?;
+        serde_json::from_str(&text).map_err(|error| fail(format!("its `{CONFIG}`: {error}")))?;
     if !matches!(model.class_name.as_str(), "Model" | "Functional") {
         return Err(fail(format!("a Keras `{}` is not known, only functional models are", model.class_name)));
     }
-    let weights = file.group("model_weights").map_err(|_| fail("no group `model_weights`".into()))?;
+    let weights = file.group(WEIGHTS).map_err(|_| fail(format!("no group `{WEIGHTS}`")))?;
     let mut converter =
         Converter { weights, builder: GraphBuilder::default(), values: HashMap::new(), last: None };
     for layer in &model.config.layers {
@@ -64,19 +62,6 @@ pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
     };
     converter.builder.output(&name, &[Side::Free("batch"), Side::Fixed(classes)]);
     Ok(converter.builder.finish("keras"))
-}
-
-/// A text attribute in any of the ways that Keras' versions wrote it.
-fn attribute(group: &Group, name: &str) -> Option<String> {
-    let attribute = group.attr(name).ok()?;
-    if let Ok(text) = attribute.read_scalar::<VarLenUnicode>() {
-        return Some(text.to_string());
-    }
-    if let Ok(text) = attribute.read_scalar::<VarLenAscii>() {
-        return Some(text.to_string());
-    }
-    let bytes = attribute.as_reader().read_raw::<hdf5::types::FixedAscii<{ 1 << 16 }>>().ok()?;
-    bytes.first().map(ToString::to_string)
 }
 
 /// What a value holds for each image.
@@ -167,12 +152,7 @@ impl Converter {
         if dataset.shape() != dims {
             return Err(format!("its `{kind}` is {:?}, {dims:?} is needed", dataset.shape()));
         }
-        let values: Vec<f32> =
-            dataset.read_raw().map_err(|error| format!("its `{kind}` cannot be read: {error}"))?;
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(format!("its `{kind}` has values that are not finite"));
-        }
-        Ok(values)
+        h5::floats(&dataset).map_err(|reason| format!("its `{kind}` {reason}"))
     }
 
     fn convolution(
@@ -359,20 +339,4 @@ fn pair(config: &Value, key: &str) -> Result<[usize; 2], String> {
         (Some(first @ 1..=1024), Some(second @ 1..=1024)) => Ok([first as usize, second as usize]),
         _ => Err(format!("`{key}` is missing or out of range")),
     }
-}
-
-/// Moves the axes of a tensor: axis `i` of the answer is axis `order[i]` of `values`.
-fn reorder(values: &[f32], dims: [usize; 4], order: [usize; 4]) -> Vec<f32> {
-    let strides = [dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1];
-    let [a, b, c, d] = order.map(|axis| dims[axis]);
-    let [sa, sb, sc, sd] = order.map(|axis| strides[axis]);
-    let mut moved = Vec::with_capacity(values.len());
-    for i in 0..a {
-        for j in 0..b {
-            for k in 0..c {
-                moved.extend((0..d).filter_map(|l| values.get(i * sa + j * sb + k * sc + l * sd)));
-            }
-        }
-    }
-    moved
 }
