@@ -22,6 +22,7 @@ mod judge;
 mod judges;
 mod parquet;
 mod predict;
+mod quantize;
 pub mod reference;
 mod relabel;
 mod report;
@@ -53,6 +54,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<train::Train>(),
     Kind::of::<features::Features>(),
     Kind::of::<finetune::Finetune>(),
+    Kind::of::<quantize::Quantize>(),
     Kind::of::<evaluate::Evaluate>(),
     Kind::of::<split::Split>(),
     Kind::of::<balance::Balance>(),
