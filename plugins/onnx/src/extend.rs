@@ -9,8 +9,8 @@ use prost::Message;
 use crate::{
     attribute::int,
     proto::{
-        AttributeProto, Dimension, FLOAT, GraphProto, ModelProto, NodeProto, TENSOR, TensorProto, TensorShape,
-        TensorType, TypeProto, ValueInfoProto,
+        AttributeProto, Dimension, FLOAT, GraphProto, ModelProto, NodeProto, TENSOR, TensorProto,
+        TensorShape, TensorType, TypeProto, ValueInfoProto,
     },
     wire,
 };

@@ -47,7 +47,9 @@ pub(crate) fn fields(mut rest: &[u8]) -> Result<Vec<Field<'_>>, String> {
 /// The fields of a file's graph.
 pub(crate) fn graph_fields(file: &[u8]) -> Result<Vec<Field<'_>>, String> {
     let mut graphs = fields(file)?.into_iter().filter(|field| field.tag == GRAPH);
-    graphs.next().map_or_else(|| Err("it is no ONNX file: it holds no graph".into()), |graph| fields(graph.body))
+    graphs
+        .next()
+        .map_or_else(|| Err("it is no ONNX file: it holds no graph".into()), |graph| fields(graph.body))
 }
 
 /// A file as a message, if there is a graph in it.

@@ -7,12 +7,7 @@ use ferroflow_onnx::{
     precision::{Precision, Ranges},
     with_outputs,
 };
-use ferroflow_vision::{
-    activations::Activations,
-    frame::Frame,
-    inference::SessionOptions,
-    model::ModelFile,
-};
+use ferroflow_vision::{activations::Activations, frame::Frame, inference::SessionOptions, model::ModelFile};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -64,8 +59,10 @@ pub fn ranges(
     context.progress.begin(pictures.len(), "faces");
     for pictures in pictures.chunks(BATCH) {
         context.check()?;
-        let frames: Result<Vec<_>, _> =
-            pictures.iter().map(|picture| Frame::gray(&picture.pixels, picture.width, picture.height)).collect();
+        let frames: Result<Vec<_>, _> = pictures
+            .iter()
+            .map(|picture| Frame::gray(&picture.pixels, picture.width, picture.height))
+            .collect();
         let mut bad = None;
         network.observe(&frames?, |name, values| {
             let is_counted = histograms.get_mut(name).is_none_or(|histogram| histogram.add(values));

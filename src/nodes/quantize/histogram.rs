@@ -67,10 +67,12 @@ impl Histogram {
         let edge = |bin: usize| ((bin as f64 / (BINS / 2) as f64 - 1.0) * self.reach) as f32;
         let first = |counts: &mut dyn Iterator<Item = &u64>| {
             let mut passed = 0;
-            counts.take_while(|count| {
-                passed += **count;
-                passed <= outside
-            }).count()
+            counts
+                .take_while(|count| {
+                    passed += **count;
+                    passed <= outside
+                })
+                .count()
         };
         let low = edge(first(&mut self.counts.iter()));
         let high = edge(BINS - first(&mut self.counts.iter().rev()));

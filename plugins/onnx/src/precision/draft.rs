@@ -7,7 +7,8 @@ use prost::Message;
 use super::PrecisionError;
 use crate::{
     proto::{
-        AttributeProto, FLOAT, GraphProto, NodeProto, SUBGRAPH, SUBGRAPHS, TENSOR, TensorProto, ValueInfoProto,
+        AttributeProto, FLOAT, GraphProto, NodeProto, SUBGRAPH, SUBGRAPHS, TENSOR, TensorProto,
+        ValueInfoProto,
     },
     wire,
 };
@@ -198,7 +199,8 @@ impl<'a> Draft<'a> {
 
     /// The file with its nodes as they are now and these metadata. Constants of floats that nobody takes any more are left out.
     pub fn write(mut self, metadata: &[(&str, String)]) -> Result<Vec<u8>, PrecisionError> {
-        let mut taken: HashSet<String> = self.nodes.iter().flat_map(|node| node.proto.input.clone()).collect();
+        let mut taken: HashSet<String> =
+            self.nodes.iter().flat_map(|node| node.proto.input.clone()).collect();
         taken.extend(self.kept.iter().cloned());
         self.nodes.retain(|node| {
             node.constant().is_none() || node.output().is_none_or(|output| taken.contains(output))

@@ -56,7 +56,8 @@ fn folded(draft: &Draft<'_>, conv: usize, next: usize) -> Option<Folded> {
     };
     let epsilon = norm.float("epsilon", 1e-5);
     let each = weights.len() / outputs;
-    let channels = weights.chunks_mut(each.max(1)).zip(&mut bias).zip(&scale).zip(&shift).zip(&mean).zip(&variance);
+    let channels =
+        weights.chunks_mut(each.max(1)).zip(&mut bias).zip(&scale).zip(&shift).zip(&mean).zip(&variance);
     for (((((weights, bias), scale), shift), mean), variance) in channels {
         let factor = scale / (variance + epsilon).sqrt();
         weights.iter_mut().for_each(|weight| *weight *= factor);

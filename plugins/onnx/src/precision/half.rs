@@ -22,10 +22,12 @@ const GREATEST: f32 = 32752.0;
 /// among them, where small probabilities would be lost.
 fn typed_inputs(op: &str) -> Option<fn(usize) -> bool> {
     match op {
-        "Conv" | "ConvTranspose" | "Gemm" | "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Sum"
-        | "Concat" | "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Sigmoid" | "HardSigmoid" | "Tanh" | "Clip"
-        | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "BatchNormalization"
-        | "Flatten" | "Transpose" | "Identity" | "DepthToSpace" | "SpaceToDepth" => Some(|_| true),
+        "Conv" | "ConvTranspose" | "Gemm" | "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min"
+        | "Sum" | "Concat" | "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Sigmoid" | "HardSigmoid" | "Tanh"
+        | "Clip" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool"
+        | "BatchNormalization" | "Flatten" | "Transpose" | "Identity" | "DepthToSpace" | "SpaceToDepth" => {
+            Some(|_| true)
+        }
         // Shapes, axes and places are whole numbers.
         "Reshape" | "Squeeze" | "Unsqueeze" | "Slice" => Some(|at| at == 0),
         "Pad" => Some(|at| at == 0 || at == 2),
@@ -50,17 +52,23 @@ fn has_weights(draft: &Draft<'_>, node: &Node<'_>) -> bool {
 /// Which nodes compute in half precision, by their places.
 fn chosen(draft: &Draft<'_>, ranges: &Ranges) -> Vec<bool> {
     let is_small = |values: &[f32]| values.iter().all(|value| value.abs() <= GREATEST);
-    let fits = |name: &str| match draft.is_constant(name) {
-        true => draft.floats(name).is_some_and(|(_, values)| is_small(&values)),
+    // What keeps a divisor from zero must not become zero; among weights nothing is lost.
+    let is_there = |value: &f32| *value == 0.0 || ::half::f16::from_f32(*value).to_f32() != 0.0;
+    let fits = |name: &str, is_layer: bool| match draft.is_constant(name) {
+        true => draft
+            .floats(name)
+            .is_some_and(|(_, values)| is_small(&values) && (is_layer || values.iter().all(is_there))),
         false => ranges.get(name).is_none_or(|range| is_small(&[range.least, range.greatest])),
     };
     let mut halves = HashSet::new();
     let mut chosen = Vec::with_capacity(draft.nodes.len());
     for node in &draft.nodes {
         // All inputs of one type are single precision where one of them is, as weights and what comes out of layers with weights are.
-        let begins = || has_weights(draft, node) || typed(node).any(|input| halves.contains(input));
+        let is_layer = has_weights(draft, node);
+        let begins = is_layer || typed(node).any(|input| halves.contains(input));
         let output = node.output().filter(|_| typed_inputs(node.op()).is_some());
-        let output = output.filter(|output| begins() && fits(output) && typed(node).all(fits));
+        let fits = |name| fits(name, is_layer);
+        let output = output.filter(|output| begins && fits(output) && typed(node).all(fits));
         halves.extend(output);
         chosen.push(output.is_some());
     }
@@ -116,7 +124,8 @@ pub(super) fn convert(
         };
         draft.is_kept(name) || takers.into_iter().any(of_other_type)
     };
-    let outputs = draft.nodes.iter().zip(&chosen).filter_map(|(node, chosen)| node.output().filter(|_| *chosen));
+    let outputs =
+        draft.nodes.iter().zip(&chosen).filter_map(|(node, chosen)| node.output().filter(|_| *chosen));
     let singles: HashSet<String> = outputs.filter(|name| is_single_needed(name)).map(str::to_owned).collect();
     let mut halves = HashMap::<String, String>::new();
     let mut nodes = Vec::with_capacity(draft.nodes.len() * 2);
@@ -160,7 +169,10 @@ pub(super) fn convert(
 }
 
 fn cast<'a>(from: &str, to: String, kind: i32) -> Node<'a> {
-    Node::new("Cast", to, &[from], vec![int("to", kind.into())])
+    let mut node = Node::new("Cast", to, &[from], vec![int("to", kind.into())]);
+    // Values may have the name that a node has.
+    node.change().name = format!("{from}.cast");
+    node
 }
 
 /// A constant of half precision: the nearest to each value, the even one of two.

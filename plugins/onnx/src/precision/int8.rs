@@ -185,7 +185,9 @@ fn plan(draft: &Draft<'_>, ranges: &Ranges) -> Plan {
     }
     for node in draft.nodes.iter().filter(|node| is_mover(node)) {
         let grid = node.input(0).and_then(|input| plan.grids.get(input).copied());
-        if let (Some(grid), Some(output)) = (grid, node.output().filter(|output| takers.contains_key(*output))) {
+        if let (Some(grid), Some(output)) =
+            (grid, node.output().filter(|output| takers.contains_key(*output)))
+        {
             plan.grids.insert(output.to_owned(), grid);
         }
     }
@@ -280,8 +282,7 @@ fn constants<'a>(
         ["weights", "weights_scale", "weights_zero_point", "weights_dequantized"].map(name);
     let [of_bias, bias_scale, bias_zero, bias_back] =
         ["bias", "bias_scale", "bias_zero_point", "bias_dequantized"].map(name);
-    let mut nodes =
-        vec![Node::new("DequantizeLinear", back, &[&of_weights, &scale, &zero], axis())];
+    let mut nodes = vec![Node::new("DequantizeLinear", back, &[&of_weights, &scale, &zero], axis())];
     draft.add(TensorProto::constant(of_weights, &layer.weights.0, INT8, weights));
     draft.add(TensorProto::floats(scale, &[outputs], &scales));
     draft.add(TensorProto::constant(zero, &[outputs], INT8, vec![0; outputs]));
@@ -294,7 +295,12 @@ fn constants<'a>(
         });
         let whole = whole.collect();
         let attributes = vec![int("axis", 0)];
-        nodes.push(Node::new("DequantizeLinear", bias_back, &[&of_bias, &bias_scale, &bias_zero], attributes));
+        nodes.push(Node::new(
+            "DequantizeLinear",
+            bias_back,
+            &[&of_bias, &bias_scale, &bias_zero],
+            attributes,
+        ));
         draft.add(TensorProto::constant(of_bias, &[outputs], INT32, whole));
         draft.add(TensorProto::floats(bias_scale, &[outputs], &products));
         draft.add(TensorProto::constant(bias_zero, &[outputs], INT32, vec![0; outputs * 4]));
