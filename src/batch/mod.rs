@@ -23,4 +23,5 @@ pub mod store;
 
 pub use context::{Context, Facts, Input, Interrupted};
 pub use limits::{Limits, Needs};
+pub use record::TIMES;
 pub use stage::{Kind, Stage};

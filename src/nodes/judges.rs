@@ -1,6 +1,6 @@
 //! Classifiers that are asked about the faces of a table: models of the manifest, files, and what `train` has made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use ferroflow_vision::{
@@ -68,7 +68,36 @@ pub fn open(
     Ok(judges)
 }
 
+/// The only classifier: what comes in at `port`, or the one of this name.
+pub fn one(
+    port: &str,
+    name: Option<&str>,
+    classes: &[String],
+    device: Device,
+    context: &Context,
+) -> anyhow::Result<Judge> {
+    let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+    let comes_in = context.inputs.iter().any(|input| input.port == port);
+    if comes_in == name.is_some() {
+        bail!(
+            "one classifier is needed: connect a result of `train` or `finetune` to `{port}`, or name one in `classifier`"
+        );
+    }
+    let mut judges = open(port, &names, classes, device, context)?;
+    judges.pop().context("a bug: there is no classifier")
+}
+
 impl Judge {
+    /// The classifier in a file, under this name.
+    pub fn of_file(name: &str, path: &Path, classes: &[String], device: Device) -> anyhow::Result<Self> {
+        Self::new(name.to_owned(), resolve_model(&path.to_string_lossy())?, classes, device)
+    }
+
+    /// Its file and card.
+    pub const fn model(&self) -> &ModelFile {
+        &self.model
+    }
+
     fn new(name: String, model: ModelFile, classes: &[String], device: Device) -> anyhow::Result<Self> {
         let labels = &model.card()?.labels;
         let place = |class: &String| labels.iter().position(|label| label == class);

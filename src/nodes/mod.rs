@@ -23,6 +23,7 @@ mod judges;
 mod parquet;
 mod predict;
 mod protocols;
+mod quantize;
 pub mod reference;
 mod relabel;
 mod report;
@@ -54,6 +55,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<train::Train>(),
     Kind::of::<features::Features>(),
     Kind::of::<finetune::Finetune>(),
+    Kind::of::<quantize::Quantize>(),
     Kind::of::<evaluate::Evaluate>(),
     Kind::of::<protocols::Protocols>(),
     Kind::of::<split::Split>(),

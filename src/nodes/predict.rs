@@ -53,7 +53,7 @@ impl Stage for Predict {
             name: "models",
             accepts: PortType::Model,
             arity: Arity::Any,
-            doc: "Classifiers of `train` or `finetune`.",
+            doc: "Classifiers of `train`, `finetune` or `quantize`.",
         },
     ];
     const OUTPUT: PortType = PortType::Faces;

@@ -151,7 +151,7 @@ fn read(graph: &GraphProto, node: &NodeProto) -> Result<Convolution, ExtendError
             "the convolution `{name}` has strides, dilations, groups or borders other than those of 3x3 with a border of one zero"
         ));
     }
-    let (kernel, bias) = (kernel.singles(), bias.singles());
+    let [kernel, bias] = [kernel, bias].map(|tensor| tensor.singles().unwrap_or_default());
     if kernel.len() != outputs * inputs * 9 || bias.len() != outputs || outputs == 0 || inputs == 0 {
         return refuse(format!(
             "the convolution `{name}` has a kernel of {} floats and a bias of {}, where {} and {outputs} are needed in the file itself",

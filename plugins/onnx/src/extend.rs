@@ -2,22 +2,24 @@
 //!
 //! What a file holds is kept byte for byte, but for its outputs and metadata.
 
+use std::collections::HashSet;
+
 use prost::Message;
 
 use crate::{
     attribute::int,
     proto::{
-        AttributeProto, Dimension, FLOAT, GraphProto, ModelProto, NodeProto, StringEntry, TensorProto,
+        AttributeProto, Dimension, FLOAT, GraphProto, ModelProto, NodeProto, TENSOR, TensorProto,
         TensorShape, TensorType, TypeProto, ValueInfoProto,
     },
-    wire::{GRAPH, METADATA, OUTPUT, fields, write},
+    wire,
 };
+
+/// The field of `GraphProto` that is not copied as it lies.
+const OUTPUT: u32 = 12;
 
 /// The first version of the standard operators whose `Gemm` adds a row to every row.
 const LEAST_OPSET: i64 = 7;
-
-/// The number of an attribute's type that holds a tensor, as `AttributeProto.AttributeType` numbers them.
-const TENSOR: i32 = 4;
 
 /// Why a network cannot go on as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,12 +52,31 @@ impl Dense<'_> {
 /// # Errors
 /// If the bytes are no ONNX file, or no node makes the value.
 pub fn with_output(file: &[u8], value: &str) -> Result<Vec<u8>, ExtendError> {
+    with_outputs(file, &[value])
+}
+
+/// The names of all values that the nodes of a network make.
+///
+/// # Errors
+/// If the bytes are no ONNX file.
+pub fn made(file: &[u8]) -> Result<HashSet<String>, ExtendError> {
+    let nodes = parse(file)?.graph.unwrap_or_default().node;
+    Ok(nodes.into_iter().flat_map(|node| node.output).filter(|name| !name.is_empty()).collect())
+}
+
+/// The network with these values of floats, which its nodes make, as its outputs.
+///
+/// # Errors
+/// If the bytes are no ONNX file, or no node makes one of the values.
+pub fn with_outputs(file: &[u8], values: &[&str]) -> Result<Vec<u8>, ExtendError> {
     let graph = parse(file)?.graph.unwrap_or_default();
-    made_inside(&graph, value)?;
-    // Its shape follows from the graph.
-    let tensor = TensorType { elem_type: FLOAT, shape: None };
-    let output = named(value, tensor);
-    rewritten(file, &GraphProto { output: vec![output], ..GraphProto::default() }, &[])
+    let mut output = Vec::with_capacity(values.len());
+    for value in values {
+        made_inside(&graph, value)?;
+        // Its shape follows from the graph.
+        output.push(named(value, TensorType { elem_type: FLOAT, shape: None }));
+    }
+    rewritten(file, &GraphProto { output, ..GraphProto::default() }, &[])
 }
 
 /// The network with dense layers behind its only output, or behind the `value` that one of its nodes makes: flattened to
@@ -74,8 +95,7 @@ pub fn with_layers(
     metadata: &[(&str, String)],
 ) -> Result<Vec<u8>, ExtendError> {
     let model = parse(file)?;
-    let opset = model.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
-    match opset.map(|set| set.version) {
+    match wire::opset(&model) {
         Some(version) if version >= LEAST_OPSET => {}
         Some(version) => {
             return refuse(format!(
@@ -91,7 +111,7 @@ pub fn with_layers(
         None => only_output(&graph)?,
     };
     let classes = check_layers(layers, shape)?;
-    let prefix = free_prefix(file);
+    let prefix = wire::free_word(file, "head", |word| format!("{word}."));
     let mut more = GraphProto::default();
     let mut x = add(&mut more, "Flatten", &format!("{prefix}.features"), &[from], vec![int("axis", 1)]);
     for (index, layer) in layers.iter().enumerate() {
@@ -116,12 +136,7 @@ pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T, ExtendError> {
 }
 
 pub(crate) fn parse(file: &[u8]) -> Result<ModelProto, ExtendError> {
-    let no_file = |reason: &dyn std::fmt::Display| ExtendError(format!("it is no ONNX file: {reason}"));
-    let model = ModelProto::decode(file).map_err(|error| no_file(&error))?;
-    if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
-        return Err(no_file(&"it holds no graph"));
-    }
-    Ok(model)
+    wire::parse(file).map_err(ExtendError)
 }
 
 /// The name of a value if a node of the graph makes it.
@@ -202,21 +217,6 @@ fn check_layers(layers: &[Dense<'_>], shape: Option<&[Dimension]>) -> Result<usi
     }
 }
 
-/// A word that no name in the file begins with, before a dot; not even one inside a graph inside a node.
-fn free_prefix(file: &[u8]) -> String {
-    let is_taken = |prefix: &String| {
-        let word = format!("{prefix}.");
-        file.windows(word.len()).any(|bytes| bytes == word.as_bytes())
-    };
-    let mut prefix = "head".to_owned();
-    let mut next = 2;
-    while is_taken(&prefix) {
-        prefix = format!("head{next}");
-        next += 1;
-    }
-    prefix
-}
-
 fn add(
     graph: &mut GraphProto,
     op: &str,
@@ -248,35 +248,7 @@ fn named(name: &str, tensor: TensorType) -> ValueInfoProto {
 
 /// The file with `more` behind its graph in place of the outputs, and these metadata.
 fn rewritten(file: &[u8], more: &GraphProto, metadata: &[(&str, String)]) -> Result<Vec<u8>, ExtendError> {
-    let more = more.encode_to_vec();
-    let mut out = Vec::with_capacity(file.len() + more.len() + 1024);
-    let mut graphs = 0;
-    for field in fields(file)? {
-        let is_replaced = || {
-            let entry = StringEntry::decode(field.body).unwrap_or_default();
-            metadata.iter().any(|(key, _)| *key == entry.key)
-        };
-        match field.tag {
-            GRAPH => {
-                graphs += 1;
-                let mut graph = Vec::with_capacity(field.body.len() + more.len());
-                for part in fields(field.body)?.iter().filter(|part| part.tag != OUTPUT) {
-                    graph.extend_from_slice(part.whole);
-                }
-                graph.extend_from_slice(&more);
-                write(GRAPH, &graph, &mut out);
-            }
-            METADATA if is_replaced() => {}
-            _ => out.extend_from_slice(field.whole),
-        }
-    }
-    if graphs != 1 {
-        return refuse(format!("it is no ONNX file: it holds {graphs} graphs"));
-    }
-    let entry = |(key, value): &(&str, String)| StringEntry { key: (*key).to_owned(), value: value.clone() };
-    let metadata_props = metadata.iter().map(entry).collect();
-    out.extend(ModelProto { metadata_props, ..ModelProto::default() }.encode_to_vec());
-    Ok(out)
+    wire::rewritten(file, |part| part.tag != OUTPUT, &more.encode_to_vec(), metadata, 0).map_err(ExtendError)
 }
 
 #[cfg(test)]

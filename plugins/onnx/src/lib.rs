@@ -1,5 +1,5 @@
-//! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what puts layers behind a network, and what
-//! reads its last convolutions and puts others in their place.
+//! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what puts layers
+//! behind a network, what reads its last convolutions and puts others in their place, and what makes one of fewer bits.
 //!
 //! Nothing here knows what the graphs are for, or runs them.
 
@@ -8,6 +8,7 @@ mod builder;
 mod convolutions;
 mod extend;
 mod metadata;
+pub mod precision;
 mod proto;
 mod replace;
 mod wire;
@@ -15,7 +16,7 @@ mod wire;
 pub use attribute::{float, int, ints, text};
 pub use builder::{GraphBuilder, Side};
 pub use convolutions::{Convolution, LastConvolutions, last_convolutions};
-pub use extend::{Dense, ExtendError, with_layers, with_output};
+pub use extend::{Dense, ExtendError, made, with_layers, with_output, with_outputs};
 pub use metadata::metadata;
 pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,

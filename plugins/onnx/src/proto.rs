@@ -9,7 +9,16 @@ use prost::Message;
 
 /// The element types that our graphs are made of, as `TensorProto.DataType` numbers them.
 pub(crate) const FLOAT: i32 = 1;
+pub(crate) const UINT8: i32 = 2;
+pub(crate) const INT8: i32 = 3;
+pub(crate) const INT32: i32 = 6;
 const INT64: i32 = 7;
+pub(crate) const FLOAT16: i32 = 10;
+
+/// The types of attributes that hold a tensor, a graph, and several graphs, as `AttributeProto.AttributeType` numbers them.
+pub(crate) const TENSOR: i32 = 4;
+pub(crate) const SUBGRAPH: i32 = 5;
+pub(crate) const SUBGRAPHS: i32 = 10;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
@@ -153,18 +162,25 @@ impl TensorProto {
         Self::constant(name, &[values.len()], INT64, raw)
     }
 
-    /// The values of a constant of floats; none of another type.
-    pub fn singles(&self) -> Vec<f32> {
-        match (&self.raw_data, self.data_type) {
-            (_, kind) if kind != FLOAT => Vec::new(),
-            (Some(raw), _) => raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            (None, _) => self.float_data.clone(),
-        }
-    }
-
-    fn constant(name: String, dims: &[usize], data_type: i32, raw: Vec<u8>) -> Self {
+    pub(crate) fn constant(name: String, dims: &[usize], data_type: i32, raw: Vec<u8>) -> Self {
         let dims = dims.iter().map(|&side| side as i64).collect();
         Self { dims, data_type, name, raw_data: Some(raw), ..Self::default() }
+    }
+
+    /// The sides of a constant, outermost first; none where one cannot be.
+    pub fn sides(&self) -> Option<Vec<usize>> {
+        self.dims.iter().map(|&side| usize::try_from(side).ok()).collect()
+    }
+
+    /// The values of a constant of floats; none of another type, or where they lie in another file or are not as many as its sides say.
+    pub fn singles(&self) -> Option<Vec<f32>> {
+        let values = match (&self.raw_data, self.data_type) {
+            (_, kind) if kind != FLOAT => return None,
+            (Some(raw), _) => raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            (None, _) => self.float_data.clone(),
+        };
+        let count = self.sides()?.into_iter().try_fold(1usize, usize::checked_mul)?;
+        (values.len() == count).then_some(values)
     }
 
     /// The values of a constant of integers; none of another type.

@@ -3,43 +3,33 @@
 use prost::Message;
 
 use crate::{
-    extend::{ExtendError, refuse},
-    proto::{FLOAT, TensorProto},
-    wire::{GRAPH, INITIALIZER, fields, write},
+    extend::{ExtendError, parse, refuse},
+    proto::{FLOAT, GraphProto, TensorProto},
+    wire::{self, Field},
 };
+
+/// The field of `GraphProto` that holds initialisers.
+const INITIALIZER: u32 = 5;
 
 /// The network with these values in place of the initialisers of these names.
 ///
 /// # Errors
 /// If the bytes are no ONNX file, an initialiser is not there or not of floats, or has another number of values.
 pub fn with_weights(file: &[u8], weights: &[(&str, &[f32])]) -> Result<Vec<u8>, ExtendError> {
-    let mut out = Vec::with_capacity(file.len());
-    let mut is_done = vec![false; weights.len()];
-    for field in fields(file)? {
-        if field.tag != GRAPH {
-            out.extend_from_slice(field.whole);
-            continue;
+    let graph = parse(file)?.graph.unwrap_or_default();
+    let new = weights.iter().map(|(name, values)| {
+        match graph.initializer.iter().find(|tensor| tensor.name == *name) {
+            Some(tensor) => replaced(tensor, values),
+            None => refuse(format!("it has no initialiser `{name}`")),
         }
-        let mut graph = Vec::with_capacity(field.body.len());
-        for part in fields(field.body)? {
-            if part.tag == INITIALIZER {
-                let tensor = TensorProto::decode(part.body)
-                    .map_err(|error| ExtendError(format!("it is no ONNX file: {error}")))?;
-                if let Some(at) = weights.iter().position(|(name, _)| *name == tensor.name) {
-                    let (_, values) = weights[at];
-                    write(INITIALIZER, &replaced(&tensor, values)?.encode_to_vec(), &mut graph);
-                    is_done[at] = true;
-                    continue;
-                }
-            }
-            graph.extend_from_slice(part.whole);
-        }
-        write(GRAPH, &graph, &mut out);
-    }
-    match weights.iter().zip(is_done).find(|(_, is_done)| !is_done) {
-        Some(((name, _), _)) => refuse(format!("it has no initialiser `{name}`")),
-        None => Ok(out),
-    }
+    });
+    let more = GraphProto { initializer: new.collect::<Result<_, _>>()?, ..GraphProto::default() };
+    let is_replaced = |part: &Field<'_>| {
+        part.tag == INITIALIZER
+            && TensorProto::decode(part.body)
+                .is_ok_and(|tensor| weights.iter().any(|(name, _)| *name == tensor.name))
+    };
+    wire::rewritten(file, |part| !is_replaced(part), &more.encode_to_vec(), &[], 0).map_err(ExtendError)
 }
 
 fn replaced(tensor: &TensorProto, values: &[f32]) -> Result<TensorProto, ExtendError> {
@@ -81,19 +71,24 @@ mod tests {
 
     #[test]
     fn weights_are_replaced_and_the_rest_is_kept() {
-        assert!(with_weights(&network(0.5), &[("half", &[0.25, 0.25])]).unwrap() == network(0.25));
-        assert!(with_weights(&network(0.5), &[]).unwrap() == network(0.5));
+        // In another order, new ones last.
+        let sorted = |file: &[u8]| {
+            let mut model = ModelProto::decode(file).unwrap();
+            model.graph.as_mut().unwrap().initializer.sort_by(|a, b| a.name.cmp(&b.name));
+            model
+        };
+        let after = with_weights(&network(0.5), &[("half", &[0.25, 0.25])]).unwrap();
+        assert_eq!(sorted(&after), sorted(&network(0.25)));
+        assert_eq!(sorted(&with_weights(&network(0.5), &[]).unwrap()), sorted(&network(0.5)));
         let mut file = network(0.5);
         // `ModelProto.functions`, which our messages leave out.
         let unknown = [0xca, 0x01, 0x03, b'a', b'b', b'c'];
         file.extend(unknown);
         let after = with_weights(&file, &[("half", &[0.0, 1.0])]).unwrap();
-        assert!(after.ends_with(&unknown));
+        assert!(after.windows(unknown.len()).any(|bytes| bytes == unknown));
         let graph = ModelProto::decode(&*after).unwrap().graph.unwrap();
-        assert_eq!(
-            (graph.initializer[1].dims.as_slice(), graph.initializer[1].singles()),
-            (&[1, 2][..], vec![0.0, 1.0])
-        );
+        let half = graph.initializer.iter().find(|tensor| tensor.name == "half").unwrap();
+        assert_eq!((half.dims.as_slice(), half.singles()), (&[1, 2][..], Some(vec![0.0, 1.0])));
     }
 
     #[test]

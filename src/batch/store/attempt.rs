@@ -16,7 +16,7 @@ use crate::{
     atomic,
     batch::{
         Interrupted,
-        record::{RECORD, Record},
+        record::{RECORD, Record, TIMES},
     },
 };
 
@@ -118,14 +118,15 @@ impl Drop for Attempt {
     }
 }
 
-/// BLAKE3 over names and contents of all files in the order of their names, and their bytes. Each is on disk after this.
+/// BLAKE3 over names and contents of all files in the order of their names, and their bytes. Each is on disk after this. The record, and
+/// times that were measured, are left out.
 pub fn digest(folder: &Path) -> anyhow::Result<(String, u64)> {
     let (mut all, mut bytes) = (blake3::Hasher::new(), 0);
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
         let path = entry.path();
         let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-        if !entry.file_type().is_file() || name == RECORD {
+        if !entry.file_type().is_file() || [RECORD, TIMES].contains(&&*name) {
             continue;
         }
         let cannot = || format!("{} cannot be read", path.display());

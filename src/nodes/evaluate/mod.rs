@@ -77,7 +77,7 @@ impl Stage for Evaluate {
             name: "models",
             accepts: PortType::Model,
             arity: Arity::Any,
-            doc: "Classifiers of `train` or `finetune`.",
+            doc: "Classifiers of `train`, `finetune` or `quantize`.",
         },
         Port {
             name: "reference",
