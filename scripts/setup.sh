@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Sets up all that is missing: system packages, the release build, models and media. Run it again as often as you like.
+# `--tests` builds the tests along with the program: what only they need changes features of some dependencies, and with them nearly all
+# would be built twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,7 +47,11 @@ fi
 cargo --version
 
 say "Build (about five minutes from nothing, seconds after that)"
-cargo build --release --workspace
+if [[ ${1-} == --tests ]]; then
+    cargo test --release --workspace --no-run
+else
+    cargo build --release --workspace
+fi
 
 say "Models and media"
 target/release/ferroflow models fetch

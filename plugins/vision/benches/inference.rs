@@ -33,7 +33,8 @@ struct Subject {
     threads: usize,
 }
 
-const SUBJECTS: [Subject; 3] = [
+const SUBJECTS: [Subject; 4] = [
+    Subject { name: "ferroflow-expression", shape: [1, 1, 48, 48], threads: 1 },
     Subject { name: "mini-xception", shape: [1, 1, 64, 64], threads: 1 },
     Subject { name: "yunet", shape: [1, 3, 384, 640], threads: 0 },
     Subject { name: "ssd-resnet10", shape: [1, 3, 300, 300], threads: 0 },
