@@ -166,7 +166,8 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
     assert_eq!(plain.value_length(), (CELLS * CELLS) as i32);
     assert_eq!(plain.null_count(), table.rows() - dropped.null_count());
     assert!(plain.null_count() > 0);
-    for row in 0..table.rows() {
+    assert_eq!(table.rows(), rows.len());
+    for (row, face) in rows.iter().enumerate() {
         assert_eq!(plain.is_null(row), dropped.is_valid(row));
         if plain.is_null(row) {
             continue;
@@ -180,7 +181,7 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
             assert!(line.iter().zip(other.iter().rev()).all(|(a, b)| (a - b).abs() < 1e-4));
         }
         // A cell is the mean of 8x8 pixels of the picture, times the card's scale.
-        let pixels = &rows[row].pixels;
+        let pixels = &face.pixels;
         let corner = (0..64).map(|at| f32::from(pixels[at / 8 * fer::SIDE + at % 8])).sum::<f32>();
         assert!((plain[0] - corner / 64.0 * 0.01).abs() < 2e-3, "row {row}: {} {corner}", plain[0]);
     }

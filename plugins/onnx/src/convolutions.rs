@@ -37,7 +37,7 @@ pub struct LastConvolutions {
 /// `block5_conv1` is for `block5`.
 ///
 /// # Errors
-/// If the bytes are no ONNX file, no convolution is of the block, or what follows is anything else than convolutions of 3x3 with ReLU and
+/// If the bytes are no ONNX file, no convolution is of the block or it takes the network's input, or what follows is anything else than convolutions of 3x3 with ReLU and
 /// maxima of 2x2 in one line to the network's only output, with weights that lie in the file and that nothing else uses.
 pub fn last_convolutions(file: &[u8], block: &str) -> Result<LastConvolutions, ExtendError> {
     let graph = parse(file)?.graph.unwrap_or_default();
@@ -56,6 +56,11 @@ pub fn last_convolutions(file: &[u8], block: &str) -> Result<LastConvolutions, E
         return refuse(format!("no convolution is called `{block}_...` (blocks that are there: {known})"));
     };
     let from = first.input.first().cloned().unwrap_or_default();
+    if !graph.node.iter().any(|node| node.output.contains(&from)) {
+        return refuse(format!(
+            "`{block}` is the first block, which takes the picture itself (`{from}`): name a later one"
+        ));
+    }
     let mut value = from.as_str();
     let mut convolutions: Vec<Convolution> = Vec::new();
     while let Some(node) = next(&graph, value)? {
@@ -252,14 +257,17 @@ mod tests {
             ("block2_conv1.weight", "block2_conv2.bias")
         );
         assert_eq!((convolutions[0].kernel[53], convolutions[1].bias[3]), (53.0, 0.5));
-        let all = last_convolutions(&file(), "block1").unwrap();
-        assert_eq!((all.from.as_str(), all.convolutions.len()), ("face", 3));
     }
 
     #[test]
     fn what_is_no_line_of_such_convolutions_is_refused() {
         let error = last_convolutions(&file(), "block5").unwrap_err().to_string();
         assert_eq!(error, "no convolution is called `block5_...` (blocks that are there: block1, block2)");
+        let error = last_convolutions(&file(), "block1").unwrap_err().to_string();
+        assert!(
+            error.contains("`block1` is the first block, which takes the picture itself (`face`)"),
+            "{error}"
+        );
         let error = refused(|graph| graph.node[7].attribute[1].ints = vec![1, 1]);
         assert!(error.contains("behind `block2_conv2` comes `block2_pool`, a MaxPool, where"), "{error}");
         let error = refused(|graph| graph.node[4].op_type = "Sigmoid".to_owned());

@@ -280,7 +280,7 @@ mod tests {
         let features = features(BATCH + 3);
         let found = plan.answers(&kernels, &features);
         for (features, found) in features.chunks_exact(40).zip(found.chunks_exact(4)) {
-            let (mut x, mut height, mut width) = (features.to_vec(), 5, 4);
+            let (mut x, mut height, mut width) = (features.to_vec(), 5usize, 4usize);
             for Convolution { inputs, outputs, kernel, bias, pool, .. } in &all {
                 let mut y = Vec::new();
                 for output in 0..*outputs {
