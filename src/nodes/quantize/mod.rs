@@ -38,9 +38,10 @@ use crate::{
 /// Makes a classifier one of fewer bits, and says what that costs: a file of half or a quarter of the size with the same input, answer and
 /// card, for whatever took the classifier before.
 ///
-/// With `fp16`, weights and arithmetic have half precision from the first convolution or dense layer on. That halves the file and saves time on GPUs; ONNX Runtime
-/// computes in single precision on the CPU all the same, so that there it saves size and no time, and loses only what rounding the weights costs. With `int8`, convolutions and dense layers are computed in whole numbers (static quantisation,
-/// weights by output, activations by tensor), which saves both. What their values are between is measured on `calibration-faces` faces.
+/// With `fp16`, weights and arithmetic have half precision from the first convolution or dense layer on. That halves the file. ONNX Runtime
+/// computes in single precision on the CPU all the same, so that there it saves size and no time, and loses only what rounding the weights costs; devices with arithmetic of 16 bits use it. With `int8`, convolutions and dense layers are computed in whole numbers (static quantisation,
+/// weights by output, activations by tensor), which saves size, and time where convolutions are wide; separable ones of few channels, such as mini-xception's, take
+/// longer than before. What their values are between is measured on `calibration-faces` faces.
 ///
 /// The result holds `classifier.onnx`; accuracy before and after on `split`, the share of faces whose answer changed, McNemar's exact test and bytes before and after are
 /// in its facts, milliseconds a face in `times.json`: on the CPU with one thread, faces one by one.
