@@ -169,7 +169,9 @@ fn models_can_be_listed_and_verified() {
     let (code, stdout, _) = text(&run(["models", "list"]));
     assert_eq!(code, Some(0));
     assert!(
-        stdout.lines().any(|line| line.starts_with("mini-xception") && line.contains("(default)")),
+        stdout.lines().any(|line| line.starts_with("ferroflow-expression")
+            && line.contains(" here ")
+            && line.contains("(default)")),
         "{stdout}"
     );
     let (code, stdout, _) = text(&run(["models", "verify"]));

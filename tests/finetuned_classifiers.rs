@@ -317,7 +317,11 @@ fn blocks_that_are_unfrozen_learn_and_the_others_stay() {
 fn initialisers(file: &[u8]) -> Vec<(String, Vec<f32>)> {
     use prost::Message;
     let graph = ferroflow_onnx::ModelProto::decode(file).unwrap().graph.unwrap();
-    graph.initializer.iter().map(|tensor| (tensor.name.clone(), tensor.singles())).collect()
+    graph
+        .initializer
+        .iter()
+        .map(|tensor| (tensor.name.clone(), tensor.singles().unwrap_or_default()))
+        .collect()
 }
 
 #[test]

@@ -9,7 +9,11 @@ use ferroflow_vision::{
         self,
         vgg16::{self, Means},
     },
-    model::{Manifest, ModelError, manifest::Asset, store},
+    model::{
+        Manifest, ModelError,
+        manifest::{Asset, Registry},
+        store,
+    },
 };
 
 use super::{Exit, Outcome};
@@ -111,7 +115,7 @@ fn list() -> Outcome {
     let manifest = manifest()?;
     for asset in &manifest.assets {
         let path = store::location(asset).map_err(anyhow::Error::from)?;
-        let state = if path.is_file() { "here" } else { "missing" };
+        let state = if path.is_file() || asset.registry == Registry::Shipped { "here" } else { "missing" };
         let kind = format!("{:?}", asset.kind).to_lowercase();
         let is_default = if asset.name == manifest.defaults.expression { " (default)" } else { "" };
         let package = if asset.version.is_empty() {

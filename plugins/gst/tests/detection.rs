@@ -127,7 +127,7 @@ fn expressions_are_a_distribution_over_the_seven_classes() {
         let emotion = face.emotion.unwrap();
         assert_eq!(emotion.labels.to_vec(), ferroflow_vision::face::EXPRESSIONS);
         assert!((emotion.scores.iter().sum::<f32>() - 1.0).abs() < 1e-3);
-        assert_eq!(&*emotion.model, "mini-xception");
+        assert_eq!(&*emotion.model, "ferroflow-expression");
     }
 }
 

@@ -79,7 +79,7 @@ fn recorded(name: &str, options: &SessionOptions) -> (Arc<SharedSession>, Record
 
 #[test]
 fn users_share_by_model_device_threads_and_instance() {
-    let open = |options: &SessionOptions| SharedSession::open(&path("default"), options).unwrap();
+    let open = |options: &SessionOptions| SharedSession::open(&path("mini-xception"), options).unwrap();
     let first = open(&options("sharing", 4));
     assert!(Arc::ptr_eq(&first, &open(&options("sharing", 4))));
     // The first user decides on batches.
@@ -92,11 +92,11 @@ fn users_share_by_model_device_threads_and_instance() {
 fn streams_of_one_session_are_batched_and_each_gets_its_own_answers_in_order() {
     const STREAMS: usize = 8;
     const FRAMES: usize = 40;
-    let alone = SharedSession::open(&path("default"), &options("reference", 1)).unwrap();
+    let alone = SharedSession::open(&path("mini-xception"), &options("reference", 1)).unwrap();
     let expected: Vec<_> = (0..STREAMS * FRAMES).map(|number| classify(&alone, number)).collect();
     // A waiting time, so that they meet however the threads are scheduled.
     let batches = SessionOptions { batch_timeout: Duration::from_millis(200), ..options("streams", STREAMS) };
-    let (session, recorded) = recorded("default", &batches);
+    let (session, recorded) = recorded("mini-xception", &batches);
     thread::scope(|scope| {
         for (stream, expected) in expected.chunks(FRAMES).enumerate() {
             let session = &session;
@@ -148,7 +148,7 @@ fn a_detector_that_puts_the_cells_of_all_images_in_a_row_is_divided_too() {
 #[test]
 fn those_who_wait_are_answered_when_others_let_go() {
     let options = SessionOptions { batch_timeout: Duration::from_millis(300), ..options("letting go", 8) };
-    let session = SharedSession::open(&path("default"), &options).unwrap();
+    let session = SharedSession::open(&path("mini-xception"), &options).unwrap();
     classify(&session, 0);
     let waiter = Arc::clone(&session);
     let waiter = thread::spawn(move || classify(&waiter, 1));
@@ -161,7 +161,7 @@ fn those_who_wait_are_answered_when_others_let_go() {
 
 #[test]
 fn a_session_counts_as_loaded_until_its_last_user_lets_go() {
-    let (session, recorded) = recorded("default", &options("gauge", 1));
+    let (session, recorded) = recorded("mini-xception", &options("gauge", 1));
     let loaded = |value| vec![("mini-xception cpu".to_owned(), value)];
     classify(&session, 0);
     assert_eq!(recorded.gauge("ferroflow_model_loaded"), loaded(1.0));
@@ -172,7 +172,7 @@ fn a_session_counts_as_loaded_until_its_last_user_lets_go() {
 
 #[test]
 fn an_error_of_onnx_runtime_names_model_and_device() {
-    let session = SharedSession::open(&path("default"), &options("error", 8)).unwrap();
+    let session = SharedSession::open(&path("mini-xception"), &options("error", 8)).unwrap();
     let error = session.run([1, 1, 32, 32], &mut vec![0.0; 32 * 32], |_| ()).unwrap_err();
     assert!(
         matches!(&error, InferenceError::Run { model, device: Device::Cpu, .. } if model == "mini-xception")
