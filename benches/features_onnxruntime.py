@@ -26,6 +26,7 @@ def main():
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count()
+    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
     side = entry.shape[2]

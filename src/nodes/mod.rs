@@ -20,6 +20,7 @@ mod image_folder;
 mod join;
 mod judge;
 mod judges;
+mod learning;
 mod parquet;
 mod predict;
 mod protocols;

@@ -14,10 +14,13 @@ use ferroflow_learn::{
 use ferroflow_vision::{inference::Device, model::onnxruntime_library};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use self::{examples::Seen, unfrozen::Blocks};
-use super::{features::backbone, train::ONNX};
+use super::{
+    features::backbone,
+    learning::{self, tell},
+    train::ONNX,
+};
 use crate::{
     atomic,
     batch::{
@@ -227,7 +230,9 @@ impl Stage for Finetune {
         ] {
             atomic::write(&context.out.join(name), plot.as_bytes())?;
         }
-        let mut facts = self.facts(&trained, &seen, &faces.classes);
+        let mut facts =
+            learning::facts(&self.name, &faces.classes, &seen.chosen, &trained.history, trained.epoch)
+                .with("dimensions", seen.dimensions());
         if let Some(blocks) = &blocks {
             facts = facts.with("unfrozen", blocks.kernels());
         }
@@ -270,18 +275,7 @@ impl Finetune {
             }
             context.progress.set(at.epoch * at.steps + at.step);
         };
-        let epoch = |history: &[EpochResult]| {
-            let Some(last) = history.last() else { return };
-            let validation =
-                last.validation.map_or_else(String::new, |share| format!(", validation {share:.4}"));
-            context.progress.message(format!(
-                "epoch {}/{}: loss {:.3}, accuracy {:.4}{validation}",
-                history.len(),
-                settings.epochs,
-                last.loss,
-                last.accuracy
-            ));
-        };
+        let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
         let outcome = head::train(
             seen.examples(),
             blocks.map(Blocks::unfrozen),
@@ -297,23 +291,5 @@ impl Finetune {
             LearnError::Cancelled => Interrupted.into(),
             other => other.into(),
         })
-    }
-
-    fn facts(&self, trained: &Trained, seen: &Seen, classes: &[String]) -> Facts {
-        let best = trained.history.get(trained.epoch);
-        let facts = Facts::default()
-            .with("name", self.name.clone())
-            .with("classes", classes)
-            .with("faces", seen.chosen.learn.len())
-            .with("validation_faces", seen.chosen.validate.len())
-            .with("dimensions", seen.dimensions())
-            .with("epochs", trained.history.len())
-            .with("kept_epoch", trained.epoch + 1)
-            .with("accuracy", best.map_or(0.0, |epoch| f64::from(epoch.accuracy)));
-        let facts = match best.and_then(|epoch| epoch.validation) {
-            Some(share) => facts.with("validation_accuracy", f64::from(share)),
-            None => facts,
-        };
-        facts.with("history", json!(trained.history))
     }
 }

@@ -13,16 +13,15 @@ use ferroflow_learn::{
 use ferroflow_vision::model::onnxruntime_library;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 pub use self::examples::Chosen;
 use self::examples::Drawn;
+use super::learning::{self, tell};
 use crate::{
     atomic,
     batch::{
         Context, Facts, Interrupted, Needs, Stage,
         data::{Faces, faces::TRAIN},
-        sparkline::sparkline,
     },
     graph::dag::{Arity, Port, PortType},
     report::training,
@@ -231,7 +230,9 @@ impl Stage for Train {
         atomic::write(&context.out.join(NETWORK), &trained.classifier.to_bytes()?)?;
         let plot = training::accuracy_over_epochs(&trained.history)?;
         atomic::write(&context.out.join("training.svg"), plot.as_bytes())?;
-        Ok(self.facts(&trained, &drawn, &faces.classes).with("export_difference", f64::from(difference)))
+        let told =
+            learning::facts(&self.name, &faces.classes, &drawn.chosen, &trained.history, trained.epoch);
+        Ok(told.with("export_difference", f64::from(difference)))
     }
 }
 
@@ -287,41 +288,6 @@ impl Train {
             LearnError::Cancelled => Interrupted.into(),
             other => other.into(),
         })
-    }
-
-    fn facts(&self, trained: &Trained, drawn: &Drawn, classes: &[String]) -> Facts {
-        let best = trained.history.get(trained.epoch);
-        let facts = Facts::default()
-            .with("name", self.name.clone())
-            .with("classes", classes)
-            .with("faces", drawn.chosen.learn.len())
-            .with("validation_faces", drawn.chosen.validate.len())
-            .with("epochs", trained.history.len())
-            .with("kept_epoch", trained.epoch + 1)
-            .with("accuracy", best.map_or(0.0, |epoch| f64::from(epoch.accuracy)));
-        let facts = match best.and_then(|epoch| epoch.validation) {
-            Some(share) => facts.with("validation_accuracy", f64::from(share)),
-            None => facts,
-        };
-        facts.with("history", json!(trained.history))
-    }
-}
-
-/// Says how far a training has come: in its bar, with a curve, and in the metrics.
-fn tell(history: &[EpochResult], epochs: usize, context: &Context) {
-    let Some(last) = history.last() else { return };
-    let epoch = history.len();
-    let curve = sparkline(history.iter().map(|epoch| epoch.validation.unwrap_or(epoch.accuracy)));
-    let validation = last.validation.map_or_else(String::new, |share| format!(", validation {share:.4}"));
-    let (loss, accuracy) = (last.loss, last.accuracy);
-    let message =
-        format!("epoch {epoch}/{epochs}: loss {loss:.3}, accuracy {accuracy:.4}{validation} {curve}");
-    context.progress.message(message);
-    let measures = [("epoch", Some(epoch as f32)), ("loss", Some(loss)), ("accuracy", Some(accuracy))];
-    for (what, value) in measures.into_iter().chain([("validation_accuracy", last.validation)]) {
-        if let Some(value) = value {
-            context.progress.measure(what, value.into());
-        }
     }
 }
 
