@@ -46,7 +46,7 @@ if ! command -v cargo >/dev/null; then
 fi
 cargo --version
 
-say "Build (about five minutes from nothing, seconds after that)"
+say "Build (ten minutes or so on two cores from nothing, seconds after that)"
 if [[ ${1-} == --tests ]]; then
     cargo test --release --workspace --no-run
 else
