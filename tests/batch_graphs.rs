@@ -5,85 +5,31 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use common::{fer, ferroflow, name, text};
+use common::{House, fer, ferroflow, json, name, text};
 use ferroflow_onnx::{GraphBuilder, Side};
 use ferroflow_vision::model::resolve_model;
 
-/// A folder with data, a store, and room for what comes out.
-struct House {
-    folder: tempfile::TempDir,
-}
-
-impl House {
-    fn new(rows: &[fer::Row]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fer::write(folder.path(), rows);
-        Self { folder }
+/// The whole cleaning, small: two folds, one epoch.
+fn clean() -> Vec<String> {
+    let file = format!("{}/pipelines/fer2013-clean.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut arguments = vec!["run".to_owned(), file];
+    for set in [
+        "input=fer2013.csv",
+        "votes=votes.csv",
+        "output=out",
+        "node.judged.folds=2",
+        "node.judged.epochs=2",
+        "node.relabelled.drop-below=0.1",
+    ] {
+        arguments.extend(["--set".to_owned(), set.to_owned()]);
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = ferroflow();
-        command.args(arguments).env("FERROFLOW_STORE", self.path("store")).current_dir(self.folder.path());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs and must succeed; answers with what it printed.
-    fn succeed(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(text(&output).0, Some(0), "{arguments:?}: {} {}", text(&output).1, text(&output).2);
-        text(&output).1
-    }
-
-    /// Runs and must fail; answers with what it said, without the folder's name.
-    fn refuse(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_ne!(text(&output).0, Some(0), "{arguments:?}: {}", text(&output).1);
-        text(&output).2.replace(name(self.folder.path()), "HOUSE")
-    }
-
-    /// The digests of all results, by node.
-    fn digests(&self) -> BTreeMap<String, String> {
-        let mut digests = BTreeMap::new();
-        for entry in fs::read_dir(self.path("store/results")).unwrap() {
-            let record = fs::read(entry.unwrap().path().join("record.json")).unwrap();
-            let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
-            let of = |key: &str| record[key].as_str().unwrap().to_owned();
-            digests.insert(of("node"), of("digest"));
-        }
-        digests
-    }
-
-    /// The whole cleaning, small: two folds, one epoch.
-    fn clean(&self) -> Vec<String> {
-        let file = format!("{}/pipelines/fer2013-clean.toml", env!("CARGO_MANIFEST_DIR"));
-        let mut arguments = vec!["run".to_owned(), file];
-        for set in [
-            "input=fer2013.csv",
-            "votes=votes.csv",
-            "output=out",
-            "node.judged.folds=2",
-            "node.judged.epochs=2",
-            "node.relabelled.drop-below=0.1",
-        ] {
-            arguments.extend(["--set".to_owned(), set.to_owned()]);
-        }
-        arguments
-    }
+    arguments
 }
 
 fn borrowed(arguments: &[String]) -> Vec<&str> {
@@ -93,7 +39,7 @@ fn borrowed(arguments: &[String]) -> Vec<&str> {
 #[test]
 fn fer2013_is_cleaned_from_the_csv_to_the_page() {
     let house = House::new(&fer::dirty(120));
-    let arguments = house.clean();
+    let arguments = clean();
     let out = house.succeed(&borrowed(&arguments));
     assert!(out.contains("9 made, 0 unchanged, 0 failed, 0 not run"), "{out}");
     assert!(house.path("out/data/data/train-00000-of-00001.parquet").is_file());
@@ -135,7 +81,7 @@ fn without_votes_the_cleaning_goes_unjudged() {
 fn a_graph_that_is_killed_again_and_again_comes_to_the_same_bytes() {
     let rows = fer::dirty(80);
     let (whole, killed) = (House::new(&rows), House::new(&rows));
-    let arguments = whole.clean();
+    let arguments = clean();
     whole.succeed(&borrowed(&arguments));
     let mut kills = 0;
     for attempt in 0u64..12 {
@@ -162,7 +108,7 @@ fn a_graph_that_is_killed_again_and_again_comes_to_the_same_bytes() {
 #[test]
 fn ctrl_c_stops_soon_keeps_what_is_finished_and_says_how_to_go_on() {
     let house = House::new(&fer::dirty(120));
-    let mut arguments = house.clean();
+    let mut arguments = clean();
     arguments.extend(["--set".to_owned(), "node.judged.epochs=400".to_owned()]);
     let child =
         house.command(&borrowed(&arguments)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -305,7 +251,7 @@ fn keys(value: &serde_json::Value) -> serde_json::Value {
 #[test]
 fn translated_faces_are_measured_in_both_directions_beside_real_ones() {
     let house = House::new(&fer::rows(140));
-    networks(house.folder.path(), "['angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral']");
+    networks(house.folder(), "['angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral']");
     let file = house.path("graph.toml");
     let graph = |fidelity: &str| {
         format!(
@@ -364,7 +310,7 @@ fn translated_faces_are_measured_in_both_directions_beside_real_ones() {
         let refused = house.refuse(&["run", name(&file)]);
         assert!(refused.contains(words), "{refused}");
     }
-    networks(house.folder.path(), "['a', 'b', 'c', 'd', 'happy', 'f', 'g']");
+    networks(house.folder(), "['a', 'b', 'c', 'd', 'happy', 'f', 'g']");
     fs::write(&file, graph("")).unwrap();
     let refused = house.refuse(&["run", name(&file)]);
     assert!(refused.contains("does not know the class `sad` (it has: a, b, c, d, happy, f, g)"), "{refused}");
@@ -395,8 +341,7 @@ fn classifiers_are_trained_teach_each_other_and_are_judged() {
     for result in ["classifier.onnx", "network.bin", "training.svg"] {
         assert!(house.path("teacher").join(result).is_file(), "{result}");
     }
-    let facts: serde_json::Value =
-        serde_json::from_slice(&fs::read(house.path("judged/evaluation.json")).unwrap()).unwrap();
+    let facts = json(&house.path("judged/evaluation.json"));
     let models = facts["models"].as_array().unwrap();
     let names: Vec<_> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["teacher", "pupil", "further"]);
@@ -419,8 +364,7 @@ fn classifiers_are_trained_teach_each_other_and_are_judged() {
     assert_eq!((card.input.width, card.input.height, card.labels.len()), (48, 48, 7));
     fs::write(&file, classifiers("classifiers = [\"alone.onnx\"]")).unwrap();
     house.succeed(&["run", name(&file)]);
-    let facts: serde_json::Value =
-        serde_json::from_slice(&fs::read(house.path("judged/evaluation.json")).unwrap()).unwrap();
+    let facts = json(&house.path("judged/evaluation.json"));
     assert_eq!(facts["models"][3]["name"], "alone");
     assert_eq!(facts["models"][3]["confusion"], facts["models"][0]["confusion"]);
     // Made anew, it is the same to the byte.
@@ -462,8 +406,7 @@ fn several_protocols_stand_in_one_table_with_gains_and_what_others_report() {
          reported-steps = [{ name = \"theirs\", before = 0.5, after = 0.75, recall-gains = { sad = 0.25 } }]\nreported = [{ protocol = \"PrivateTest\", model = \"they\", accuracy = 0.64 }]";
     fs::write(&file, graph(reported)).unwrap();
     house.succeed(&["run", name(&file)]);
-    let protocols: serde_json::Value =
-        serde_json::from_slice(&fs::read(house.path("all/protocols.json")).unwrap()).unwrap();
+    let protocols = json(&house.path("all/protocols.json"));
     let lines = |at: usize| protocols["protocols"][at]["lines"].as_array().unwrap();
     let names: Vec<_> =
         lines(0).iter().map(|line| (line["model"].as_str().unwrap(), &line["seeds"])).collect();
@@ -568,7 +511,7 @@ fn the_plan_says_what_is_done_stale_and_to_run_and_why() {
     let stale = house.succeed(&["plan", "graph.toml"]);
     let mut rows = fer::rows(30);
     rows[0].label = (rows[0].label + 1) % 7;
-    fer::write(house.folder.path(), &rows);
+    fer::write(house.folder(), &rows);
     let changed = house.succeed(&["run", "graph.toml", "--dry"]);
     let dot = house.succeed(&["plan", "graph.toml", "--format", "dot"]);
     let mermaid = house.succeed(&["plan", "graph.toml", "--format", "mermaid"]);

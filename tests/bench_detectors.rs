@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{asset, name, run, text};
+use common::{asset, json, name, run, text};
 use ferroflow::bench::picture::Picture;
 use ferroflow_vision::detect::{self, DetectorConfig, DetectorKind};
 
@@ -36,10 +36,6 @@ fn annotated() -> tempfile::TempDir {
     fs::create_dir(folder.path().join("wider_face_split")).unwrap();
     fs::write(folder.path().join("wider_face_split/wider_face_val_bbx_gt.txt"), list).unwrap();
     folder
-}
-
-fn json(path: &Path) -> serde_json::Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]

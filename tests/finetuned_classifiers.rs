@@ -4,15 +4,14 @@
 
 mod common;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use arrow_array::{Array, FixedSizeListArray, Float32Array};
-use common::{fer, ferroflow, name, text, wait_until};
+use common::{
+    House,
+    fer::{self, SOURCE},
+    json, name, wait_until,
+};
 use ferroflow::batch::data::Table;
 use ferroflow_onnx::{GraphBuilder, Side, ints};
 use ferroflow_vision::model::{
@@ -24,56 +23,15 @@ use ferroflow_vision::model::{
 const SIDE: usize = 24;
 const CELLS: usize = 6;
 
-/// A folder with data, a store, and backbones.
-struct House {
-    folder: tempfile::TempDir,
+/// A house with a backbone, `cells`.
+fn furnished(rows: &[fer::Row]) -> House {
+    let house = House::new(rows);
+    backbone(house.folder(), "cells", Side::Free("N"), 1.0);
+    house
 }
 
-impl House {
-    fn new(rows: &[fer::Row]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fer::write(folder.path(), rows);
-        backbone(folder.path(), "cells", Side::Free("N"), 1.0);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// What the program says and how it ends, given a graph.
-    fn run(&self, graph: &str, more: &[&str]) -> (Option<i32>, String, String) {
-        fs::write(self.path("graph.toml"), graph).unwrap();
-        let mut command = ferroflow();
-        command.args(["run", "graph.toml"]).args(more);
-        command.env("FERROFLOW_STORE", self.path("store")).current_dir(self.folder.path());
-        text(&command.output().unwrap())
-    }
-
-    fn succeed(&self, graph: &str, more: &[&str]) {
-        let (code, out, error) = self.run(graph, more);
-        assert_eq!(code, Some(0), "{out} {error}");
-    }
-
-    fn refuse(&self, graph: &str) -> String {
-        let (code, out, error) = self.run(graph, &[]);
-        assert_ne!(code, Some(0), "{out}");
-        error
-    }
-
-    /// The results of a kind of node in the store.
-    fn results(&self, kind: &str) -> Vec<PathBuf> {
-        let folders = fs::read_dir(self.path("store/results")).unwrap();
-        let folders = folders.map(|entry| entry.unwrap().path());
-        let is_of = |folder: &PathBuf| {
-            let record = fs::read(folder.join("record.json")).unwrap();
-            serde_json::from_slice::<serde_json::Value>(&record).unwrap()["node"] == kind
-        };
-        folders.filter(is_of).collect()
-    }
-}
-
-/// A network that answers the mean of each 4x4 pixels as [N, 1, 6, 6], times a factor; and its card, which calls it one for detection.
+/// A network that answers the mean of each 4x4 pixels as [N, 1, 6, 6], times a factor; and its card, which calls it one
+/// for detection.
 fn backbone(folder: &Path, name: &str, batch: Side, factor: f32) {
     let mut graph = GraphBuilder::default();
     let sides = |side: usize| [batch, Side::Fixed(1), Side::Fixed(side), Side::Fixed(side)];
@@ -126,8 +84,6 @@ fn unfrozen(layer: &str, more: &str) -> String {
     [features(layer), finetune("seen", more)].concat().replace("cells.onnx", "blocks.onnx")
 }
 
-const SOURCE: &str = "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n";
-
 fn features(more: &str) -> String {
     format!("{SOURCE}[node.seen]\nuse = \"features\"\ninput = \"faces\"\nbackbone = \"cells.onnx\"\n{more}\n")
 }
@@ -142,22 +98,18 @@ fn finetune(input: &str, more: &str) -> String {
 const JUDGED: &str =
     "[node.judged]\nuse = \"evaluate\"\ninput = \"faces\"\nmodels = \"head\"\npath = \"judged\"\n";
 
-fn facts(path: &Path) -> serde_json::Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
 #[test]
 fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_one_classifier() {
     let mut rows = fer::rows(280);
     // Two that are alike, of which one is dropped.
     rows.push(rows[0].clone());
-    let house = House::new(&rows);
+    let house = furnished(&rows);
     let unique = "[node.unique]\nuse = \"deduplicate\"\ninput = \"faces\"\n";
     let seen = features("mirrored = true").replace("input = \"faces\"", "input = \"unique\"");
     // The column outlives the nodes between.
     let balanced = "[node.balanced]\nuse = \"balance\"\ninput = \"seen\"\nmethod = \"oversample\"\n";
     let graph = [&*seen, unique, balanced, &finetune("balanced", ""), JUDGED].concat();
-    house.succeed(&graph, &[]);
+    house.succeed_graph(&graph, &[]);
     let [seen] = house.results("seen").try_into().unwrap();
     let table = Table::open(&seen.join("data.parquet")).unwrap();
     let dropped = table.column("dropped").unwrap();
@@ -185,9 +137,9 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
         let corner = (0..64).map(|at| f32::from(pixels[at / 8 * fer::SIDE + at % 8])).sum::<f32>();
         assert!((plain[0] - corner / 64.0 * 0.01).abs() < 2e-3, "row {row}: {} {corner}", plain[0]);
     }
-    let said = facts(&seen.join("facts.json"));
+    let said = json(&seen.join("facts.json"));
     assert_eq!((said["backbone"].as_str(), said["dimensions"].as_u64()), (Some("cells"), Some(36)));
-    let said = facts(&house.path("head/facts.json"));
+    let said = json(&house.path("head/facts.json"));
     assert!(said["export_difference"].as_f64().unwrap() <= 1e-4, "{said}");
     let best = said["kept_epoch"].as_u64().unwrap() as usize - 1;
     let losses: Vec<f64> = said["history"]
@@ -201,7 +153,7 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
         assert!(fs::read_to_string(house.path("head").join(plot)).unwrap().contains("<svg"), "{plot}");
     }
     // One of seven would be 0.14.
-    let judged = facts(&house.path("judged/evaluation.json"));
+    let judged = json(&house.path("judged/evaluation.json"));
     assert_eq!(judged["models"][0]["name"], "tuned");
     assert!(judged["models"][0]["accuracy"].as_f64().unwrap() > 0.5, "{}", judged["models"][0]);
     // The file alone is enough for others. Its input is the backbone's, its faces are those that it learnt from.
@@ -211,21 +163,21 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
     assert_eq!((card.input.crop_padding, card.input.align), (0.0, Align::Level));
     // Made anew it is the same to the byte.
     let file = fs::read(house.path("head/classifier.onnx")).unwrap();
-    house.succeed(&graph, &["--force=seen", "--force=head"]);
+    house.succeed_graph(&graph, &["--force=seen", "--force=head"]);
     assert!(fs::read(house.path("head/classifier.onnx")).unwrap() == file);
 }
 
 #[test]
 fn a_value_inside_a_backbone_of_one_face_at_once_will_do() {
-    let house = House::new(&fer::rows(70));
-    backbone(house.folder.path(), "cells", Side::Fixed(1), 100.0);
+    let house = furnished(&fer::rows(70));
+    backbone(house.folder(), "cells", Side::Fixed(1), 100.0);
     let graph = [&*features("layer = \"means\""), &finetune("seen", "epochs = 2"), JUDGED].concat();
     let graph = graph.replace("epochs = 15\n", "");
-    house.succeed(&graph, &[]);
-    let said = facts(&house.path("head/facts.json"));
+    house.succeed_graph(&graph, &[]);
+    let said = json(&house.path("head/facts.json"));
     assert_eq!(said["layer"], "means");
-    assert!(facts(&house.path("judged/evaluation.json"))["models"][0]["accuracy"].is_number());
-    let refused = house.refuse(&features("layer = \"nowhere\""));
+    assert!(json(&house.path("judged/evaluation.json"))["models"][0]["accuracy"].is_number());
+    let refused = house.refuse_graph(&features("layer = \"nowhere\""));
     assert!(
         refused.contains("no node makes a value `nowhere` (the last that are made: means, cells)"),
         "{refused}"
@@ -235,15 +187,13 @@ fn a_value_inside_a_backbone_of_one_face_at_once_will_do() {
 /// Runs a graph to its end, and again with a kill in between.
 fn assert_goes_on(graph: &str, epochs: u64) {
     let rows = fer::rows(140);
-    let (whole, killed) = (House::new(&rows), House::new(&rows));
-    blocks(whole.folder.path());
-    blocks(killed.folder.path());
-    whole.succeed(graph, &[]);
+    let (whole, killed) = (furnished(&rows), furnished(&rows));
+    blocks(whole.folder());
+    blocks(killed.folder());
+    whole.succeed_graph(graph, &[]);
     fs::write(killed.path("graph.toml"), graph).unwrap();
-    let mut command = ferroflow();
-    command.args(["run", "graph.toml"]).env("FERROFLOW_STORE", killed.path("store"));
-    command.current_dir(killed.folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    let mut command = killed.command(&["run", "graph.toml"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let checkpoint = || {
         let mut files = walkdir::WalkDir::new(killed.path("store")).into_iter().flatten();
         files.find(|file| file.file_name() == "head" && file.file_type().is_file())
@@ -256,10 +206,10 @@ fn assert_goes_on(graph: &str, epochs: u64) {
     let header = header.split(|byte| *byte == b'\n').next().unwrap();
     let header: serde_json::Value = serde_json::from_slice(header).unwrap();
     assert!((1..epochs).contains(&header["epochs"].as_u64().unwrap()), "{header}");
-    killed.succeed(graph, &[]);
+    killed.succeed_graph(graph, &[]);
     let file = |house: &House| fs::read(house.path("head/classifier.onnx")).unwrap();
     assert!(file(&killed) == file(&whole));
-    assert_eq!(facts(&killed.path("head/facts.json")), facts(&whole.path("head/facts.json")));
+    assert_eq!(json(&killed.path("head/facts.json")), json(&whole.path("head/facts.json")));
 }
 
 #[test]
@@ -278,16 +228,16 @@ fn so_does_one_with_blocks_that_learn() {
 
 #[test]
 fn blocks_that_are_unfrozen_learn_and_the_others_stay() {
-    let house = House::new(&fer::rows(140));
-    blocks(house.folder.path());
+    let house = furnished(&fer::rows(140));
+    blocks(house.folder());
     let graph = unfrozen("layer = \"block1_pool\"", "unfreeze = \"block2\"\nunfreeze-rate = 0.5");
-    house.succeed(&[&*graph, JUDGED].concat(), &[]);
-    let said = facts(&house.path("head/facts.json"));
+    house.succeed_graph(&[&*graph, JUDGED].concat(), &[]);
+    let said = json(&house.path("head/facts.json"));
     assert_eq!(said["unfrozen"], serde_json::json!(["block2_conv1.weight", "block2_conv2.weight"]));
     assert_eq!((said["layer"].as_str(), said["dimensions"].as_u64()), (Some("block1_pool"), Some(432)));
     assert!(said["export_difference"].as_f64().unwrap() <= 1e-4, "{said}");
     // One of seven would be 0.14.
-    let judged = facts(&house.path("judged/evaluation.json"));
+    let judged = json(&house.path("judged/evaluation.json"));
     assert!(judged["models"][0]["accuracy"].as_f64().unwrap() > 0.3, "{}", judged["models"][0]);
     let classifier = fs::read(house.path("head/classifier.onnx")).unwrap();
     let before = fs::read(house.path("blocks.onnx")).unwrap();
@@ -309,7 +259,7 @@ fn blocks_that_are_unfrozen_learn_and_the_others_stay() {
         }
     }
     // Made anew it is the same to the byte.
-    house.succeed(&[&*graph, JUDGED].concat(), &["--force=seen", "--force=head"]);
+    house.succeed_graph(&[&*graph, JUDGED].concat(), &["--force=seen", "--force=head"]);
     assert!(fs::read(house.path("head/classifier.onnx")).unwrap() == classifier);
 }
 
@@ -326,31 +276,31 @@ fn initialisers(file: &[u8]) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn features_of_another_layer_than_the_block_takes_are_refused() {
-    let house = House::new(&fer::rows(70));
-    blocks(house.folder.path());
+    let house = furnished(&fer::rows(70));
+    blocks(house.folder());
     let unfreeze = "unfreeze = \"block2\"";
     for (layer, found) in [("", "of its only output"), ("layer = \"block1_conv1\"", "of `block1_conv1`")] {
-        let refused = house.refuse(&unfrozen(layer, unfreeze));
+        let refused = house.refuse_graph(&unfrozen(layer, unfreeze));
         assert!(
             refused.contains("with `unfreeze` = \"block2\" the features must be of `block1_pool`")
                 && refused.contains(&format!("they are {found}: give `features` layer = \"block1_pool\"")),
             "{refused}"
         );
     }
-    let refused = house.refuse(&unfrozen("layer = \"block1_pool\"", "unfreeze = \"block5\""));
+    let refused = house.refuse_graph(&unfrozen("layer = \"block1_pool\"", "unfreeze = \"block5\""));
     let words = "no convolution is called `block5_...` (blocks that are there: block1, block2)";
     assert!(refused.contains(words), "{refused}");
     let none = [&*features(""), &finetune("seen", unfreeze)].concat();
-    let refused = house.refuse(&none);
+    let refused = house.refuse_graph(&none);
     assert!(refused.contains("(blocks that are there: none has a name of this kind)"), "{refused}");
-    let refused = house.refuse(&unfrozen("layer = \"block1_pool\"", "unfreeze-rate = 0"));
+    let refused = house.refuse_graph(&unfrozen("layer = \"block1_pool\"", "unfreeze-rate = 0"));
     assert!(refused.contains("`unfreeze-rate` is 0"), "{refused}");
 }
 
 #[test]
 fn what_cannot_be_learnt_from_is_said() {
-    let house = House::new(&fer::rows(70));
-    let refused = house.refuse(&[SOURCE, &finetune("faces", "")].concat());
+    let house = furnished(&fer::rows(70));
+    let refused = house.refuse_graph(&[SOURCE, &finetune("faces", "")].concat());
     assert!(
         refused.contains("the column `features` is needed, which the node `features` makes"),
         "{refused}"
@@ -362,16 +312,16 @@ fn what_cannot_be_learnt_from_is_said() {
         ("device = \"abacus\"", "`device`"),
         ("soft-labels = 0.5", "which `cross-validate` and `predict` make"),
     ] {
-        let refused = house.refuse(&[&*features(""), &finetune("seen", parameter)].concat());
+        let refused = house.refuse_graph(&[&*features(""), &finetune("seen", parameter)].concat());
         assert!(refused.contains(words), "{words}: {refused}");
     }
     let wild = finetune("seen", "").replace("learning-rate = 0.01", "learning-rate = 1e38");
-    let refused = house.refuse(&[&*features(""), &wild].concat());
+    let refused = house.refuse_graph(&[&*features(""), &wild].concat());
     assert!(refused.contains("a loss became") && refused.contains("lower `learning_rate`"), "{refused}");
     // Of another size, or the same with other numbers.
-    backbone(house.folder.path(), "others", Side::Free("N"), 2.0);
+    backbone(house.folder(), "others", Side::Free("N"), 2.0);
     let other = finetune("seen", "").replace("cells.onnx", "others.onnx");
-    let refused = house.refuse(&[&*features(""), &other].concat());
+    let refused = house.refuse_graph(&[&*features(""), &other].concat());
     assert!(refused.contains("the column `features` holds features of `cells` (blake3 "), "{refused}");
     assert!(refused.contains("others.onnx (blake3 "), "{refused}");
     // Fed in another way it is another.
@@ -379,14 +329,14 @@ fn what_cannot_be_learnt_from_is_said() {
     let text = fs::read_to_string(&card).unwrap();
     fs::write(house.path("others.toml"), text.replace("0.01", "0.02")).unwrap();
     fs::copy(house.path("cells.onnx"), house.path("others.onnx")).unwrap();
-    let refused = house.refuse(&[&*features(""), &other].concat());
+    let refused = house.refuse_graph(&[&*features(""), &other].concat());
     assert!(refused.contains("or has another card"), "{refused}");
-    backbone(house.folder.path(), "many", Side::Fixed(4), 2.0);
-    let refused = house.refuse(&features("").replace("cells.onnx", "many.onnx"));
+    backbone(house.folder(), "many", Side::Fixed(4), 2.0);
+    let refused = house.refuse_graph(&features("").replace("cells.onnx", "many.onnx"));
     assert!(refused.contains("it takes 4 faces at once, where one or any number is needed"), "{refused}");
     let mut rows = fer::rows(70);
     rows.retain(|row| row.label != 1 || row.usage != "Training");
-    let house = House::new(&rows);
-    let refused = house.refuse(&[&*features(""), &finetune("seen", "")].concat());
+    let house = furnished(&rows);
+    let refused = house.refuse_graph(&[&*features(""), &finetune("seen", "")].concat());
     assert!(refused.contains("the class `disgust` has no faces in the split `train`"), "{refused}");
 }

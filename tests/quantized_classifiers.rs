@@ -4,54 +4,15 @@
 
 mod common;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use common::{fer, ferroflow, name, text};
+use common::{
+    House,
+    fer::{self, SOURCE},
+    json, name,
+};
 use ferroflow_onnx::{GraphBuilder, Side, float, ints};
 use ferroflow_vision::model::{card::Task, resolve_model};
-
-/// A folder with data and a store.
-struct House {
-    folder: tempfile::TempDir,
-}
-
-impl House {
-    fn new(rows: &[fer::Row]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fer::write(folder.path(), rows);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// What the program says and how it ends, given a graph.
-    fn run(&self, graph: &str, more: &[&str]) -> (Option<i32>, String, String) {
-        fs::write(self.path("graph.toml"), graph).unwrap();
-        let mut command = ferroflow();
-        command.args(["run", "graph.toml"]).args(more);
-        command.env("FERROFLOW_STORE", self.path("store")).current_dir(self.folder.path());
-        text(&command.output().unwrap())
-    }
-
-    fn succeed(&self, graph: &str, more: &[&str]) -> String {
-        let (code, out, error) = self.run(graph, more);
-        assert_eq!(code, Some(0), "{out} {error}");
-        [out, error].concat()
-    }
-
-    fn refuse(&self, graph: &str) -> String {
-        let (code, out, error) = self.run(graph, &[]);
-        assert_ne!(code, Some(0), "{out}");
-        error
-    }
-}
-
-const SOURCE: &str = "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n";
 
 const TRAINED: &str = "[node.small]\nuse = \"train\"\ninput = \"faces\"\nname = \"small\"\nlayers = \"8p 16p 24\"\nepochs = 30\n\
     batch-size = 8\nmixup = 0.0\ndropout = 0.0\nerase = 0.0\nrotation = 0.0\naveraging = 0.0\npath = \"small\"\n";
@@ -60,10 +21,6 @@ fn quantize(node: &str, precision: &str, more: &str) -> String {
     format!(
         "[node.{node}]\nuse = \"quantize\"\ninput = \"faces\"\nprecision = \"{precision}\"\npath = \"{node}\"\n{more}\n"
     )
-}
-
-fn facts(path: &Path) -> serde_json::Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// A network of 48x48 gray faces with these operators between input and answer, and its card beside it.
@@ -98,13 +55,13 @@ fn a_trained_classifier_of_fewer_bits_answers_like_it_and_goes_wherever_it_goes(
     let bytes = quantize("bytes", "int8", "model = \"small\"\nname = \"tiny\"\ncalibration-faces = 60");
     let judged = "[node.judged]\nuse = \"evaluate\"\ninput = \"faces\"\nmodels = [\"small\", \"half\", \"bytes\"]\npath = \"judged\"\n";
     let graph = [SOURCE, TRAINED, &half, &bytes, judged].concat();
-    house.succeed(&graph, &[]);
+    house.succeed_graph(&graph, &[]);
     let size = |node: &str| fs::metadata(house.path(node).join("classifier.onnx")).unwrap().len();
     let old = resolve_model(name(&house.path("small/classifier.onnx"))).unwrap().card.unwrap();
     for (node, called, precision, most, changed) in
         [("half", "small-fp16", "fp16", 0.75, 0.03), ("bytes", "tiny", "int8", 0.7, 0.15)]
     {
-        let said = facts(&house.path(node).join("facts.json"));
+        let said = json(&house.path(node).join("facts.json"));
         assert_eq!((said["name"].as_str(), said["of"].as_str()), (Some(called), Some("small")));
         assert_eq!((said["precision"].as_str(), said["layers_left"].as_u64()), (Some(precision), Some(0)));
         assert_eq!(said["layers"], 4);
@@ -118,18 +75,18 @@ fn a_trained_classifier_of_fewer_bits_answers_like_it_and_goes_wherever_it_goes(
         let card = resolve_model(name(&house.path(node).join("classifier.onnx"))).unwrap().card.unwrap();
         assert_eq!((card.task, &card), (Task::Expression, &old));
         assert!(!house.path(node).join("classifier.toml").exists());
-        let times = facts(&house.path(node).join("times.json"));
+        let times = json(&house.path(node).join("times.json"));
         for time in ["milliseconds_a_face_before", "milliseconds_a_face_after"] {
             assert!(times[time].as_f64().unwrap() > 0.0, "{times}");
         }
     }
-    assert_eq!(facts(&house.path("bytes/facts.json"))["calibration_faces"], 60);
+    assert_eq!(json(&house.path("bytes/facts.json"))["calibration_faces"], 60);
     // What `quantize` says of accuracy is what `evaluate` finds.
-    let judged = facts(&house.path("judged/evaluation.json"));
+    let judged = json(&house.path("judged/evaluation.json"));
     let accuracy = |at: usize| judged["models"][at]["accuracy"].as_f64().unwrap();
     assert!(accuracy(0) > 0.5, "{judged}");
     for (at, node) in [(1, "half"), (2, "bytes")] {
-        let said = facts(&house.path(node).join("facts.json"));
+        let said = json(&house.path(node).join("facts.json"));
         assert_eq!(said["accuracy_before"].as_f64().unwrap(), accuracy(0));
         assert_eq!(said["accuracy"].as_f64().unwrap(), accuracy(at));
         assert_eq!(judged["models"][at]["name"], said["name"]);
@@ -137,14 +94,14 @@ fn a_trained_classifier_of_fewer_bits_answers_like_it_and_goes_wherever_it_goes(
     // Made anew they are the same to the byte, and what was measured anew makes nobody else begin again.
     let files = || ["half", "bytes"].map(|node| fs::read(house.path(node).join("classifier.onnx")).unwrap());
     let before = files();
-    let said = house.succeed(&graph, &["--force=half", "--force=bytes"]);
+    let said = house.succeed_graph(&graph, &["--force=half", "--force=bytes"]);
     assert!(files() == before && said.contains("judged: unchanged"), "{said}");
 }
 
 #[test]
 fn what_is_not_known_stays_and_normalisations_go() {
     let house = House::new(&fer::rows(70));
-    network(house.folder.path(), "odd", |graph| {
+    network(house.folder(), "odd", |graph| {
         let weights: Vec<f32> = (0..7 * 9).map(|at| ((at * 37) % 19) as f32 / 19.0 - 0.5).collect();
         let filters = graph.floats("filters", &[7, 1, 3, 3], &weights);
         let kernel = vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2])];
@@ -164,8 +121,8 @@ fn what_is_not_known_stays_and_normalisations_go() {
     });
     for (node, precision, most) in [("half", "fp16", 0.05), ("bytes", "int8", 0.25)] {
         let more = "classifier = \"odd.onnx\"\npercentile = 100.0";
-        house.succeed(&[SOURCE, &quantize(node, precision, more)].concat(), &[]);
-        let said = facts(&house.path(node).join("facts.json"));
+        house.succeed_graph(&[SOURCE, &quantize(node, precision, more)].concat(), &[]);
+        let said = json(&house.path(node).join("facts.json"));
         assert_eq!((said["layers"].as_u64(), said["layers_left"].as_u64()), (Some(2), Some(0)), "{said}");
         assert!(said["changed"].as_f64().unwrap() <= most, "{said}");
         // The card that lay beside it is in the file now.
@@ -177,10 +134,10 @@ fn what_is_not_known_stays_and_normalisations_go() {
 #[test]
 fn what_cannot_be_quantized_is_said() {
     let house = House::new(&fer::rows(35));
-    network(house.folder.path(), "plain", |graph| means(graph, "face"));
+    network(house.folder(), "plain", |graph| means(graph, "face"));
     fs::write(house.path("text.onnx"), "a letter to somebody").unwrap();
-    card(house.folder.path(), "text");
-    network(house.folder.path(), "broken", |graph| {
+    card(house.folder(), "text");
+    network(house.folder(), "broken", |graph| {
         let none = graph.floats("none", &[1], &[0.0]);
         graph.node("Mul", "dark", &["face", &none], vec![]);
         graph.node("Div", "nothing", &["dark", "dark"], vec![]);
@@ -188,8 +145,9 @@ fn what_cannot_be_quantized_is_said() {
         graph.node("Conv", "conv", &["nothing", &one], vec![]);
         means(graph, "conv")
     });
-    let refuse =
-        |precision: &str, more: &str| house.refuse(&[SOURCE, &quantize("bytes", precision, more)].concat());
+    let refuse = |precision: &str, more: &str| {
+        house.refuse_graph(&[SOURCE, &quantize("bytes", precision, more)].concat())
+    };
     for (precision, more, words) in [
         ("int8", "classifier = \"text.onnx\"", "the classifier `text`: it is no ONNX file"),
         ("int4", "classifier = \"plain.onnx\"", "unknown variant `int4`, expected `fp16` or `int8`"),

@@ -45,8 +45,9 @@ enum Models {
     Verify,
     /// Turn a network of another framework into ONNX.
     ///
-    /// Known are Caffe's SSD, Keras' convolutional classifiers, and VGG16 without its dense layers, a backbone for `features` and `finetune`: from
-    /// a Keras .h5 of weights alone ("notop") or of a whole model, Keras' own or VGG-Face's, or from torchvision's .safetensors.
+    /// Known are Caffe's SSD, Keras' convolutional classifiers, and VGG16 without its dense layers, a backbone for
+    /// `features` and `finetune`: from a Keras .h5 of weights alone ("notop") or of a whole model, Keras' own or
+    /// VGG-Face's, or from torchvision's .safetensors.
     Import {
         /// A .caffemodel, a Keras .hdf5 or .h5, VGG16's .safetensors, or an ONNX file whose input size is to be set free.
         file: PathBuf,
@@ -56,11 +57,13 @@ enum Models {
         /// Where the ONNX file goes.
         #[arg(long)]
         out: PathBuf,
-        /// For VGG16: the sides of its input in pixels, 32 or more, unless given 48. The published networks were trained with 224.
+        /// For VGG16: the sides of its input in pixels, 32 or more, unless given 48. The published networks were
+        /// trained with 224.
         #[arg(long)]
         size: Option<usize>,
-        /// For VGG16: how it was fed, imagenet (Keras' weights), vggface (keras-vggface, version 1) or torchvision. Unless given, what the names of its
-        /// layers say: imagenet for `block1_conv1`, vggface for `conv1_1`, torchvision for `features.0`.
+        /// For VGG16: how it was fed, imagenet (Keras' weights), vggface (keras-vggface, version 1) or torchvision.
+        /// Unless given, what the names of its layers say: imagenet for `block1_conv1`, vggface for `conv1_1`,
+        /// torchvision for `features.0`.
         #[arg(long)]
         means: Option<Means>,
     },

@@ -1,4 +1,5 @@
-//! Batch graphs as one line in gst-launch's syntax: `fer2013 path=x.csv ! deduplicate name=unique ! report unique. ! export path=out`.
+//! Batch graphs as one line in gst-launch's syntax: `fer2013 path=x.csv ! deduplicate name=unique ! report unique. !
+//! export path=out`.
 //!
 //! A node is a kind and its `key=value` parameters; `name=` gives it a name, else it has that of its kind. `!` leads the
 //! node before it to the next free input of the node behind it. `NAME.` stands for a node named elsewhere, `NAME.INPUT`

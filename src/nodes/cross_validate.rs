@@ -25,9 +25,10 @@ pub const PROBABILITIES: &str = "probabilities";
 
 /// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a duplicate of it.
 ///
-/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) together. For each fold, a convolutional network
-/// is trained on the others. Rows without a label, and those that were dropped before, take no part. Pictures must
-/// all be of one size. Columns: `probabilities`, one for each class, and `fold`. A run that is stopped goes on from its last epoch.
+/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) together. For each fold, a
+/// convolutional network is trained on the others. Rows without a label, and those that were dropped before, take no
+/// part. Pictures must all be of one size. Columns: `probabilities`, one for each class, and `fold`. A run that is
+/// stopped goes on from its last epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CrossValidate {

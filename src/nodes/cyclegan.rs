@@ -109,8 +109,9 @@ pub struct CycleGan {
     /// Another seed trains other networks.
     #[serde(default)]
     seed: u64,
-    /// Where it trains: cpu, cuda, cuda:N or auto. CUDA is there unless ferroflow was built without its feature `cuda`; it has not run on a
-    /// device yet. Networks differ from those of the CPU, in their last digits at first, so another device begins anew.
+    /// Where it trains: cpu, cuda, cuda:N or auto. CUDA is there unless ferroflow was built without its feature `cuda`;
+    /// it has not run on a device yet. Networks differ from those of the CPU, in their last digits at first, so another
+    /// device begins anew.
     #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
     #[schemars(extend("default" = "cpu"))]
     device: String,

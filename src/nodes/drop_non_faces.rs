@@ -63,8 +63,8 @@ pub struct DropNonFaces {
     /// Likeness to writing from which a picture without a usable face is called text, 0 to 1.
     #[serde(default = "text")]
     text: f32,
-    /// Where detectors run: cpu, cuda, cuda:N or auto. With auto, which takes CUDA where there is one, a result may differ in its last
-    /// digits from one machine to the other.
+    /// Where detectors run: cpu, cuda, cuda:N or auto. With auto, which takes CUDA where there is one, a result may
+    /// differ in its last digits from one machine to the other.
     #[serde(default = "cpu")]
     device: String,
     /// Ask the profile cascade about pictures in which no detector finds a face. It only tells their reasons apart.

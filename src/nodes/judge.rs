@@ -25,7 +25,8 @@ const SHARES: [f64; 8] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.5];
 /// Labels: how many agree with `majority`, before and after, over the rows that have one and were not dropped before they
 /// came to `relabel`; and how many would, were only the rows with the best `label_quality` kept. Non-faces: how many of the
 /// rows with at least `non-face-votes` votes `drop-non-faces` dropped, and how many of those without any. By class: of the rows
-/// with its majority, how many had its label, have it now, and have it and are kept. The result is a table: `kept` is a share of the rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
+/// with its majority, how many had its label, have it now, and have it and are kept. The result is a table: `kept` is a
+/// share of the rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Judge {

@@ -109,8 +109,8 @@ impl Judge {
         Ok(Self { name, model, device, order })
     }
 
-    /// Probabilities (table rows x classes) of the rows of `faces` that are `wanted`; zeros for the others. A picture is shown whole, as it
-    /// is: it is a face cut out already.
+    /// Probabilities (table rows x classes) of the rows of `faces` that are `wanted`; zeros for the others. A picture
+    /// is shown whole, as it is: it is a face cut out already.
     pub fn probabilities(
         &self,
         faces: &Faces,

@@ -19,16 +19,17 @@ use crate::{
 
 /// Gives each row the probabilities that classifiers see in it: the mean over all of them, in the column `probabilities`.
 ///
-/// With `train` and its `soft-labels` after it, the classifiers are the teachers of a new one: a slow accurate model, or several, teach a
-/// fast one (Hinton et al. 2015). Rows that were dropped are not asked about, and get null. A classifier must tell the table's classes,
-/// in any order.
+/// With `train` and its `soft-labels` after it, the classifiers are the teachers of a new one: a slow accurate model,
+/// or several, teach a fast one (Hinton et al. 2015). Rows that were dropped are not asked about, and get null. A
+/// classifier must tell the table's classes, in any order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Predict {
     /// Classifiers by name or file, besides those that come in at `models`.
     #[serde(default)]
     classifiers: Vec<String>,
-    /// Above 1, probabilities are evened out before the mean, so that the lesser ones teach more: their logarithms are divided by this.
+    /// Above 1, probabilities are evened out before the mean, so that the lesser ones teach more: their logarithms are
+    /// divided by this.
     #[serde(default = "one")]
     temperature: f32,
     /// Where the networks run: cpu, cuda, cuda:N or auto.

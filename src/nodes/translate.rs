@@ -24,8 +24,9 @@ use crate::{
 
 /// Translates faces of one class to another with a network of `cyclegan`.
 ///
-/// The result holds the translated faces alone, with the label of the class that they were translated to, and where they come from:
-/// `source_row` and `generator`. The columns of what they were made of stay, but for the picture and the label.
+/// The result holds the translated faces alone, with the label of the class that they were translated to, and where
+/// they come from: `source_row` and `generator`. The columns of what they were made of stay, but for the picture and
+/// the label.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Translate {

@@ -31,7 +31,8 @@ struct Entry {
 struct Registry {
     /// By address of the pipeline.
     pipelines: HashMap<usize, (Arc<PipelineStats>, bool)>,
-    /// By address of the element, with that of its pipeline; `None` for bins and the elements of pipelines that nobody asked about.
+    /// By address of the element, with that of its pipeline; `None` for bins and the elements of pipelines that nobody
+    /// asked about.
     elements: HashMap<usize, (usize, Option<Entry>)>,
 }
 

@@ -14,6 +14,9 @@ use super::asset;
 /// Pixels of a side.
 pub const SIDE: usize = 48;
 
+/// A node that reads what [`write`] wrote.
+pub const SOURCE: &str = "[node.faces]\nuse = \"fer2013\"\npath = \"fer2013.csv\"\n";
+
 /// A row of the csv.
 #[derive(Clone, Debug)]
 pub struct Row {

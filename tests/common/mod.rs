@@ -1,13 +1,16 @@
 //! What the tests of the program share.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
 pub mod fer;
+mod house;
 
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+pub use house::House;
 
 /// The program, with its log at warnings.
 pub fn ferroflow() -> Command {
@@ -68,4 +71,9 @@ pub fn wait_until(limit: Duration, mut is: impl FnMut() -> bool) -> bool {
 /// A path as text.
 pub fn name(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// A JSON file's value.
+pub fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }

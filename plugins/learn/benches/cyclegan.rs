@@ -1,8 +1,9 @@
-//! A step of a CycleGAN's training, on two threads: the paper's networks on one face of 48x48 of each class, and the small ones of
-//! `pipelines/cyclegan-small.toml`. `benches/cyclegan_torch.py` is the same step in PyTorch.
+//! A step of a CycleGAN's training, on two threads: the paper's networks on one face of 48x48 of each class, and the
+//! small ones of `pipelines/cyclegan-small.toml`. `benches/cyclegan_torch.py` is the same step in PyTorch.
 //!
-//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are first needed:
-//! `cargo bench -p ferroflow-learn --features cuda --bench cyclegan -- --device cuda`, and `benches/cyclegan_torch.py --device cuda`.
+//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are
+//! first needed: `cargo bench -p ferroflow-learn --features cuda --bench cyclegan -- --device cuda`, and
+//! `benches/cyclegan_torch.py --device cuda`.
 
 use std::{
     cell::RefCell,

@@ -1,9 +1,9 @@
 //! A step of training: ours on one thread and on two, and the same network in Burn's own layers on one as the baseline;
 //! `benches/classifier_torch.py` is the same in PyTorch.
 //!
-//! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of descent. Ours also
-//! varies the faces (`augmentation`), which Burn's is spared. Plain timing rather than criterion's sampling: a step is a tenth of a
-//! second, and the two are run in turn.
+//! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of
+//! descent. Ours also varies the faces (`augmentation`), which Burn's is spared. Plain timing rather than criterion's
+//! sampling: a step is a tenth of a second, and the two are run in turn.
 
 use std::{
     cell::RefCell,

@@ -1,6 +1,7 @@
-//! The structural similarity of pairs of gray pictures, each a line of two numbers: over gray levels of 0 to 255, and as the cycle loss
-//! sees it, over values of -1 to 1: `ssim width height first.gray second.gray`. Both files hold pictures of that size one behind
-//! the other, a byte a pixel. `benches/ssim.py` compares what it prints with scikit-image.
+//! The structural similarity of pairs of gray pictures, each a line of two numbers: over gray levels of 0 to 255, and
+//! as the cycle loss sees it, over values of -1 to 1: `ssim width height first.gray second.gray`. Both files hold
+//! pictures of that size one behind the other, a byte a pixel. `benches/ssim.py` compares what it prints with
+//! scikit-image.
 
 use burn::backend::Flex;
 use burn::tensor::{ElementConversion, Tensor, TensorData};

@@ -67,9 +67,9 @@ impl<B: Backend> Ssim<B> {
     }
 }
 
-/// The structural similarity of each picture in `x` with the one at its place in `y`: gray levels 0 to 255, pictures of `height` x
-/// `width` one behind the other. As usual for pictures, over gray levels from 0. A
-/// training, whose values go from -1 to 1, makes more of differences in brightness: the two are not to be compared
+/// The structural similarity of each picture in `x` with the one at its place in `y`: gray levels 0 to 255, pictures of
+/// `height` x `width` one behind the other. As usual for pictures, over gray levels from 0. A training, whose values go
+/// from -1 to 1, makes more of differences in brightness: the two are not to be compared
 /// (`benches/results/2026-11-25-ssim.md`).
 ///
 /// # Errors

@@ -37,8 +37,9 @@ pub struct LastConvolutions {
 /// `block5_conv1` is for `block5`.
 ///
 /// # Errors
-/// If the bytes are no ONNX file, no convolution is of the block or it takes the network's input, or what follows is anything else than convolutions of 3x3 with ReLU and
-/// maxima of 2x2 in one line to the network's only output, with weights that lie in the file and that nothing else uses.
+/// If the bytes are no ONNX file, no convolution is of the block or it takes the network's input, or what follows is
+/// anything else than convolutions of 3x3 with ReLU and maxima of 2x2 in one line to the network's only output, with
+/// weights that lie in the file and that nothing else uses.
 pub fn last_convolutions(file: &[u8], block: &str) -> Result<LastConvolutions, ExtendError> {
     let graph = parse(file)?.graph.unwrap_or_default();
     let is_of_block =

@@ -172,7 +172,8 @@ impl TensorProto {
         self.dims.iter().map(|&side| usize::try_from(side).ok()).collect()
     }
 
-    /// The values of a constant of floats; none of another type, or where they lie in another file or are not as many as its sides say.
+    /// The values of a constant of floats; none of another type, or where they lie in another file or are not as many
+    /// as its sides say.
     pub fn singles(&self) -> Option<Vec<f32>> {
         let values = match (&self.raw_data, self.data_type) {
             (_, kind) if kind != FLOAT => return None,

@@ -68,7 +68,8 @@ pub(crate) fn opset(model: &ModelProto) -> Option<i64> {
     sets.find(|set| matches!(set.domain.as_str(), "" | "ai.onnx")).map(|set| set.version)
 }
 
-/// The file with those fields of its graph that are to be kept, `more` fields behind them, these metadata, and at least this IR version.
+/// The file with those fields of its graph that are to be kept, `more` fields behind them, these metadata, and at least
+/// this IR version.
 pub(crate) fn rewritten(
     file: &[u8],
     is_kept: impl Fn(&Field<'_>) -> bool,

@@ -47,24 +47,10 @@ impl Activations {
     ) -> Result<Self, ActivationsError> {
         let spec = model.card()?.image_spec();
         let session = SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
-        let [_, a, b, c] = spec.shape(1);
-        let fits = |shape: &[i64]| {
-            let fits = |(&have, want): (&i64, usize)| have == -1 || have == want as i64;
-            shape.len() == 4 && shape.iter().skip(1).zip([a, b, c]).all(fits)
-        };
-        let input = match session.inputs() {
-            [input] if fits(&input.shape) => input,
-            inputs => {
-                let found = inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let reason = format!("its card promises one input of [N, {a}, {b}, {c}], found {found}");
-                return Err(session.misfit(reason).into());
-            }
-        };
-        let fixed_batch = input.shape.first().and_then(|&batch| usize::try_from(batch).ok());
         Ok(Self {
             spec,
-            batch_size: fixed_batch.unwrap_or(batch_size).max(1),
-            input_name: input.name.clone(),
+            batch_size: session.images_at_once(spec.shape(1), batch_size)?,
+            input_name: session.inputs().iter().map(|input| input.name.clone()).collect(),
             output_names: session.outputs().iter().map(|output| output.name.clone()).collect(),
             session,
             sampler: Sampler::default(),
@@ -72,7 +58,8 @@ impl Activations {
         })
     }
 
-    /// Shows the network these faces, each whole, and hands the name and values of its input and of each output to `take`, run by run.
+    /// Shows the network these faces, each whole, and hands the name and values of its input and of each output to
+    /// `take`, run by run.
     ///
     /// # Errors
     /// If the network fails, or an output is no tensor of floats.

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     frame::{Frame, FrameError},
     geometry::Rect,
-    inference::{InferenceError, SessionOptions, SharedSession, TensorInfo},
+    inference::{InferenceError, SessionOptions, SharedSession, listed},
     model::{ModelError, ModelFile, card::Task},
     sample::{ImageSpec, Sampler},
 };
@@ -57,8 +57,8 @@ impl FaceEmbedder {
         Ok(embedder)
     }
 
-    /// As [`FaceEmbedder::open`], whatever the network is for: its answer, of any shape [N, ...], is a row of features for each of N
-    /// faces.
+    /// As [`FaceEmbedder::open`], whatever the network is for: its answer, of any shape [N, ...], is a row of features
+    /// for each of N faces.
     pub fn backbone(
         model: &ModelFile,
         options: &SessionOptions,
@@ -70,41 +70,16 @@ impl FaceEmbedder {
             let reason = "its card gives no size for its input: `input.width` and `input.height` are needed";
             return Err(session.misfit(reason).into());
         }
-        let found =
-            |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let [_, a, b, c] = spec.shape(1);
-        let fits = |shape: &[i64]| {
-            let fits = |(&have, want): (&i64, usize)| have == -1 || have == want as i64;
-            shape.len() == 4 && shape.iter().skip(1).zip([a, b, c]).all(fits)
-        };
-        let input = match session.inputs() {
-            [input] if fits(&input.shape) => input,
-            inputs => {
-                let reason =
-                    format!("its card promises one input of [N, {a}, {b}, {c}], found {}", found(inputs));
-                return Err(session.misfit(reason).into());
-            }
-        };
-        let fixed_batch = input.shape.first().and_then(|&batch| usize::try_from(batch).ok());
-        if let Some(batch) = fixed_batch.filter(|batch| *batch > 1) {
-            let reason = format!("it takes {batch} faces at once, where one or any number is needed");
-            return Err(session.misfit(reason).into());
-        }
+        let batch_size = session.images_at_once(spec.shape(1), batch_size)?;
         let [output] = session.outputs() else {
-            let reason = format!("one output of [N, ...] is needed, found {}", found(session.outputs()));
+            let reason = format!("one output of [N, ...] is needed, found {}", listed(session.outputs()));
             return Err(session.misfit(reason).into());
         };
         // A side that is free shows only when the network runs.
         let side = |side: &i64| usize::try_from(*side).ok().filter(|side| *side > 0);
         let dimensions = output.shape.get(1..).and_then(|sides| sides.iter().map(side).product());
-        let mut embedder = Self {
-            spec,
-            dimensions: 0,
-            batch_size: fixed_batch.unwrap_or(batch_size).max(1),
-            session,
-            sampler: Sampler::default(),
-            input: Vec::new(),
-        };
+        let mut embedder =
+            Self { spec, dimensions: 0, batch_size, session, sampler: Sampler::default(), input: Vec::new() };
         embedder.dimensions = match dimensions {
             Some(dimensions) => dimensions,
             None => embedder.probe()?,

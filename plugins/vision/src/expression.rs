@@ -8,7 +8,7 @@ use crate::{
     align::{Alignment, Crop},
     face::{Detection, Emotion, Labels},
     frame::Frame,
-    inference::{InferenceError, Output, SessionOptions, SharedSession},
+    inference::{InferenceError, Output, SessionOptions, SharedSession, listed},
     model::{ModelError, ModelFile},
     sample::{ImageSpec, Sampler},
 };
@@ -54,32 +54,17 @@ impl ExpressionClassifier {
         let session = SharedSession::open(&model.path, &options)?;
         let spec = card.image_spec();
         let labels: Labels = card.labels.clone().into();
-        let image = spec.shape(1).map(|side| side as i64);
-        let fits = |shape: &[i64]| {
-            shape.len() == 4
-                && shape.iter().zip(image).skip(1).all(|(&have, want)| have == -1 || have == want)
-        };
-        let input = match session.inputs() {
-            [input] if fits(&input.shape) => input,
-            inputs => {
-                let found = inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let [_, a, b, c] = image;
-                return Err(session
-                    .misfit(format!("its card promises one input of [N, {a}, {b}, {c}], found {found}"))
-                    .into());
-            }
-        };
+        let batch_size = session.images_at_once(spec.shape(1), batch_size)?;
         let classes = labels.len() as i64;
         match session.outputs() {
             [output] if output.shape.last() == Some(&classes) => {}
             outputs => {
-                let found = outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let found = listed(outputs);
                 return Err(session
                     .misfit(format!("its card names {classes} labels, so one output of [N, {classes}] is needed, found {found}"))
                     .into());
             }
         }
-        let fixed_batch = input.shape.first().and_then(|&batch| usize::try_from(batch).ok());
         Ok(Self {
             spec,
             padding: card.input.crop_padding,
@@ -87,7 +72,7 @@ impl ExpressionClassifier {
             logits: card.softmax,
             labels,
             name: model.name.as_str().into(),
-            batch_size: fixed_batch.unwrap_or(batch_size).max(1),
+            batch_size,
             session,
             sampler: Sampler::default(),
             input: Vec::new(),

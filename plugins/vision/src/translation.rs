@@ -15,7 +15,7 @@ use crate::{
     align::{Alignment, Crop},
     face::Detection,
     frame::{Frame, FrameMut, PixelFormat},
-    inference::{InferenceError, Output, SessionOptions, SharedSession, TensorInfo},
+    inference::{InferenceError, Output, SessionOptions, SharedSession, TensorInfo, listed},
     sample::{ImageSpec, Sampler},
 };
 
@@ -192,8 +192,6 @@ impl FaceTranslator {
 
 /// Height and width of a generator's faces, and whether it takes them only one by one; or why it is no generator.
 fn face_size(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<(usize, usize, bool), String> {
-    let in_words =
-        |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let free_or_one = |side: i64| side == -1 || side == 1;
     let sides = match inputs {
         [input] => match *input.shape {
@@ -212,7 +210,7 @@ fn face_size(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<(usize, us
         return Err(format!(
             "a generator takes one input of [N, 1, height, width] with N free or 1, height and width fixed (1 to \
              {LONGEST_SIDE}), found {}; export a generator of gray faces so",
-            in_words(inputs)
+            listed(inputs)
         ));
     };
     // Sides that the exporter left open are checked with each answer.
@@ -226,7 +224,7 @@ fn face_size(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<(usize, us
         [output] if fits(&output.shape) => Ok((height as usize, width as usize, batch == 1)),
         outputs => Err(format!(
             "it takes faces of {width}x{height}, so one output of [N, 1, {height}, {width}] is needed, found {}",
-            in_words(outputs)
+            listed(outputs)
         )),
     }
 }

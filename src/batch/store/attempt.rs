@@ -118,8 +118,8 @@ impl Drop for Attempt {
     }
 }
 
-/// BLAKE3 over names and contents of all files in the order of their names, and their bytes. Each is on disk after this. The record, and
-/// times that were measured, are left out.
+/// BLAKE3 over names and contents of all files in the order of their names, and their bytes. Each is on disk after
+/// this. The record, and times that were measured, are left out.
 pub fn digest(folder: &Path) -> anyhow::Result<(String, u64)> {
     let (mut all, mut bytes) = (blake3::Hasher::new(), 0);
     for entry in WalkDir::new(folder).sort_by_file_name() {

@@ -24,11 +24,13 @@ use crate::{
     report::evaluation::{self, Comparison, Mistake},
 };
 
-/// Judges classifiers on the same faces: accuracy with its 95 % interval (Wilson), balanced accuracy, macro F1, precision and recall by
-/// class, confusion matrices, calibration (expected calibration error over 15 bins), the worst mistakes, and McNemar's exact test between each two.
+/// Judges classifiers on the same faces: accuracy with its 95 % interval (Wilson), balanced accuracy, macro F1,
+/// precision and recall by class, confusion matrices, calibration (expected calibration error over 15 bins), the worst
+/// mistakes, and McNemar's exact test between each two.
 ///
-/// The truth is the label, or the `majority` of a second source of labels where one comes in at `reference`; rows without are left out, and
-/// those that were dropped. The result is a table with a line for each classifier, `evaluation.json`, and a page, `index.html`.
+/// The truth is the label, or the `majority` of a second source of labels where one comes in at `reference`; rows
+/// without are left out, and those that were dropped. The result is a table with a line for each classifier,
+/// `evaluation.json`, and a page, `index.html`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Evaluate {

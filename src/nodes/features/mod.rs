@@ -48,15 +48,17 @@ pub const BATCH: usize = 32;
 
 /// Gives each row the answer of a network for its face, laid flat, in the column `features`.
 ///
-/// The network, the backbone, is any ONNX file with a card: what it is for does not matter. Its answer, or that of a layer inside it, is
-/// what `finetune` learns from, so that the slow part of a transfer learning is computed once. A picture is shown whole, as it is: it is a face cut out
-/// already. Rows that were dropped get null. The column says which backbone made it, and other nodes keep it with its rows.
+/// The network, the backbone, is any ONNX file with a card: what it is for does not matter. Its answer, or that of a
+/// layer inside it, is what `finetune` learns from, so that the slow part of a transfer learning is computed once. A
+/// picture is shown whole, as it is: it is a face cut out already. Rows that were dropped get null. The column says
+/// which backbone made it, and other nodes keep it with its rows.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Features {
     /// The network, by name or file.
     backbone: String,
-    /// The value inside the network that is taken, by its name in the file, such as what its last convolution gives; unless given, its only output.
+    /// The value inside the network that is taken, by its name in the file, such as what its last convolution gives;
+    /// unless given, its only output.
     #[serde(default)]
     layer: Option<String>,
     /// Whether the mirrored face is asked about as well, for the column `features_mirrored`.

@@ -26,8 +26,8 @@ const COMPARED: usize = 64;
 
 /// The backbone with the head behind it, and a card.
 ///
-/// The input is made as the backbone's card says, but a face is cut out as those that the head has learnt from, which were shown whole: as it
-/// stands, turned level.
+/// The input is made as the backbone's card says, but a face is cut out as those that the head has learnt from, which
+/// were shown whole: as it stands, turned level.
 pub fn onnx(backbone: &Backbone, head: &Head, classes: &[String]) -> anyhow::Result<Vec<u8>> {
     let card = Card {
         task: Task::Expression,
@@ -41,8 +41,8 @@ pub fn onnx(backbone: &Backbone, head: &Head, classes: &[String]) -> anyhow::Res
         .with_context(|| format!("the backbone {}", backbone.path().display()))
 }
 
-/// The greatest difference between what ONNX Runtime makes of faces with the file and what the head says of their features; an error if it
-/// is too great.
+/// The greatest difference between what ONNX Runtime makes of faces with the file and what the head says of their
+/// features; an error if it is too great.
 pub fn difference(
     path: &Path,
     head: &Head,

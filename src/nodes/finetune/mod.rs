@@ -33,13 +33,15 @@ use crate::{
 
 /// Trains a classifier over the features of a network that stays as it is, or whose last blocks learn as well: transfer learning.
 ///
-/// `features` has asked the network, the backbone, about each face; here two dense layers learn to tell classes from its answers: features,
-/// dense and ReLU, dropout, dense and softmax, by Adam. After each epoch they are judged on the validation rows. Rows without a label, and those that were dropped, take no part. A column
-/// `weight`, as `balance` makes it, says how much each row counts; where there is a column `features_mirrored`, each face is taken mirrored half of the time. The
-/// result holds `classifier.onnx`, the backbone and the layers in one file, with its labels and how its input is made, `training.svg` and `loss.svg`. A training that is stopped goes on
-/// from its last epoch.
+/// `features` has asked the network, the backbone, about each face; here two dense layers learn to tell classes from
+/// its answers: features, dense and ReLU, dropout, dense and softmax, by Adam. After each epoch they are judged on the
+/// validation rows. Rows without a label, and those that were dropped, take no part. A column `weight`, as `balance`
+/// makes it, says how much each row counts; where there is a column `features_mirrored`, each face is taken mirrored
+/// half of the time. The result holds `classifier.onnx`, the backbone and the layers in one file, with its labels and
+/// how its input is made, `training.svg` and `loss.svg`. A training that is stopped goes on from its last epoch.
 ///
-/// With `unfreeze` the features are those of a layer inside the backbone, and what follows there, blocks of convolutions as VGG16 has them, learns as well.
+/// With `unfreeze` the features are those of a layer inside the backbone, and what follows there, blocks of
+/// convolutions as VGG16 has them, learns as well.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Finetune {
@@ -78,8 +80,8 @@ pub struct Finetune {
     /// The part of a target that is spread over all classes.
     #[serde(default = "label_smoothing")]
     label_smoothing: f32,
-    /// How much of a target comes from the column `probabilities` instead of the label: out-of-fold ones of `cross-validate`, or those of
-    /// teachers from `predict`. 0 to 1.
+    /// How much of a target comes from the column `probabilities` instead of the label: out-of-fold ones of
+    /// `cross-validate`, or those of teachers from `predict`. 0 to 1.
     #[serde(default)]
     soft_labels: f32,
     /// What on the validation rows says how good an epoch is.
@@ -100,20 +102,22 @@ pub struct Finetune {
     /// What it never falls below.
     #[serde(default = "least_learning_rate")]
     least_learning_rate: f64,
-    /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its deviation 1. In the file this is part of
-    /// the first layer. With `unfreeze` it is done behind the convolutions, by what these give before they learn.
+    /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its deviation
+    /// 1. In the file this is part of the first layer. With `unfreeze` it is done behind the convolutions, by what
+    /// these give before they learn.
     #[serde(default = "standardise")]
     standardise: bool,
-    /// The first block of the backbone that learns as well, such as "block5" for the convolutions `block5_...` and all behind them; unless given, none. The
-    /// features must be of what it takes: `layer = "block4_pool"` in `features`. From there on the backbone must be made of convolutions of 3x3 with bias and
-    /// ReLU, and maxima over 2x2, in one line.
+    /// The first block of the backbone that learns as well, such as "block5" for the convolutions `block5_...` and all
+    /// behind them; unless given, none. The features must be of what it takes: `layer = "block4_pool"` in `features`.
+    /// From there on the backbone must be made of convolutions of 3x3 with bias and ReLU, and maxima over 2x2, in one
+    /// line.
     #[serde(default)]
     unfreeze: Option<String>,
     /// What the learning rate is multiplied with for these convolutions.
     #[serde(default = "unfreeze_rate")]
     unfreeze_rate: f64,
-    /// Where the finished file is compared with the trained layers: cpu, cuda, cuda:N or auto. Best where `features` ran, since devices
-    /// round differently.
+    /// Where the finished file is compared with the trained layers: cpu, cuda, cuda:N or auto. Best where `features`
+    /// ran, since devices round differently.
     #[serde(default = "cpu")]
     device: String,
     /// Another seed trains other layers.

@@ -61,7 +61,8 @@ pub struct Generate {
     /// not be learnt from.
     #[serde(default = "train")]
     split: String,
-    /// How many faces are made, 1 or more. Unless this or `rows` is given, as many as the class lacks to the largest of the split.
+    /// How many faces are made, 1 or more. Unless this or `rows` is given, as many as the class lacks to the largest of
+    /// the split.
     #[serde(default)]
     count: Option<usize>,
     /// How many rows the class is to have in the split in the end, as `rows` of `balance`; instead of `count`.
@@ -254,7 +255,8 @@ impl Generate {
         context.progress.begin(wanted, "faces");
         let pieces = candidates.chunks(BATCH).take_while(|_| !is_enough()).map(Ok);
         let open = || Networks::open(self, model, size, workers.fetch_add(1, Ordering::Relaxed));
-        // What is on the way when there are enough is looked at no more, so that what counts is the same for any number of workers.
+        // What is on the way when there are enough is looked at no more, so that what counts is the same for any number
+        // of workers.
         let work = |networks: &mut Networks<'_>, some: &[Candidate]| match is_enough() {
             true => Ok(Vec::new()),
             false => networks.make(some, real),

@@ -23,15 +23,16 @@ use crate::{
     report::protocols::{self, Line, Protocol, Step},
 };
 
-/// Puts what several `evaluate` found in one table: each protocol, that is, each way to say which faces and labels count, with all
-/// classifiers that were judged by it, and beside them what others report.
+/// Puts what several `evaluate` found in one table: each protocol, that is, each way to say which faces and labels
+/// count, with all classifiers that were judged by it, and beside them what others report.
 ///
-/// Classifiers whose names differ in the number at their end only (`cleaned 0`, `cleaned 1`) are one recipe trained with several seeds:
-/// they stand in one line, as their mean with the interval that holds it with 95 % confidence (Student's t). One alone has its Wilson
-/// interval. With a `baseline`, each line says what it gains over that recipe, in the mean over seeds that both have.
+/// Classifiers whose names differ in the number at their end only (`cleaned 0`, `cleaned 1`) are one recipe trained
+/// with several seeds: they stand in one line, as their mean with the interval that holds it with 95 % confidence
+/// (Student's t). One alone has its Wilson interval. With a `baseline`, each line says what it gains over that recipe,
+/// in the mean over seeds that both have.
 ///
-/// `steps` go from one recipe to another, each by the first protocol that has it, as papers do that change their test faces along with
-/// their training faces: accuracy before and after, and what the recall of each class gains.
+/// `steps` go from one recipe to another, each by the first protocol that has it, as papers do that change their test
+/// faces along with their training faces: accuracy before and after, and what the recall of each class gains.
 ///
 /// The result is a table with a line for each protocol and recipe, `protocols.json`, and a page, `index.html`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -43,7 +44,8 @@ pub struct Protocols {
     /// The recipe that the others are compared with, by its name without a seed.
     #[serde(default)]
     baseline: Option<String>,
-    /// What others report: `{ protocol = "the evaluation's title", model = "who", accuracy = 0.64 }`. Nothing is computed from it.
+    /// What others report: `{ protocol = "the evaluation's title", model = "who", accuracy = 0.64 }`. Nothing is
+    /// computed from it.
     #[serde(default)]
     reported: Vec<Reported>,
     /// From one recipe to another: `{ name = "ours", before = "as it came", after = "cleaned" }`.

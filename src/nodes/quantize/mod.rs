@@ -35,16 +35,19 @@ use crate::{
     graph::dag::{Arity, Port, PortType},
 };
 
-/// Makes a classifier one of fewer bits, and says what that costs: a file of half or a quarter of the size with the same input, answer and
-/// card, for whatever took the classifier before.
+/// Makes a classifier one of fewer bits, and says what that costs: a file of half or a quarter of the size with the
+/// same input, answer and card, for whatever took the classifier before.
 ///
-/// With `fp16`, weights and arithmetic have half precision from the first convolution or dense layer on. That halves the file. ONNX Runtime
-/// computes in single precision on the CPU all the same, so that there it saves size and no time, and loses only what rounding the weights costs; devices with arithmetic of 16 bits use it. With `int8`, convolutions and dense layers are computed in whole numbers (static quantisation,
-/// weights by output, activations by tensor), which saves size, and time where convolutions are wide; separable ones of few channels, such as mini-xception's, take
-/// longer than before. What their values are between is measured on `calibration-faces` faces.
+/// With `fp16`, weights and arithmetic have half precision from the first convolution or dense layer on. That halves
+/// the file. ONNX Runtime computes in single precision on the CPU all the same, so that there it saves size and no
+/// time, and loses only what rounding the weights costs; devices with arithmetic of 16 bits use it. With `int8`,
+/// convolutions and dense layers are computed in whole numbers (static quantisation, weights by output, activations by
+/// tensor), which saves size, and time where convolutions are wide; separable ones of few channels, such as
+/// mini-xception's, take longer than before. What their values are between is measured on `calibration-faces` faces.
 ///
-/// The result holds `classifier.onnx`; accuracy before and after on `split`, the share of faces whose answer changed, McNemar's exact test and bytes before and after are
-/// in its facts, milliseconds a face in `times.json`: on the CPU with one thread, faces one by one.
+/// The result holds `classifier.onnx`; accuracy before and after on `split`, the share of faces whose answer changed,
+/// McNemar's exact test and bytes before and after are in its facts, milliseconds a face in `times.json`: on the CPU
+/// with one thread, faces one by one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Quantize {
@@ -62,10 +65,12 @@ pub struct Quantize {
     /// How many of these faces are taken, at random; all where there are fewer.
     #[serde(default = "calibration_faces")]
     calibration_faces: usize,
-    /// The percent of a tensor's values that are told apart, the others being cut to the nearest of these; 100 cuts none. Above 50, and 100 at most.
+    /// The percent of a tensor's values that are told apart, the others being cut to the nearest of these; 100 cuts
+    /// none. Above 50, and 100 at most.
     #[serde(default = "percentile")]
     percentile: f64,
-    /// Whether weights have seven bits with `int8`: x86 processors with AVX2 or AVX-512 and without VNNI add products in 16 bits, which eight bits can overflow.
+    /// Whether weights have seven bits with `int8`: x86 processors with AVX2 or AVX-512 and without VNNI add products
+    /// in 16 bits, which eight bits can overflow.
     #[serde(default)]
     reduce_range: bool,
     /// The split on which the loss of accuracy is measured.

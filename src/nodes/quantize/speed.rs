@@ -19,8 +19,8 @@ use crate::{
 const FACES: usize = 50;
 const ROUNDS: usize = 7;
 
-/// Milliseconds that each classifier takes for a face on the CPU with one thread, faces one by one as a camera gives them: the median over rounds, in which both
-/// take turns, of the mean over faces.
+/// Milliseconds that each classifier takes for a face on the CPU with one thread, faces one by one as a camera gives
+/// them: the median over rounds, in which both take turns, of the mean over faces.
 pub fn milliseconds(
     before: &ModelFile,
     after: &ModelFile,

@@ -34,11 +34,12 @@ pub const ONNX: &str = "classifier.onnx";
 
 /// Trains a classifier of gray faces from scratch, or on from an earlier one.
 ///
-/// The network: 2x2 pixels become one, then blocks of 3x3 convolution, batch normalisation and ReLU, the mean over what is left, one
-/// linear layer. Pictures must all be of one size. Rows without a label, and those that were dropped, take no part. A column `weight`, as
-/// `balance` makes it, says how much each row counts. After each epoch the network is judged on the validation rows, and the best is kept;
-/// without such rows, the last. The result holds `classifier.onnx` (with its labels and how its input is made), `network.bin` (to train further),
-/// and `training.svg`. A training that is stopped goes on from its last epoch.
+/// The network: 2x2 pixels become one, then blocks of 3x3 convolution, batch normalisation and ReLU, the mean over what
+/// is left, one linear layer. Pictures must all be of one size. Rows without a label, and those that were dropped, take
+/// no part. A column `weight`, as `balance` makes it, says how much each row counts. After each epoch the network is
+/// judged on the validation rows, and the best is kept; without such rows, the last. The result holds `classifier.onnx`
+/// (with its labels and how its input is made), `network.bin` (to train further), and `training.svg`. A training that
+/// is stopped goes on from its last epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Train {
@@ -60,7 +61,8 @@ pub struct Train {
     /// Faces in a step.
     #[serde(default = "batch_size")]
     batch_size: usize,
-    /// Parts of a step that are computed side by side, each normalised for itself. The result depends on this number, not on the cores.
+    /// Parts of a step that are computed side by side, each normalised for itself. The result depends on this number,
+    /// not on the cores.
     #[serde(default = "shards")]
     shards: usize,
     /// The greatest learning rate; it rises to this and falls to zero along half a cosine.
@@ -78,8 +80,8 @@ pub struct Train {
     /// The part of a target that is spread over all classes.
     #[serde(default = "label_smoothing")]
     label_smoothing: f32,
-    /// How much of a target comes from the column `probabilities` instead of the label: out-of-fold ones of `cross-validate`, or those of
-    /// teachers from `predict`. 0 to 1.
+    /// How much of a target comes from the column `probabilities` instead of the label: out-of-fold ones of
+    /// `cross-validate`, or those of teachers from `predict`. 0 to 1.
     #[serde(default)]
     soft_labels: f32,
     /// The part of the features that is left out at random before the last layer.

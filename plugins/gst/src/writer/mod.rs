@@ -1,7 +1,8 @@
 //! `fermeta`: writes the faces of every frame as JSON lines, CSV or messages on the bus, and passes the frames on.
 //!
 //! Lines go to `location` (a file, which appears when it is complete: written beside as `.part` and renamed at the end
-//! of the stream, which `gst-launch-1.0 -e` sends on Ctrl-C; devices and pipes are written directly), to the file descriptor `fd`, or else to standard output.
+//! of the stream, which `gst-launch-1.0 -e` sends on Ctrl-C; devices and pipes are written directly), to the file
+//! descriptor `fd`, or else to standard output.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ferfacedetect ! fermeta location=faces.jsonl ! fakesink

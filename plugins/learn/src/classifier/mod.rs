@@ -82,14 +82,15 @@ pub struct Trained {
 
 /// Trains on the rows `learn` of `examples`.
 ///
-/// After each epoch the network is judged on the rows `validate`; the best is kept. With `begin`, training goes on from an earlier
-/// network of the same layers. `checkpoints` is a folder that outlives a kill: the same call goes on from the last
-/// epoch to the same bytes. Up to `workers` threads work on a step, one for each shard. `progress` is called after every step,
-/// `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+/// After each epoch the network is judged on the rows `validate`; the best is kept. With `begin`, training goes on from
+/// an earlier network of the same layers. `checkpoints` is a folder that outlives a kill: the same call goes on from
+/// the last epoch to the same bytes. Up to `workers` threads work on a step, one for each shard. `progress` is called
+/// after every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
 ///
 /// # Errors
-/// If the examples do not fit each other, there are fewer than two faces for each shard, the faces are too small, `begin` is another network, the loss is no number any more
-/// (the last checkpoint is kept), `checkpoints` holds those of other settings or faces, or a file cannot be read or written.
+/// If the examples do not fit each other, there are fewer than two faces for each shard, the faces are too small,
+/// `begin` is another network, the loss is no number any more (the last checkpoint is kept), `checkpoints` holds those
+/// of other settings or faces, or a file cannot be read or written.
 #[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn train(
     examples: Examples<'_>,

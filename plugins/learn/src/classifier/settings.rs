@@ -16,10 +16,11 @@ pub struct Settings {
     pub epochs: usize,
     /// Faces in a step.
     pub batch_size: usize,
-    /// Parts of a step's faces that are computed side by side, each normalised with moments of its own (the ghost batches of Hoffer et al.
-    /// 2017). The result depends on this number, not on how many threads there are.
+    /// Parts of a step's faces that are computed side by side, each normalised with moments of its own (the ghost
+    /// batches of Hoffer et al. 2017). The result depends on this number, not on how many threads there are.
     pub shards: usize,
-    /// The greatest learning rate; it rises to this over `warm_up` and falls to zero along half a cosine (Loshchilov & Hutter 2017).
+    /// The greatest learning rate; it rises to this over `warm_up` and falls to zero along half a cosine (Loshchilov &
+    /// Hutter 2017).
     pub learning_rate: f64,
     /// The part of all steps over which the learning rate rises, in 0..1.
     pub warm_up: f64,
@@ -31,11 +32,11 @@ pub struct Settings {
     pub label_smoothing: f32,
     /// The part of the features that is left out at random before the last layer, in 0..1.
     pub dropout: f32,
-    /// Parameter of the Beta distribution from which shares are drawn when faces and targets are mixed in pairs (Zhang et al. 2018), in
-    /// 0..=1; 0 mixes none.
+    /// Parameter of the Beta distribution from which shares are drawn when faces and targets are mixed in pairs (Zhang
+    /// et al. 2018), in 0..=1; 0 mixes none.
     pub mixup: f32,
-    /// How slowly the kept weights follow those that learn, in 0..1: their exponential mean (Tarvainen & Valpola 2017). 0 keeps the
-    /// learning ones.
+    /// How slowly the kept weights follow those that learn, in 0..1: their exponential mean (Tarvainen & Valpola 2017).
+    /// 0 keeps the learning ones.
     pub averaging: f32,
     /// Epochs without a better accuracy on the validation faces after which training ends; 0 never ends it early.
     pub patience: usize,

@@ -1,7 +1,7 @@
 //! One step of training, in shards.
 //!
-//! All random numbers are drawn before the shards begin, and their gradients are added in a fixed order: the result is the same on any
-//! number of threads.
+//! All random numbers are drawn before the shards begin, and their gradients are added in a fixed order: the result is
+//! the same on any number of threads.
 
 use std::thread;
 

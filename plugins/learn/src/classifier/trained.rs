@@ -172,8 +172,8 @@ impl Classifier {
         self.network.forward(input, grid, fixed, None)
     }
 
-    /// As bytes, from which training can go on: a line of JSON (what it is, its moments, a hash), then the numbers of the network as f32 in
-    /// little-endian order.
+    /// As bytes, from which training can go on: a line of JSON (what it is, its moments, a hash), then the numbers of
+    /// the network as f32 in little-endian order.
     ///
     /// # Errors
     /// If it cannot be written down.

@@ -55,7 +55,8 @@ struct State {
 }
 
 impl Training<'_> {
-    /// Trains to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without any the last.
+    /// Trains to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without
+    /// any the last.
     pub fn run(&self) -> Result<(Classifier, Vec<EpochResult>), LearnError> {
         let mut state = self.begin()?;
         while state.history.len() < self.settings.epochs && !self.is_over(&state.history) {
@@ -240,7 +241,8 @@ fn learning_rate(settings: &Settings, position: f64) -> f64 {
     settings.learning_rate * (0.5 * (1.0 + (std::f64::consts::PI * along).cos())).max(1e-3)
 }
 
-/// How far the mean moves towards the network after a step: further in the beginning, so that it soon forgets what chance gave it.
+/// How far the mean moves towards the network after a step: further in the beginning, so that it soon forgets what
+/// chance gave it.
 fn averaged(settings: &Settings, step: usize) -> f32 {
     let step = step as f32;
     1.0 - settings.averaging.min((1.0 + step) / (10.0 + step))

@@ -1,7 +1,8 @@
 //! A CycleGAN: two generators that translate faces of one class to another and back, learnt from faces that are no pairs.
 //!
-//! Zhu, Park, Isola & Efros 2017, with the cycle loss of Mazen, Nashat & Abdel Azeem Abul Seoud, which also keeps the structure. Direction
-//! 0 goes from the first class to the second, direction 1 back. Inside, gray values are -1..1 and lie as (faces, 1, height, width).
+//! Zhu, Park, Isola & Efros 2017, with the cycle loss of Mazen, Nashat & Abdel Azeem Abul Seoud, which also keeps the
+//! structure. Direction 0 goes from the first class to the second, direction 1 back. Inside, gray values are -1..1 and
+//! lie as (faces, 1, height, width).
 
 mod buffer;
 mod canvas;
@@ -87,12 +88,12 @@ pub struct Trained {
 
 /// Trains on the faces of two classes, on two threads of the CPU if there are two `workers`.
 ///
-/// `checkpoints` is a folder that outlives a kill: the same call goes on from there to the same bytes. `progress` is called after every step, `epoch` after every
-/// epoch. Setting `cancelled` writes a checkpoint and stops within a step.
+/// `checkpoints` is a folder that outlives a kill: the same call goes on from there to the same bytes. `progress` is
+/// called after every step, `epoch` after every epoch. Setting `cancelled` writes a checkpoint and stops within a step.
 ///
 /// # Errors
-/// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is kept), `checkpoints` holds
-/// those of other settings or faces, or a file cannot be read or written.
+/// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is
+/// kept), `checkpoints` holds those of other settings or faces, or a file cannot be read or written.
 pub fn train(
     classes: [Faces<'_>; 2],
     settings: &Settings,
@@ -107,12 +108,14 @@ pub fn train(
 
 /// Trains as [`train`] does, on a device. `workers` are of use to the CPU only.
 ///
-/// A CUDA device begins with the same weights and sees the same faces and the same dropout as the CPU, but rounds otherwise, and not even the same way
-/// twice: its networks are others in their last digits at first, and in more as training goes on. So that a result says where
-/// it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's; those of one CUDA device do for another.
+/// A CUDA device begins with the same weights and sees the same faces and the same dropout as the CPU, but rounds
+/// otherwise, and not even the same way twice: its networks are others in their last digits at first, and in more as
+/// training goes on. So that a result says where it comes from, checkpoints of a CUDA device and of the CPU are not
+/// taken for each other's; those of one CUDA device do for another.
 ///
-/// Where a device has tensor cores, Burn rounds what convolutions and products of matrices multiply to ten bits (TF32). The first steps are slow:
-/// kernels are compiled, and the fastest of several for each layer is found and remembered on disk.
+/// Where a device has tensor cores, Burn rounds what convolutions and products of matrices multiply to ten bits (TF32).
+/// The first steps are slow: kernels are compiled, and the fastest of several for each layer is found and remembered on
+/// disk.
 ///
 /// The CUDA path has not run yet: it was written where there is no device. Its operations are tested on the CPU.
 ///

@@ -2,7 +2,8 @@
 //!
 //! Each direction's way there and back is a computation of its own, and so is each discriminator's; the two run side by side on a
 //! thread each, and their gradients are added in a fixed order, so that the result does not depend on how many threads there are.
-//! A device is told what to compute and waited for twice a step: for what both ways have found, and for the discriminators' losses.
+//! A device is told what to compute and waited for twice a step: for what both ways have found, and for the
+//! discriminators' losses.
 
 use std::thread;
 
@@ -127,8 +128,8 @@ impl<B: Learner> Steps<'_, B> {
         Ok(([first, second], [losses_there, losses_back]))
     }
 
-    /// The losses of one direction's generator on the way there and of the other's on the way back. `faces`: those that set out, and those of the
-    /// class that they go to.
+    /// The losses of one direction's generator on the way there and of the other's on the way back. `faces`: those that
+    /// set out, and those of the class that they go to.
     fn way(
         &self,
         generators: [Generator<B>; 2],

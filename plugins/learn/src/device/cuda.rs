@@ -1,4 +1,5 @@
-//! Whether networks can be trained on a CUDA device: all that Burn's backend needs is loaded at run time, and it panics where it is missing.
+//! Whether networks can be trained on a CUDA device: all that Burn's backend needs is loaded at run time, and it panics
+//! where it is missing.
 
 use std::path::{Path, PathBuf};
 

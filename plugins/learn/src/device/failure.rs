@@ -24,8 +24,8 @@ static FIRST: Mutex<Option<String>> = Mutex::new(None);
 /// Does work on a device; a panic of its runtime becomes an error and is not printed.
 ///
 /// # Errors
-/// Those of `work`; [`LearnError::DeviceMemory`] if the device's memory does not suffice, [`LearnError::DeviceFailed`] if it fails otherwise,
-/// [`LearnError::Panicked`] if something else panics.
+/// Those of `work`; [`LearnError::DeviceMemory`] if the device's memory does not suffice, [`LearnError::DeviceFailed`]
+/// if it fails otherwise, [`LearnError::Panicked`] if something else panics.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T, LearnError>) -> Result<T, LearnError> {
     listen();
     if UNDER_WAY.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn messages_of_a_lack_of_memory_become_an_error_that_says_what_to_lower() {
-        // As CubeCL 0.10 words them: where a buffer is made (`CudaServer::initialize_memory`), and where a kernel's arguments are.
+        // As CubeCL 0.10 words them: where a buffer is made (`CudaServer::initialize_memory`), and where a kernel's
+        // arguments are.
         let texts = [
             "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 1073741824\n   0: std::backtrace",
             "An error happened during execution\nCaused by:\n  CUDA allocation error: DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",

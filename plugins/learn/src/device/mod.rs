@@ -26,8 +26,8 @@ impl Device {
     /// The device that is meant, which is there: never [`Device::Auto`].
     ///
     /// # Errors
-    /// If a CUDA device is asked for and this program was built without the feature `cuda`, or the driver, the compiler, its headers or the device are
-    /// missing.
+    /// If a CUDA device is asked for and this program was built without the feature `cuda`, or the driver, the
+    /// compiler, its headers or the device are missing.
     pub fn resolve(self) -> Result<Self, LearnError> {
         match self {
             Self::Cpu => Ok(self),

@@ -95,7 +95,8 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// The numbers are scikit-learn's 1.9 (`balanced_accuracy_score`, `f1_score(average="macro")`, `precision_score(average=None)`).
+    /// The numbers are scikit-learn's 1.9 (`balanced_accuracy_score`, `f1_score(average="macro")`,
+    /// `precision_score(average=None)`).
     #[test]
     fn measures_agree_with_scikit_learn() {
         let truths = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2];

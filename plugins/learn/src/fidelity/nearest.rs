@@ -21,8 +21,8 @@ pub enum Similarity {
 /// `own` names, for each row, the row of `gallery` that is left out, if it is in there itself.
 ///
 /// # Errors
-/// No row in the gallery, or only the one that is left out; rows of different lengths; values that are not finite; another number of
-/// entries in `own` than there are rows.
+/// No row in the gallery, or only the one that is left out; rows of different lengths; values that are not finite;
+/// another number of entries in `own` than there are rows.
 pub fn greatest_similarities(
     rows: Features<'_>,
     gallery: Features<'_>,

@@ -1,7 +1,7 @@
 //! A dense layer, with its gradients.
 //!
-//! In a matrix of faces each column is a face, so that one that lies row by row in a slice is taken as it lies. Products are those of
-//! `matrixmultiply`, on one thread.
+//! In a matrix of faces each column is a face, so that one that lies row by row in a slice is taken as it lies.
+//! Products are those of `matrixmultiply`, on one thread.
 
 use nalgebra::{DMatrix, DMatrixView, DVector};
 

@@ -1,8 +1,9 @@
 //! The last layers of a classifier, over features that another network gives and that stay as they are: transfer learning.
 //!
-//! Features -> convolutions of that network, where these learn as well -> dense, ReLU, dropout -> dense, softmax. Adam (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate
-//! that falls where the validation rows get no better. On one thread, in a fixed order of sums: the result depends on the features,
-//! the settings and the seed alone, not on how often training was killed and went on.
+//! Features -> convolutions of that network, where these learn as well -> dense, ReLU, dropout -> dense, softmax. Adam
+//! (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate that falls where the validation rows get
+//! no better. On one thread, in a fixed order of sums: the result depends on the features, the settings and the seed
+//! alone, not on how often training was killed and went on.
 
 mod adam;
 mod blocks;
@@ -42,13 +43,15 @@ pub struct Trained {
 
 /// Trains on the rows `learn` of `examples`, and judges on the rows `validate` after each epoch.
 ///
-/// With `unfrozen` convolutions, which the features then go through, these learn as well, by `unfreeze_rate` times the learning rate.
-/// `checkpoints` is a folder that outlives a kill: the same call goes on from the last epoch to the same bytes. `progress` is called after
-/// every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+/// With `unfrozen` convolutions, which the features then go through, these learn as well, by `unfreeze_rate` times the
+/// learning rate. `checkpoints` is a folder that outlives a kill: the same call goes on from the last epoch to the same
+/// bytes. `progress` is called after every step, `epoch` after every epoch, with those so far. Setting `cancelled`
+/// stops within a step.
 ///
 /// # Errors
-/// If the examples do not fit each other or the convolutions, or hold what is no number, there is nothing to learn from, a setting is out of its range, the loss is no number any
-/// more (the last checkpoint is kept), `checkpoints` holds those of other settings or features, or a file cannot be read or written.
+/// If the examples do not fit each other or the convolutions, or hold what is no number, there is nothing to learn
+/// from, a setting is out of its range, the loss is no number any more (the last checkpoint is kept), `checkpoints`
+/// holds those of other settings or features, or a file cannot be read or written.
 #[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn train(
     examples: Examples<'_>,

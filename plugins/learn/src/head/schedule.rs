@@ -1,8 +1,8 @@
 //! What the validation rows decide, as Keras' callbacks do: which epoch is the best (`ModelCheckpoint`), when training ends
 //! (`EarlyStopping`), and how the learning rate falls (`ReduceLROnPlateau`). All of it follows from the epochs so far.
 //!
-//! <https://keras.io/api/callbacks/>. Where Keras' `EarlyStopping` ends after `patience` 0 unless told otherwise, 0 here never ends early; and its
-//! `ReduceLROnPlateau` waits for 10 epochs, of which the 20 of a training leave little.
+//! <https://keras.io/api/callbacks/>. Where Keras' `EarlyStopping` ends after `patience` 0 unless told otherwise, 0
+//! here never ends early; and its `ReduceLROnPlateau` waits for 10 epochs, of which the 20 of a training leave little.
 
 use super::settings::{Settings, Watch};
 use crate::classifier::EpochResult;

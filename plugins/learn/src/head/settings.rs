@@ -50,8 +50,8 @@ pub struct Settings {
     pub plateau_factor: f32,
     /// What it never falls below.
     pub least_learning_rate: f64,
-    /// Whether each number that the first layer takes is shifted and divided so that its mean over the faces learnt from is 0 and its deviation 1;
-    /// behind convolutions that learn, as these give them at first.
+    /// Whether each number that the first layer takes is shifted and divided so that its mean over the faces learnt
+    /// from is 0 and its deviation 1; behind convolutions that learn, as these give them at first.
     pub standardise: bool,
     /// What the learning rate is multiplied with for convolutions of the backbone that learn as well.
     pub unfreeze_rate: f64,

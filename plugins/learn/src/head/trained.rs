@@ -12,8 +12,9 @@ use crate::error::LearnError;
 /// Faces that are asked about at once.
 const BATCH: usize = 1024;
 
-/// What is a feature's deviation from its mean at least, as a part of the mean: one that differs less is taken for constant, and is not
-/// divided. f32 has seven digits, and the rest is lost when the mean is folded into the first layer.
+/// What is a feature's deviation from its mean at least, as a part of the mean: one that differs less is taken for
+/// constant, and is not divided. f32 has seven digits, and the rest is lost when the mean is folded into the first
+/// layer.
 const LEAST_DEVIATION: f64 = 1e-4;
 
 /// How features are shifted, and what they are multiplied with.
@@ -124,9 +125,9 @@ impl Head {
         last.forward(&hidden.as_view())
     }
 
-    /// The `backbone`'s ONNX file with this head behind its only output, or behind the value `output` inside it, and this metadata. How
-    /// features are standardised is folded into the first layer. Where convolutions have learnt as well, they take the place of the backbone's, and
-    /// the head stands behind its only output.
+    /// The `backbone`'s ONNX file with this head behind its only output, or behind the value `output` inside it, and
+    /// this metadata. How features are standardised is folded into the first layer. Where convolutions have learnt as
+    /// well, they take the place of the backbone's, and the head stands behind its only output.
     ///
     /// # Errors
     /// If the file cannot be extended; it is said what was expected and found.

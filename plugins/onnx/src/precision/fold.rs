@@ -3,8 +3,8 @@
 use super::draft::Draft;
 use crate::proto::TensorProto;
 
-/// Makes each `BatchNormalization` that alone takes what a convolution gives part of its weights and bias, which is what runtimes do as
-/// well and what rounding must come after. Others stay.
+/// Makes each `BatchNormalization` that alone takes what a convolution gives part of its weights and bias, which is
+/// what runtimes do as well and what rounding must come after. Others stay.
 pub(super) fn normalisations(draft: &mut Draft<'_>) {
     let takers = draft.takers();
     let mut gone = Vec::new();

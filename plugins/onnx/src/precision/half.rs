@@ -18,8 +18,8 @@ const LEAST_OPSET: i64 = 7;
 /// Half of the greatest number of half precision, 65504: faces may be stronger than those that ranges were measured on.
 const GREATEST: f32 = 32752.0;
 
-/// Which inputs of an operator are of the type that it computes in; none for operators that stay in single precision. Softmax is not
-/// among them, where small probabilities would be lost.
+/// Which inputs of an operator are of the type that it computes in; none for operators that stay in single precision.
+/// Softmax is not among them, where small probabilities would be lost.
 fn typed_inputs(op: &str) -> Option<fn(usize) -> bool> {
     match op {
         "Conv" | "ConvTranspose" | "Gemm" | "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min"
@@ -63,7 +63,8 @@ fn chosen(draft: &Draft<'_>, ranges: &Ranges) -> Vec<bool> {
     let mut halves = HashSet::new();
     let mut chosen = Vec::with_capacity(draft.nodes.len());
     for node in &draft.nodes {
-        // All inputs of one type are single precision where one of them is, as weights and what comes out of layers with weights are.
+        // All inputs of one type are single precision where one of them is, as weights and what comes out of layers
+        // with weights are.
         let is_layer = has_weights(draft, node);
         let begins = is_layer || typed(node).any(|input| halves.contains(input));
         let output = node.output().filter(|_| typed_inputs(node.op()).is_some());

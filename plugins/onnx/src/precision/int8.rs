@@ -1,5 +1,5 @@
-//! Whole numbers of eight bits: pairs of `QuantizeLinear` and `DequantizeLinear` around convolutions and dense layers, which runtimes
-//! take together with the layer between for one of whole numbers.
+//! Whole numbers of eight bits: pairs of `QuantizeLinear` and `DequantizeLinear` around convolutions and dense layers,
+//! which runtimes take together with the layer between for one of whole numbers.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -122,8 +122,8 @@ fn open(file: &[u8]) -> Result<Draft<'_>, PrecisionError> {
     Ok(draft)
 }
 
-/// What of a convolution becomes whole numbers: what it gives, or what a ReLU makes of it, which then is part of the rounding. None where
-/// nobody takes it but who asks the network.
+/// What of a convolution becomes whole numbers: what it gives, or what a ReLU makes of it, which then is part of the
+/// rounding. None where nobody takes it but who asks the network.
 fn outcome_of<'n>(draft: &'n Draft<'_>, node: &'n Node<'_>, takers: &Takers) -> Option<&'n str> {
     let value = node.output().filter(|_| node.op() == "Conv")?;
     let outcome = match takers.get(value)?.as_slice() {
@@ -256,7 +256,8 @@ fn pair<'a>(draft: &mut Draft<'_>, value: &str, grid: Grid) -> [Node<'a>; 2] {
     ]
 }
 
-/// Weights, and a bias where there is one, as whole numbers that are made floats again. `input` is the scale of what the layer takes.
+/// Weights, and a bias where there is one, as whole numbers that are made floats again. `input` is the scale of what
+/// the layer takes.
 fn constants<'a>(
     draft: &mut Draft<'_>,
     layer: &Layer,

@@ -21,15 +21,17 @@ pub struct PrecisionError(String);
 /// What a network computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Half precision (IEEE 754 binary16): weights, and the arithmetic from the first convolution or dense layer on. What comes before, such
-    /// as what prepares a picture, stays in single precision, and so does a softmax.
+    /// Half precision (IEEE 754 binary16): weights, and the arithmetic from the first convolution or dense layer on.
+    /// What comes before, such as what prepares a picture, stays in single precision, and so does a softmax.
     Half,
-    /// Static quantisation as ONNX Runtime's `quantize_static` writes it with `QuantFormat.QDQ`: weights of convolutions and dense layers are
-    /// signed whole numbers of eight bits with a scale for each output and no zero point, what goes into these layers and comes out of convolutions unsigned ones
-    /// with one scale and zero point, biases signed ones of 32 bits. Operator set 13 or newer is needed.
-    /// See <https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html>.
+    /// Static quantisation as ONNX Runtime's `quantize_static` writes it with `QuantFormat.QDQ`: weights of
+    /// convolutions and dense layers are signed whole numbers of eight bits with a scale for each output and no zero
+    /// point, what goes into these layers and comes out of convolutions unsigned ones with one scale and zero point,
+    /// biases signed ones of 32 bits. Operator set 13 or newer is needed. See
+    /// <https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html>.
     Int8 {
-        /// Weights have seven bits: x86 processors without VNNI add products of two neighbours in 16 bits, which eight can overflow.
+        /// Weights have seven bits: x86 processors without VNNI add products of two neighbours in 16 bits, which eight
+        /// can overflow.
         reduce_range: bool,
     },
 }
@@ -71,8 +73,9 @@ impl Precision {
 
     /// The network in this precision. `metadata` take the place of what the file has under the same keys; all others stay.
     ///
-    /// With `Half`, tensors whose range comes near the greatest number of half precision keep what makes them and takes them in single
-    /// precision; one without a range passes for one that fits. With `Int8`, what goes into a layer must have a range, or the layer is left.
+    /// With `Half`, tensors whose range comes near the greatest number of half precision keep what makes them and takes
+    /// them in single precision; one without a range passes for one that fits. With `Int8`, what goes into a layer must
+    /// have a range, or the layer is left.
     ///
     /// # Errors
     /// If the bytes are no ONNX file, its operators are too old, or there is no layer that can be converted.

@@ -4,7 +4,7 @@
 use crate::{
     frame::Frame,
     geometry::Rect,
-    inference::{SharedSession, TensorInfo},
+    inference::{SharedSession, TensorInfo, listed},
 };
 
 /// Sides are multiples of this: the largest stride of the detectors that use it.
@@ -53,8 +53,7 @@ pub fn fixed_size(session: &SharedSession, detector: &str) -> Result<Option<(usi
             Ok(side(2).zip(side(3)))
         }
         inputs => {
-            let found = inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Err(format!("{detector} takes one input of [N, 3, height, width], found {found}"))
+            Err(format!("{detector} takes one input of [N, 3, height, width], found {}", listed(inputs)))
         }
     }
 }

@@ -85,7 +85,8 @@ impl DetectorKind {
 
     /// The confidence below which faces are dropped unless told otherwise: the paper's 0.5 for the SSD,
     /// InsightFace's 0.5 for SCRFD, 0.8 for
-    /// MTCNN's last network as in the package `mtcnn`, 0.6 for YuNet where OpenCV's samples take 0.6 to 0.9, nothing for Haar whose `min-neighbors` decides.
+    /// MTCNN's last network as in the package `mtcnn`, 0.6 for YuNet where OpenCV's samples take 0.6 to 0.9, nothing
+    /// for Haar whose `min-neighbors` decides.
     pub fn default_threshold(self) -> f32 {
         match self {
             Self::Haar => 0.0,

@@ -12,7 +12,7 @@ use crate::{
     face::Detection,
     frame::Frame,
     geometry::{Point, Rect},
-    inference::{Output, SharedSession},
+    inference::{Output, SharedSession, listed},
     model::ModelFile,
     sample::{ColorOrder, ImageSpec, Sampler, TensorLayout},
 };
@@ -44,7 +44,7 @@ impl Scrfd {
             let found: Vec<usize> =
                 (0..session.outputs().len()).filter(|index| last_side(index) == Some(width)).collect();
             found.try_into().map_err(|found: Vec<usize>| {
-                let outputs = session.outputs().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let outputs = listed(session.outputs());
                 let reason = format!(
                     "SCRFD gives three outputs of {width} columns (scores 1, boxes 4, landmarks 10), found {}: {outputs}",
                     found.len()

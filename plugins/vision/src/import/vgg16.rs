@@ -1,9 +1,10 @@
-//! VGG16 (Simonyan & Zisserman 2015, <https://arxiv.org/abs/1409.1556>, configuration D) without its dense layers, as ONNX: a backbone.
+//! VGG16 (Simonyan & Zisserman 2015, <https://arxiv.org/abs/1409.1556>, configuration D) without its dense layers, as
+//! ONNX: a backbone.
 //!
-//! The weights come from a Keras file in HDF5, of weights alone or of a whole model, or from a `.safetensors` file. Layers are found by
-//! their names in any of the ways that are in use: see [`Naming`]. The graph takes (N, 3, size, size) and answers `block5_pool`, (N, 512, size / 32,
-//! size / 32), rounded down. The values inside it have the names of Keras' layers, `block1_conv1` (its ReLU included) to `block5_pool`. Its card is in
-//! its metadata.
+//! The weights come from a Keras file in HDF5, of weights alone or of a whole model, or from a `.safetensors` file.
+//! Layers are found by their names in any of the ways that are in use: see [`Naming`]. The graph takes (N, 3, size,
+//! size) and answers `block5_pool`, (N, 512, size / 32, size / 32), rounded down. The values inside it have the names
+//! of Keras' layers, `block1_conv1` (its ReLU included) to `block5_pool`. Its card is in its metadata.
 
 use std::{path::Path, str::FromStr};
 
@@ -144,8 +145,8 @@ pub struct Options {
     pub means: Option<Means>,
 }
 
-/// Whether a Keras file is to be read as VGG16: if it has all its convolutions by one of their names, or weights alone, of which nothing else
-/// is known.
+/// Whether a Keras file is to be read as VGG16: if it has all its convolutions by one of their names, or weights alone,
+/// of which nothing else is known.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -161,7 +162,8 @@ pub fn is_in(path: &Path) -> Result<bool, ImportError> {
 /// Reads the weights and answers an ONNX file. Dense layers are left out.
 ///
 /// # Errors
-/// If the file cannot be read or is of another architecture, which says what was expected and what was found, or the size is out of its range.
+/// If the file cannot be read or is of another architecture, which says what was expected and what was found, or the
+/// size is out of its range.
 pub fn import(path: &Path, options: &Options) -> Result<Vec<u8>, ImportError> {
     weights::open(path, |weights| network(weights, options))
 }

@@ -20,7 +20,7 @@ mod worker;
 
 pub use device::Device;
 pub use error::InferenceError;
-pub use network::TensorInfo;
+pub use network::{TensorInfo, listed};
 pub use outputs::Output;
 pub use runtime::{cuda_provider, environment, runtime_version};
 pub use service::{SessionOptions, SharedSession};

@@ -24,6 +24,11 @@ impl fmt::Display for TensorInfo {
     }
 }
 
+/// Inputs or outputs in a row, as messages name what they found.
+pub fn listed(tensors: &[TensorInfo]) -> String {
+    tensors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// What turns a tensor into tensors.
 pub(super) trait Network: Send {
     /// Runs the only input and appends the outputs, in the model's order. An error is in ONNX Runtime's words.
