@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray, UInt64Array};
-use arrow_schema::Field;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +66,7 @@ impl Stage for Join {
             let column = right.column(field.name())?;
             let taken = arrow_select::take::take(column.as_ref(), &places, None)?;
             let name = format!("{}{}", self.prefix, field.name());
-            columns.push((Field::new(name, field.data_type().clone(), true), taken));
+            columns.push((field.as_ref().clone().with_name(name).with_nullable(true), taken));
         }
         let names: Vec<_> = columns.iter().map(|(field, _)| field.name().clone()).collect();
         left.write_with(&context.table(), &columns)?;
