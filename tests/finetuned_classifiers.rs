@@ -168,6 +168,37 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
 }
 
 #[test]
+fn only_faces_without_features_of_this_backbone_are_asked_about() {
+    let house = furnished(&fer::rows(120));
+    backbone(house.folder(), "others", Side::Free("N"), 2.0);
+    let graph = format!(
+        "{SOURCE}[node.some]\nuse = \"sample\"\ninput = \"faces\"\nrows = 50\n\
+         [node.before]\nuse = \"features\"\ninput = \"some\"\nbackbone = \"cells.onnx\"\n\
+         [node.joined]\nuse = \"join\"\ninput = \"faces\"\nother = \"before\"\ncolumns = [\"features\"]\n\
+         [node.rest]\nuse = \"features\"\ninput = \"joined\"\nbackbone = \"cells.onnx\"\n\
+         [node.at-once]\nuse = \"features\"\ninput = \"faces\"\nbackbone = \"cells.onnx\"\n\
+         [node.another]\nuse = \"features\"\ninput = \"joined\"\nbackbone = \"others.onnx\"\n\
+         [node.mirrored]\nuse = \"features\"\ninput = \"rest\"\nbackbone = \"cells.onnx\"\nmirrored = true\n"
+    );
+    house.succeed_graph(&graph, &[]);
+    let result = |node: &str| {
+        let [folder] = house.results(node).try_into().unwrap();
+        let table = Table::open(&folder.join("data.parquet")).unwrap();
+        let column: FixedSizeListArray = table.typed("features").unwrap();
+        let values = column.values().as_any().downcast_ref::<Float32Array>().unwrap().values().to_vec();
+        (json(&folder.join("facts.json"))["asked"].as_u64().unwrap(), column.null_count(), values)
+    };
+    let (at_once, rest, another) = (result("at-once"), result("rest"), result("another"));
+    assert_eq!((at_once.0, rest.0, another.0), (120, 70, 120));
+    assert_eq!((at_once.1, rest.1), (0, 0));
+    assert_eq!(at_once.2, rest.2);
+    assert!(another.2.iter().zip(&rest.2).all(|(other, value)| (other - 2.0 * value).abs() < 1e-4));
+    // The mirrored faces are others.
+    let mirrored = result("mirrored");
+    assert_eq!((mirrored.0, mirrored.2), (120, rest.2));
+}
+
+#[test]
 fn a_value_inside_a_backbone_of_one_face_at_once_will_do() {
     let house = furnished(&fer::rows(70));
     backbone(house.folder(), "cells", Side::Fixed(1), 100.0);

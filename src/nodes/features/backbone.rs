@@ -68,6 +68,12 @@ impl Backbone {
         marks
     }
 
+    /// Whether a column holds its features.
+    pub fn has_made(&self, column: &Field) -> bool {
+        let mark = |key: &str| column.metadata().get(key);
+        mark(HASH) == Some(&self.hash) && mark(LAYER) == self.layer.as_ref()
+    }
+
     /// Facts, with what it is.
     pub fn facts(&self, facts: Facts) -> Facts {
         let facts = facts.with(NAME, self.file.name.clone()).with(HASH, self.hash.clone());

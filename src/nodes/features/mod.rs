@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::Context as _;
 use arrow_array::{
-    ArrayRef, FixedSizeListArray, RecordBatch,
+    Array, ArrayRef, FixedSizeListArray, RecordBatch,
     builder::{FixedSizeListBuilder, Float32Builder},
+    cast::AsArray,
+    types::Float32Type,
 };
 use arrow_schema::{DataType, Field, Schema};
 use ferroflow_vision::{
@@ -23,6 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::backbone::Backbone;
+use super::device;
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -51,7 +54,7 @@ pub const BATCH: usize = 32;
 /// The network, the backbone, is any ONNX file with a card: what it is for does not matter. Its answer, or that of a
 /// layer inside it, is what `finetune` learns from, so that the slow part of a transfer learning is computed once. A
 /// picture is shown whole, as it is: it is a face cut out already. Rows that were dropped get null. The column says
-/// which backbone made it, and other nodes keep it with its rows.
+/// which backbone made it, and other nodes keep it with its rows; behind them, only rows that are new are asked about.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Features {
@@ -65,12 +68,8 @@ pub struct Features {
     #[serde(default)]
     mirrored: bool,
     /// Where the network runs: cpu, cuda, cuda:N or auto.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 impl Stage for Features {
@@ -88,8 +87,7 @@ impl Stage for Features {
     }
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { device, ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -110,13 +108,17 @@ impl Stage for Features {
         let names: &[&str] = if self.mirrored { &[FEATURES, MIRRORED] } else { &[FEATURES] };
         let mut fields: Vec<Field> =
             faces.table.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
-        // A column of features from before is not of this backbone.
+        let kind = DataType::FixedSizeList(item(), i32::try_from(dimensions)?);
+        // Columns whose features are this backbone's already.
+        let known = |name: &str| {
+            let found = fields.iter().find(|field| field.name() == name);
+            found.is_some_and(|field| *field.data_type() == kind && backbone.has_made(field))
+        };
+        let known: Vec<bool> = names.iter().map(|name| known(name)).collect();
         fields.retain(|field| ![FEATURES, MIRRORED].contains(&field.name().as_str()));
-        let new = names.iter().map(|name| {
-            let kind = DataType::FixedSizeList(item(), i32::try_from(dimensions)?);
-            Ok(Field::new(*name, kind, true).with_metadata(backbone.marks()))
-        });
-        fields.extend(new.collect::<anyhow::Result<Vec<_>>>()?);
+        fields.extend(
+            names.iter().map(|name| Field::new(*name, kind.clone(), true).with_metadata(backbone.marks())),
+        );
         let schema = Schema::new_with_metadata(fields, faces.table.schema().metadata().clone());
         let mut writer = TableWriter::create(&context.table(), schema)?;
         let schema = writer.schema();
@@ -127,15 +129,22 @@ impl Stage for Features {
             Ok((first - batch.num_rows(), batch))
         });
         context.progress.begin(faces.table.rows(), "faces");
+        let asked = AtomicUsize::new(0);
         let ask = |embedder: &mut FaceEmbedder, (first, batch): (usize, RecordBatch)| {
             let pictures = decode_all(first, &image_bytes(&batch)?)?;
             let is_wanted: Vec<bool> = pictures.iter().map(|(row, _)| dropped[*row].is_none()).collect();
-            let mut pictures: Vec<_> =
-                pictures.into_iter().filter(|(row, _)| dropped[*row].is_none()).collect();
-            let mut made = vec![column(&features(embedder, &pictures)?, &is_wanted, dimensions)?];
-            if self.mirrored {
-                pictures.iter_mut().for_each(|(_, picture)| mirror(picture));
-                made.push(column(&features(embedder, &pictures)?, &is_wanted, dimensions)?);
+            let mut made = Vec::with_capacity(names.len());
+            for (name, known) in names.iter().zip(&known) {
+                let old = known.then(|| batch.column_by_name(name)).flatten();
+                let old = old.and_then(|old| old.as_fixed_size_list_opt());
+                let is_new = |at: usize| is_wanted[at] && old.is_none_or(|old| old.is_null(at));
+                let new = pictures.iter().enumerate().filter(|(at, _)| is_new(*at));
+                let mut new: Vec<_> = new.map(|(_, picture)| picture.clone()).collect();
+                if *name == MIRRORED {
+                    new.iter_mut().for_each(|(_, picture)| mirror(picture));
+                }
+                asked.fetch_add(new.len(), Ordering::Relaxed);
+                made.push(column(old, &features(embedder, &new)?, &is_wanted, dimensions)?);
             }
             let array = |field: &Arc<Field>| -> anyhow::Result<ArrayRef> {
                 if let Some(at) = names.iter().position(|name| name == field.name()) {
@@ -152,8 +161,7 @@ impl Stage for Features {
             writer.write(&batch)
         })?;
         writer.finish()?;
-        let asked = dropped.iter().filter(|dropped| dropped.is_none()).count();
-        let facts = Facts::default().with("rows", dropped.len()).with("asked", asked);
+        let facts = Facts::default().with("rows", dropped.len()).with("asked", asked.into_inner());
         Ok(backbone.facts(facts).with("dimensions", dimensions).with("mirrored", self.mirrored))
     }
 }
@@ -173,13 +181,21 @@ pub fn features(embedder: &mut FaceEmbedder, pictures: &[(usize, Gray)]) -> anyh
     Ok(embedder.embed(&frames)?)
 }
 
-/// A column with the features of the rows that are wanted, null for the others.
-fn column(features: &[f32], is_wanted: &[bool], dimensions: usize) -> anyhow::Result<FixedSizeListArray> {
+/// A column with the features of the rows that are wanted: those from before, else the next new ones. It is null in the
+/// others.
+fn column(
+    old: Option<&FixedSizeListArray>,
+    new: &[f32],
+    is_wanted: &[bool],
+    dimensions: usize,
+) -> anyhow::Result<FixedSizeListArray> {
     let values = Float32Builder::with_capacity(is_wanted.len() * dimensions);
     let mut lists = FixedSizeListBuilder::new(values, i32::try_from(dimensions)?).with_field(item());
-    let mut rows = features.chunks_exact(dimensions);
-    for is_wanted in is_wanted {
-        match is_wanted.then(|| rows.next()).flatten() {
+    let mut new = new.chunks_exact(dimensions);
+    for (at, is_wanted) in is_wanted.iter().enumerate() {
+        let before = old.filter(|old| old.is_valid(at)).map(|old| old.value(at));
+        let before = before.as_ref().map(|row| row.as_primitive::<Float32Type>().values().as_ref());
+        match is_wanted.then(|| before.or_else(|| new.next())).flatten() {
             Some(row) => lists.values().append_slice(row),
             None => lists.values().append_nulls(dimensions),
         }
