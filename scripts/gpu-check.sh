@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
-# Packs a program that checks all CUDA code, with its models and pictures, into target/gpu-check: copy that folder to a CUDA
-# machine and run ./run.sh there. GStreamer and OpenCV are needed here only, to make the pictures.
+# Packs programs that check and time all CUDA code, with their models and pictures, into target/gpu-check: copy that folder to
+# a CUDA machine and run ./run.sh there. GStreamer and OpenCV are needed here only, to make the pictures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=target/gpu-check
 home=${FERROFLOW_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/ferroflow}
 
 cargo build --release -p ferroflow-vision --example gpu_check
+cargo build --release -p ferroflow-learn --features cuda --example train_check
 rm -rf "$folder" && mkdir -p "$folder/home"
-cp target/release/examples/gpu_check "$folder/"
+cp target/release/examples/{gpu_check,train_check} benches/{classifier,cyclegan}_torch.py "$folder/"
+# What `cargo bench` would run, which has a hash in its name.
+for bench in step cyclegan; do
+    built=$(cargo bench -p ferroflow-learn --features cuda --bench "$bench" --no-run --message-format=json)
+    cp "$(python3 -c 'import json, sys
+lines = map(json.loads, sys.stdin)
+print(*(line["executable"] for line in lines if line.get("executable")), sep="\n")' <<< "$built" | tail -1)" "$folder/$bench"
+done
 cp "$home"/*.onnx "$home"/libonnxruntime.so "$folder/home/"
 cp /usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml "$folder/home/"
 # Cascades are files of a Debian package; there they lie beside the models.
@@ -23,11 +31,26 @@ done
 cat > "$folder/run.sh" <<'RUN'
 #!/usr/bin/env bash
 # ONNX Runtime's CUDA build: ORT_DYLIB_PATH=/path/to/libonnxruntime.so (its libonnxruntime_providers_*.so beside it), CUDA's
-# libraries, NVRTC and cuDNN on LD_LIBRARY_PATH.
-set -euo pipefail
+# libraries, NVRTC and cuDNN on LD_LIBRARY_PATH, CUDA's headers below CUDA_PATH.
+set -uo pipefail
 cd "$(dirname "$0")"
 export FERROFLOW_HOME=$PWD/home FERROFLOW_MANIFEST=$PWD/home/manifest.toml
-exec ./gpu_check "$@" ./*.ppm
+# Each is told of, whatever became of the one before; the worst exit code is the answer.
+worst=0
+tell() { echo "== $*" && "$@" || { code=$?; ((code > worst)) && worst=$code; }; }
+tell ./gpu_check "$@" ./*.ppm
+tell ./train_check "$@"
+# Steps of training, and beside them PyTorch's where it is installed.
+named=("$@") && ((${#named[@]})) || named=(--device cuda)
+tell ./step --bench "${named[@]}"
+tell ./cyclegan --bench "${named[@]}"
+if python3 -c 'import torch' 2> /dev/null; then
+    tell python3 classifier_torch.py "${named[@]}"
+    tell python3 cyclegan_torch.py "${named[@]}"
+else
+    echo "PyTorch is not installed: its steps are left out"
+fi
+exit "$worst"
 RUN
 chmod +x "$folder/run.sh"
 du -sh "$folder"

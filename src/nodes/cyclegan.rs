@@ -15,7 +15,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::translator::{class, file_name};
+use super::{
+    device,
+    translator::{class, file_name},
+};
 use crate::{
     atomic,
     batch::{
@@ -112,7 +115,7 @@ pub struct CycleGan {
     /// Where it trains: cpu, cuda, cuda:N or auto. CUDA is there unless ferroflow was built without its feature `cuda`;
     /// it has not run on a device yet. Networks differ from those of the CPU, in their last digits at first, so another
     /// device begins anew.
-    #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
+    #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(extend("default" = "cpu"))]
     device: String,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
@@ -149,15 +152,6 @@ fn train() -> String {
 
 fn yes() -> bool {
     true
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
-}
-
-/// The CPU is left out of what a result is found by: it was there before other devices were.
-fn is_cpu(device: &str) -> bool {
-    device == "cpu"
 }
 
 fn sample_every() -> usize {
@@ -219,7 +213,7 @@ impl Stage for CycleGan {
     }
 
     fn needs(&self) -> Needs {
-        let device = (!is_cpu(&self.device)).then(|| self.device.clone());
+        let device = device::needed(&self.device);
         // One thread for each direction, or for the device.
         let cores = if device.is_some() { 1 } else { 2 };
         Needs { cores, memory_per_core: 1 << 30, device }
@@ -303,11 +297,7 @@ impl CycleGan {
     }
 
     fn train(&self, classes: [Pictures<'_>; 2], context: &Context) -> anyhow::Result<Trained> {
-        let asked: Device = self.device.parse()?;
-        let device = asked.resolve()?;
-        if device != asked {
-            context.progress.message(format!("device=auto: training on {device}"));
-        }
+        let device = device::for_training(&self.device, context)?;
         let folder = context.checkpoints.join(SAMPLES);
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be written", folder.display()))?;
         let failed = RefCell::new(None);

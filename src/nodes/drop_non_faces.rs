@@ -16,6 +16,7 @@ use ferroflow_vision::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::device;
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -65,7 +66,7 @@ pub struct DropNonFaces {
     text: f32,
     /// Where detectors run: cpu, cuda, cuda:N or auto. With auto, which takes CUDA where there is one, a result may
     /// differ in its last digits from one machine to the other.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
     /// Ask the profile cascade about pictures in which no detector finds a face. It only tells their reasons apart.
     #[serde(default = "yes")]
@@ -100,10 +101,6 @@ fn text() -> f32 {
     Thresholds::default().text
 }
 
-fn cpu() -> String {
-    "cpu".into()
-}
-
 fn yes() -> bool {
     true
 }
@@ -125,8 +122,7 @@ impl Stage for DropNonFaces {
     }
 
     fn needs(&self) -> Needs {
-        let on_cpu = self.device == "cpu";
-        Needs { device: (!on_cpu).then(|| self.device.clone()), ..Needs::all_cores(400 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(400 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -5,6 +5,7 @@ mod balance;
 mod cross_validate;
 mod cyclegan;
 mod deduplicate;
+mod device;
 mod drop_non_faces;
 mod embed;
 mod evaluate;

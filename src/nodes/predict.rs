@@ -11,7 +11,7 @@ use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{cross_validate::PROBABILITIES, judges};
+use super::{cross_validate::PROBABILITIES, device, judges};
 use crate::{
     batch::{Context, Facts, Needs, Stage, data::Faces},
     graph::dag::{Arity, Port, PortType},
@@ -33,16 +33,12 @@ pub struct Predict {
     #[serde(default = "one")]
     temperature: f32,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
 }
 
 fn one() -> f32 {
     1.0
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 impl Stage for Predict {
@@ -71,8 +67,7 @@ impl Stage for Predict {
     }
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { device, ..Needs::all_cores(256 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -9,7 +9,10 @@ use ferroflow_vision::inference::SessionOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::translator::{self, BATCH, class};
+use super::{
+    device,
+    translator::{self, BATCH, class},
+};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -38,16 +41,12 @@ pub struct Translate {
     #[serde(default = "train")]
     split: String,
     /// Where the network runs: auto, cpu, cuda or cuda:N.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
 }
 
 fn train() -> String {
     TRAIN.to_owned()
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 impl Stage for Translate {
@@ -60,8 +59,7 @@ impl Stage for Translate {
     const OUTPUT: PortType = PortType::Faces;
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { device, ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -20,6 +20,7 @@ use indicatif::ProgressBar;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::device;
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -144,8 +145,7 @@ impl Stage for VideoFaces {
     }
 
     fn needs(&self) -> Needs {
-        let on_cpu = self.device == "cpu";
-        Needs { device: (!on_cpu).then(|| self.device.clone()), ..Needs::all_cores(256 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -1,6 +1,10 @@
 //! A step of training: ours on one thread and on two, and the same network in Burn's own layers on one as the baseline;
 //! `benches/classifier_torch.py` is the same in PyTorch.
 //!
+//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are
+//! first needed: `cargo bench -p ferroflow-learn --features cuda --bench step -- --device cuda`, and
+//! `benches/classifier_torch.py --device cuda`.
+//!
 //! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of
 //! descent. Ours also varies the faces (`augmentation`), which Burn's is spared. Plain timing rather than criterion's
 //! sampling: a step is a tenth of a second, and the two are run in turn.
@@ -25,13 +29,14 @@ use burn::{
     optim::{GradientsParams, Optimizer, SgdConfig, momentum::MomentumConfig},
     tensor::{Distribution, Int, Tensor, activation::relu, backend::Backend},
 };
-use ferroflow_learn::Faces;
 use ferroflow_learn::classifier::{Examples, Layer, Progress, Settings, train};
+use ferroflow_learn::{Device, Faces};
 
 type Train = Autodiff<Flex>;
 
 const FACES: usize = 64;
 const STEPS: usize = 10;
+const STEPS_ON_DEVICE: usize = 100;
 const ROUNDS: usize = 5;
 
 #[derive(Module, Debug)]
@@ -90,8 +95,13 @@ fn burn_step(settings: &Settings) -> f64 {
 }
 
 /// Seconds a step of ours takes, a shard on each thread: from the end of the first step to the end of the last.
-fn our_step(settings: &Settings, threads: usize) -> Result<f64, Box<dyn Error>> {
-    let rows: Vec<usize> = (0..FACES * (STEPS + 1)).collect();
+fn our_step(
+    device: Device,
+    settings: &Settings,
+    steps: usize,
+    threads: usize,
+) -> Result<f64, Box<dyn Error>> {
+    let rows: Vec<usize> = (0..FACES * (steps + 1)).collect();
     let pixels: Vec<u8> = (0..rows.len() * 48 * 48).map(|at| (at * 31 % 251) as u8).collect();
     let targets: Vec<f32> =
         rows.iter().flat_map(|row| (0..7).map(move |class| f32::from(class == row % 7))).collect();
@@ -102,7 +112,7 @@ fn our_step(settings: &Settings, threads: usize) -> Result<f64, Box<dyn Error>> 
     let faces = Faces { pixels: &pixels, width: 48, height: 48 };
     let examples = Examples { faces, targets: &targets, weights: None, classes: 7 };
     let cancelled = AtomicBool::new(false);
-    train(examples, &rows, &[], &settings, None, folder.path(), threads, &tell, &|_| {}, &cancelled)?;
+    train(device, examples, &rows, &[], &settings, None, folder.path(), threads, &tell, &|_| {}, &cancelled)?;
     let times = times.into_inner();
     let span = times.last().zip(times.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
     Ok(span.as_secs_f64() / (times.len() - 1).max(1) as f64)
@@ -119,10 +129,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let settings = Settings::default();
+    let arguments: Vec<String> = std::env::args().collect();
+    let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
+    let device = named.map_or("cpu", String::as_str).parse::<Device>()?.resolve()?;
+    if device != Device::Cpu {
+        our_step(device, &settings, STEPS_ON_DEVICE, 1)?;
+        let times = (0..ROUNDS).map(|_| our_step(device, &settings, STEPS_ON_DEVICE, 1));
+        let times = times.collect::<Result<_, _>>()?;
+        println!(
+            "a step of {FACES} faces on {device}, median of {ROUNDS} rounds: {:.2} ms",
+            median(times) * 1e3
+        );
+        return Ok(());
+    }
     let (mut ours, mut on_two, mut burn) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(our_step(&settings, 1)?);
-        on_two.push(our_step(&settings, 2)?);
+        ours.push(our_step(device, &settings, STEPS, 1)?);
+        on_two.push(our_step(device, &settings, STEPS, 2)?);
         burn.push(burn_step(&settings));
     }
     let ratios: Vec<f64> = burn.iter().zip(&ours).map(|(burn, ours)| burn / ours).collect();

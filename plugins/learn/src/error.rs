@@ -223,7 +223,7 @@ pub enum LearnError {
     },
     /// The networks and a step's faces are too large for the device.
     #[error(
-        "the memory of the device does not suffice: lower `batch_size`, then `generator.width` and `discriminator.width`; the checkpoints are kept"
+        "the memory of the device does not suffice: lower `batch_size`, then of a CycleGAN `generator.width` and `discriminator.width`; the checkpoints are kept"
     )]
     DeviceMemory,
     /// A device failed.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_learn::classifier::{Classifier, Examples, Layer, Looks, Progress, Settings, Trained, train};
-use ferroflow_learn::{Faces, LearnError};
+use ferroflow_learn::{Device, Faces, LearnError};
 
 const SIDE: usize = 20;
 const CLASSES: usize = 3;
@@ -69,7 +69,20 @@ fn run(
     let cancelled = AtomicBool::new(false);
     let progress = |at| cancelled.store(stop(at), Ordering::Relaxed);
     let (learn, validate) = rows();
-    train(examples(data), &learn, &validate, settings, begin, folder, workers, &progress, &|_| {}, &cancelled)
+    let examples = examples(data);
+    train(
+        Device::Cpu,
+        examples,
+        &learn,
+        &validate,
+        settings,
+        begin,
+        folder,
+        workers,
+        &progress,
+        &|_| {},
+        &cancelled,
+    )
 }
 
 fn right(classifier: &Classifier, data: &Generated, looks: Looks) -> usize {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::measured::{Measured, write_table};
-use super::{embed, judges};
+use super::{device, embed, judges};
 use crate::{
     atomic,
     batch::{Context, Facts, Needs, Stage, data::Faces},
@@ -47,7 +47,7 @@ pub struct Evaluate {
     #[serde(default = "mistakes")]
     mistakes: usize,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
@@ -64,10 +64,6 @@ fn title() -> String {
 
 fn mistakes() -> usize {
     24
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 impl Stage for Evaluate {
@@ -104,8 +100,7 @@ impl Stage for Evaluate {
     }
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { device, ..Needs::all_cores(256 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -21,7 +21,7 @@ use self::{
     class::{Class, Table},
     networks::Networks,
 };
-use super::translator::file_name;
+use super::{device, translator::file_name};
 use crate::{
     atomic,
     batch::{
@@ -70,7 +70,7 @@ pub struct Fidelity {
     #[serde(default = "pictures")]
     pictures: usize,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
     /// Another seed draws other faces.
     #[serde(default)]
@@ -98,10 +98,6 @@ fn faces() -> usize {
 
 fn pictures() -> usize {
     24
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 impl Stage for Fidelity {
@@ -141,8 +137,7 @@ impl Stage for Fidelity {
     }
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { device, ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

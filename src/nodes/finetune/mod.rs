@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{examples::Seen, unfrozen::Blocks};
 use super::{
+    device,
     features::backbone,
     learning::{self, tell},
     train::ONNX,
@@ -102,9 +103,9 @@ pub struct Finetune {
     /// What it never falls below.
     #[serde(default = "least_learning_rate")]
     least_learning_rate: f64,
-    /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its deviation
-    /// 1. In the file this is part of the first layer. With `unfreeze` it is done behind the convolutions, by what
-    /// these give before they learn.
+    /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its
+    /// deviation 1. In the file this is part of the first layer. With `unfreeze` it is done behind the convolutions, by
+    /// what these give before they learn.
     #[serde(default = "standardise")]
     standardise: bool,
     /// The first block of the backbone that learns as well, such as "block5" for the convolutions `block5_...` and all
@@ -118,7 +119,7 @@ pub struct Finetune {
     unfreeze_rate: f64,
     /// Where the finished file is compared with the trained layers: cpu, cuda, cuda:N or auto. Best where `features`
     /// ran, since devices round differently.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
     /// Another seed trains other layers.
     #[serde(default)]
@@ -149,10 +150,6 @@ fn train() -> String {
 
 fn validation() -> String {
     "validation".to_owned()
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 /// Defaults that are those of the library.
@@ -209,7 +206,7 @@ impl Stage for Finetune {
     }
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
+        let device = device::needed(&self.device);
         // Weights, their gradients and Adam's two means, and the maps of a step's faces.
         let memory_per_core = if self.unfreeze.is_some() { 2 << 30 } else { 1 << 30 };
         Needs { memory_per_core, device, ..Needs::default() }

@@ -24,7 +24,10 @@ use self::{
     networks::{Made, Networks, Refusal, classifier, face_settings},
     sources::{Candidate, Sources},
 };
-use super::translator::{BATCH, class};
+use super::{
+    device,
+    translator::{BATCH, class},
+};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -81,7 +84,7 @@ pub struct Generate {
     #[serde(default = "similarity")]
     similarity: f32,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
-    #[serde(default = "cpu")]
+    #[serde(default = "device::cpu")]
     device: String,
     /// Another seed tries the faces in another order.
     #[serde(default)]
@@ -99,10 +102,6 @@ fn mini_xception() -> String {
 /// As `near-correlation` of `deduplicate`.
 fn similarity() -> f32 {
     0.98
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 impl Stage for Generate {
@@ -149,8 +148,7 @@ impl Stage for Generate {
     }
 
     fn needs(&self) -> Needs {
-        let device = (self.device != "cpu").then(|| self.device.clone());
-        Needs { device, ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

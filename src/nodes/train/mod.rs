@@ -5,9 +5,9 @@ mod export;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use ferroflow_learn::{
-    LearnError,
+    Device, LearnError,
     classifier::{self, Augmentation, Classifier, EpochResult, Layer, Progress, Settings, Trained},
 };
 use ferroflow_vision::model::onnxruntime_library;
@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::examples::Chosen;
 use self::examples::Drawn;
-use super::learning::{self, tell};
+use super::{
+    device,
+    learning::{self, tell},
+};
 use crate::{
     atomic,
     batch::{
@@ -114,6 +117,12 @@ pub struct Train {
     /// Another seed trains another network.
     #[serde(default)]
     seed: u64,
+    /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. CUDA is computed
+    /// by Burn's own operations; it has not run on a device yet. Networks differ from those of the CPU, so another
+    /// device begins anew.
+    #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
+    #[schemars(extend("default" = "cpu"))]
+    device: String,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
     path: Option<PathBuf>,
@@ -192,6 +201,7 @@ impl Stage for Train {
         if !(0.0..=1.0).contains(&self.soft_labels) {
             return Err(format!("`soft-labels` is {}, and must be from 0 to 1", self.soft_labels));
         }
+        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         self.settings()?.check().map_err(|error| match error {
             LearnError::Setting { name, value, needed } => {
                 let name = name.trim_start_matches("augmentation.").replace('_', "-");
@@ -206,7 +216,9 @@ impl Stage for Train {
     }
 
     fn needs(&self) -> Needs {
-        Needs { cores: self.shards, memory_per_core: 512 << 20, ..Needs::default() }
+        let device = device::needed(&self.device);
+        let cores = if device.is_some() { 1 } else { self.shards };
+        Needs { cores, memory_per_core: 512 << 20, device }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -274,7 +286,9 @@ impl Train {
             context.progress.set(at.epoch * at.steps + at.step);
         };
         let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
+        let device = device::for_training(&self.device, context)?;
         let outcome = classifier::train(
+            device,
             drawn.examples(),
             &drawn.chosen.learn,
             &drawn.chosen.validate,
@@ -288,6 +302,9 @@ impl Train {
         );
         outcome.map_err(|error| match error {
             LearnError::Cancelled => Interrupted.into(),
+            LearnError::DeviceMemory => anyhow!(
+                "the memory of {device} does not suffice: lower `batch-size`, or raise `shards`; the checkpoints are kept"
+            ),
             other => other.into(),
         })
     }

@@ -8,6 +8,8 @@ mod export;
 mod network;
 mod settings;
 mod step;
+#[cfg(test)]
+mod tests;
 mod trained;
 mod training;
 mod views;
@@ -24,17 +26,13 @@ pub use settings::{Augmentation, Settings};
 pub use trained::{Classifier, Looks};
 pub(crate) use training::Training;
 
+use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use training::best_epoch;
+use training::{Outcome, best_epoch};
 
 /// Raised whenever the same settings and faces would give another network than before.
 const VERSION: u32 = 1;
-
-/// What trains.
-type Train = Autodiff<Flex>;
-/// Where.
-type Device = <Flex as burn::tensor::backend::BackendTypes>::Device;
 
 /// How far training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,15 +82,22 @@ pub struct Trained {
 ///
 /// After each epoch the network is judged on the rows `validate`; the best is kept. With `begin`, training goes on from
 /// an earlier network of the same layers. `checkpoints` is a folder that outlives a kill: the same call goes on from
-/// the last epoch to the same bytes. Up to `workers` threads work on a step, one for each shard. `progress` is called
-/// after every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+/// the last epoch to the same bytes. On the CPU up to `workers` threads work on a step, one for each shard. `progress`
+/// is called after every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+///
+/// A CUDA device begins with the same weights and sees the same faces, varied and mixed alike, and the same dropout as
+/// the CPU, but rounds otherwise, and not even the same way twice; the fewer shards, the less it has to be told. So that
+/// a result says where it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's. This
+/// path has not run on a device yet: its operations are tested on the CPU.
 ///
 /// # Errors
 /// If the examples do not fit each other, there are fewer than two faces for each shard, the faces are too small,
 /// `begin` is another network, the loss is no number any more (the last checkpoint is kept), `checkpoints` holds those
-/// of other settings or faces, or a file cannot be read or written.
+/// of other settings or faces, or a file cannot be read or written; and if the device cannot be used, fails, or has too
+/// little memory.
 #[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn train(
+    device: Device,
     examples: Examples<'_>,
     learn: &[usize],
     validate: &[usize],
@@ -124,6 +129,7 @@ pub fn train(
             expected: describe(settings, examples),
         });
     }
+    let device = device.resolve()?;
     let training = Training {
         examples,
         learn,
@@ -131,16 +137,33 @@ pub fn train(
         settings,
         begin,
         stream: 0,
-        fingerprint: &fingerprint(examples, learn, validate, settings, begin)?,
+        fingerprint: &fingerprint(device, examples, learn, validate, settings, begin)?,
         state: &checkpoints.join("classifier"),
-        threads: workers,
+        // A device computes one thing after the other anyway.
+        threads: if device == Device::Cpu { workers } else { 1 },
         progress,
         epoch_done: epoch,
         cancelled,
     };
-    let (classifier, history) = training.run()?;
+    let (classifier, history) = match device {
+        Device::Cuda(index) => on_cuda(&training, index),
+        Device::Cpu | Device::Auto => training.run::<Autodiff<Flex>>(&Default::default()),
+    }?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
     Ok(Trained { classifier, history, epoch })
+}
+
+#[cfg(feature = "cuda")]
+fn on_cuda(training: &Training<'_>, index: u32) -> Result<Outcome, LearnError> {
+    use burn::backend::Cuda;
+    use burn::backend::cuda::CudaDevice;
+
+    crate::device::failure::guarded(|| training.run::<Autodiff<Cuda>>(&CudaDevice::new(index as usize)))
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn on_cuda(_: &Training<'_>, _: u32) -> Result<Outcome, LearnError> {
+    Err(LearnError::BuiltWithoutCuda)
 }
 
 /// Refuses faces that the network halves to nothing.
@@ -161,6 +184,7 @@ fn describe(settings: &Settings, examples: Examples<'_>) -> String {
 
 /// Whose checkpoints they are.
 fn fingerprint(
+    device: Device,
     examples: Examples<'_>,
     learn: &[usize],
     validate: &[usize],
@@ -177,6 +201,9 @@ fn fingerprint(
     }
     if let Some(begin) = begin {
         hash.update(&begin.to_bytes()?);
+    }
+    if let Device::Cuda(_) = device {
+        hash.update(b"cuda");
     }
     Ok(hash.finalize().to_hex().to_string())
 }

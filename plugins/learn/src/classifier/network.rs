@@ -6,12 +6,13 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::Kernels;
+use crate::device::read;
+use crate::error::LearnError;
 use crate::kernels::grid::Grid;
-use crate::kernels::norm::Moments;
+use crate::kernels::{Kernels, primitive, tensor};
 use crate::random::Random;
 
 /// Channels of the input: the pixels of a square of 2x2.
@@ -71,18 +72,26 @@ impl<B: Backend> Network<B> {
 
 impl<B: Backend> Network<B> {
     /// All numbers, block by block: weights, gain, bias; then the head and its bias.
-    pub fn values(&self) -> Vec<f32> {
-        fn of<B: Backend, const D: usize>(values: &Param<Tensor<B, D>>) -> Vec<f32> {
-            values.val().into_data().iter::<f32>().collect()
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn values(&self) -> Result<Vec<f32>, LearnError> {
+        fn add<B: Backend, const D: usize>(
+            all: &mut Vec<f32>,
+            values: &Param<Tensor<B, D>>,
+        ) -> Result<(), LearnError> {
+            all.extend(read(values.val())?.iter::<f32>());
+            Ok(())
         }
-        let blocks = self.blocks.iter();
-        let mut all: Vec<f32> = blocks
-            .flat_map(|block| [of(&block.weights), of(&block.gain), of(&block.bias)])
-            .flatten()
-            .collect();
-        all.extend(of(&self.head));
-        all.extend(of(&self.head_bias));
-        all
+        let mut all = Vec::new();
+        for block in &self.blocks {
+            add(&mut all, &block.weights)?;
+            add(&mut all, &block.gain)?;
+            add(&mut all, &block.bias)?;
+        }
+        add(&mut all, &self.head)?;
+        add(&mut all, &self.head_bias)?;
+        Ok(all)
     }
 
     /// The network with these numbers; nothing if there are too few or too many.
@@ -133,54 +142,32 @@ impl<B: Backend> Network<B> {
 }
 
 impl<B: Kernels> Network<B> {
-    /// Whether all weights are numbers.
-    pub fn is_finite(&self) -> bool {
-        let matrices = self.blocks.iter().map(|block| &block.weights).chain([&self.head]);
-        let vectors =
-            self.blocks.iter().flat_map(|block| [&block.gain, &block.bias]).chain([&self.head_bias]);
-        // One that is no number makes the sum none.
-        let sums = matrices.map(|param| param.val().sum()).chain(vectors.map(|param| param.val().sum()));
-        sums.into_iter().all(|sum| sum.into_scalar().elem::<f32>().is_finite())
-    }
-
     /// Logits (faces x classes) of a batch that lies as `grid` says, and the moments of each block. Normalises with `fixed`
     /// moments where given, with the batch's own otherwise. `keep` multiplies the features (faces x channels): dropout.
     pub fn forward(
         &self,
         input: Tensor<B, 2>,
         mut grid: Grid,
-        fixed: Option<&[Moments]>,
+        fixed: Option<&[B::Moments]>,
         keep: Option<Tensor<B, 2>>,
-    ) -> (Tensor<B, 2>, Vec<Moments>) {
-        let mut x = input;
+    ) -> (Tensor<B, 2>, Vec<B::Moments>) {
+        let mut x = B::maps(primitive(input), grid);
         let mut used = Vec::with_capacity(self.blocks.len());
         for (index, block) in self.blocks.iter().enumerate() {
-            let y = B::convolution(primitive(x), primitive(block.weights.val()), grid);
+            let y = B::convolution(x, primitive(block.weights.val()), grid);
             let fixed = fixed.and_then(|fixed| fixed.get(index));
             let (y, moments) =
                 B::norm_relu(y, primitive(block.gain.val()), primitive(block.bias.val()), fixed, grid);
             used.push(moments);
-            x = tensor(if block.pool { B::max_pool(y, grid) } else { y });
+            x = if block.pool { B::max_pool(y, grid) } else { y };
             if block.pool {
                 grid = grid.halved();
             }
         }
-        let [_, channels] = x.dims();
-        // Rows that are no pixels are zeros: the mean over the pixels is the sum over all rows, divided by the pixels.
-        let x = x.slice([grid.margin()..grid.margin() + grid.body(), 0..channels]);
-        let x = x.reshape([grid.faces, grid.face(), channels]).sum_dim(1).reshape([grid.faces, channels]);
-        let mut features = x.div_scalar((grid.height * grid.width) as f32);
+        let mut features = tensor::<B, 2>(B::means(x, grid));
         if let Some(keep) = keep {
             features = features * keep;
         }
         (features.matmul(self.head.val()) + self.head_bias.val().unsqueeze(), used)
     }
-}
-
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> B::FloatTensorPrimitive {
-    tensor.into_primitive().tensor()
-}
-
-fn tensor<B: Backend>(primitive: B::FloatTensorPrimitive) -> Tensor<B, 2> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

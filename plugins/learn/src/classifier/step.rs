@@ -5,19 +5,25 @@
 
 use std::thread;
 
-use burn::backend::Flex;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::log_softmax;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
 use super::examples::{Examples, greatest};
 use super::network::{INPUTS, Network};
 use super::settings::Settings;
 use super::views::{View, batch};
-use super::{Device, Train};
+use crate::device::read;
 use crate::error::LearnError;
+use crate::kernels::Kernels;
 use crate::random::Random;
+
+/// A backend that can learn: one with gradients and the operations of the layers, without gradients as well.
+pub trait Learner: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
+
+impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> Learner for B {}
 
 /// Some of a step's faces.
 struct Shard {
@@ -38,18 +44,20 @@ pub(super) struct Outcome {
 }
 
 /// Computes steps.
-pub(super) struct Steps<'a> {
+pub(super) struct Steps<'a, B: Backend> {
     pub examples: Examples<'a>,
     pub settings: &'a Settings,
+    /// Where the network is.
+    pub device: &'a B::Device,
     /// Threads at most.
     pub threads: usize,
 }
 
-impl Steps<'_> {
+impl<B: Learner> Steps<'_, B> {
     /// The gradients of the mean loss over these rows.
     pub fn step(
         &self,
-        network: &Network<Train>,
+        network: &Network<B>,
         rows: &[usize],
         random: &mut Random,
     ) -> Result<Outcome, LearnError> {
@@ -61,7 +69,7 @@ impl Steps<'_> {
         let outcomes = thread::scope(|scope| {
             let work = |first: usize| {
                 // Leaves of their own, so that no two threads share a graph.
-                let network = network.clone().fork(&Device::default());
+                let network = network.clone().fork(self.device);
                 let mine = shards.iter().skip(first).step_by(threads);
                 mine.map(|shard| self.gradients(&network, shard, total)).collect::<Vec<_>>()
             };
@@ -78,7 +86,7 @@ impl Steps<'_> {
         for shard in 0..shards.len() {
             let Some(outcome) = by_thread[shard % threads].next() else { return Err(LearnError::Panicked) };
             let outcome = outcome?;
-            sum.accumulate(network, outcome.gradients);
+            sum.accumulate::<B>(network, outcome.gradients);
             loss += outcome.loss;
             right += outcome.right;
         }
@@ -104,8 +112,8 @@ impl Steps<'_> {
     }
 
     /// A shard's part of the gradients, where the weights of all of a step's faces sum to `total`.
-    fn gradients(&self, network: &Network<Train>, shard: &Shard, total: f32) -> Result<Outcome, LearnError> {
-        let (device, classes, count) = (Device::default(), self.examples.classes, shard.views.len());
+    fn gradients(&self, network: &Network<B>, shard: &Shard, total: f32) -> Result<Outcome, LearnError> {
+        let (device, classes, count) = (self.device, self.examples.classes, shard.views.len());
         let (grid, mut input) = batch(self.examples.faces, shard.views.iter().copied());
         let rows: Vec<usize> = shard.views.iter().map(|(row, _)| *row).collect();
         let mut targets = self.targets(&rows);
@@ -115,17 +123,20 @@ impl Steps<'_> {
             let others: Vec<usize> = partners.iter().map(|at| rows[*at]).collect();
             mix(&mut targets, &self.targets(&others), *share);
         }
-        let input = Tensor::<Train, 2>::from_data(TensorData::new(input, [grid.rows(), INPUTS]), &device);
+        let input = Tensor::<B, 2>::from_data(TensorData::new(input, [grid.rows(), INPUTS]), device);
         let keep = shard.keep.as_ref().map(|keep| {
             let shape = [count, keep.len() / count.max(1)];
-            Tensor::from_data(TensorData::new(keep.clone(), shape), &device)
+            Tensor::from_data(TensorData::new(keep.clone(), shape), device)
         });
         let (logits, _) = network.forward(input, grid, None, keep);
-        let right = self.agreeing(&logits.clone().inner(), &rows)?;
-        let targets = Tensor::from_data(TensorData::new(targets, [count, classes]), &device);
-        let loss = (log_softmax(logits, 1) * targets).sum().neg() / total;
-        let value: f32 = loss.clone().into_scalar();
-        Ok(Outcome { gradients: GradientsParams::from_grads(loss.backward(), network), loss: value, right })
+        let targets = Tensor::from_data(TensorData::new(targets, [count, classes]), device);
+        let loss = (log_softmax(logits.clone(), 1) * targets).sum().neg() / total;
+        let found = Tensor::cat(vec![loss.clone().inner(), logits.inner().reshape([count * classes])], 0);
+        let gradients = GradientsParams::from_grads(loss.backward(), network);
+        // A device is waited for once, when it has been told all that there is to do.
+        let found: Vec<f32> = read(found)?.iter::<f32>().collect();
+        let Some((loss, logits)) = found.split_first() else { return Err(LearnError::Panicked) };
+        Ok(Outcome { gradients, loss: *loss, right: self.agreeing(logits, &rows) })
     }
 
     /// Targets, smoothed, times the weights of their faces.
@@ -140,11 +151,9 @@ impl Steps<'_> {
     }
 
     /// For how many rows the greatest logit is that of the class that is wanted.
-    fn agreeing(&self, logits: &Tensor<Flex, 2>, rows: &[usize]) -> Result<usize, LearnError> {
-        let values = logits.to_data().to_vec::<f32>();
-        let values = values.map_err(|error| LearnError::Record(format!("{error:?}")))?;
-        let answers = values.chunks_exact(self.examples.classes).zip(rows);
-        Ok(answers.filter(|(row, at)| greatest(row) == self.examples.label(**at)).count())
+    fn agreeing(&self, logits: &[f32], rows: &[usize]) -> usize {
+        let answers = logits.chunks_exact(self.examples.classes).zip(rows);
+        answers.filter(|(row, at)| greatest(row) == self.examples.label(**at)).count()
     }
 }
 

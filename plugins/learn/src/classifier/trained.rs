@@ -8,15 +8,15 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::Device;
 use super::examples::Examples;
 use super::network::{INPUTS, Layer, Network};
 use super::settings::Settings;
 use super::views::{View, batch};
 use crate::checkpoint::damaged;
+use crate::device::read;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use crate::kernels::norm::Moments;
+use crate::kernels::{Kernels, Moments, norm};
 use crate::random::Random;
 
 /// Faces in a batch of those that only ask.
@@ -51,9 +51,9 @@ impl Looks {
 
 /// A network with the moments that single faces are normalised with.
 #[derive(Clone, Debug)]
-pub struct Classifier {
-    pub(super) network: Network<Flex>,
-    pub(super) moments: Vec<Moments>,
+pub struct Classifier<B: Kernels = Flex> {
+    pub(super) network: Network<B>,
+    pub(super) moments: Vec<B::Moments>,
     pub(super) about: About,
 }
 
@@ -76,10 +76,10 @@ struct File {
     hash: String,
 }
 
-impl Classifier {
+impl<B: Kernels> Classifier<B> {
     /// Takes the moments of `network`: means over batches of faces that it learnt from, whose rows are `learnt`.
     pub(super) fn measure(
-        network: Network<Flex>,
+        network: Network<B>,
         about: About,
         faces: Faces<'_>,
         learnt: &[usize],
@@ -93,7 +93,7 @@ impl Classifier {
         let batches: Vec<&[usize]> =
             if rows.len() < BATCH { vec![&rows] } else { rows.chunks_exact(BATCH).collect() };
         let mut classifier = Self { network, moments: Vec::new(), about };
-        let mut mean: Vec<Moments> = Vec::new();
+        let mut mean: Vec<B::Moments> = Vec::new();
         for (index, rows) in batches.iter().enumerate() {
             check(cancelled)?;
             let (_, moments) = classifier.look(faces, rows, View::plain(index % 2 == 1, 1.0));
@@ -152,10 +152,8 @@ impl Classifier {
             let mut sum = vec![0.0f32; rows.len() * self.classes()];
             for view in views {
                 let (logits, _) = self.look(faces, rows, *view);
-                let probabilities = softmax(logits, 1).into_data().to_vec::<f32>();
-                let probabilities =
-                    probabilities.map_err(|error| LearnError::Record(format!("{error:?}")))?;
-                let parts = sum.iter_mut().zip(probabilities);
+                let probabilities = read(softmax(logits, 1))?;
+                let parts = sum.iter_mut().zip(probabilities.iter::<f32>());
                 parts.for_each(|(sum, probability)| *sum += probability / views.len() as f32);
             }
             all.extend(sum);
@@ -164,14 +162,25 @@ impl Classifier {
     }
 
     /// Logits of some faces, and the moments they were normalised with: the batch's own while it has none.
-    fn look(&self, faces: Faces<'_>, rows: &[usize], view: View) -> (Tensor<Flex, 2>, Vec<Moments>) {
-        let device = Device::default();
+    fn look(&self, faces: Faces<'_>, rows: &[usize], view: View) -> (Tensor<B, 2>, Vec<B::Moments>) {
+        let device = self.network.head.val().device();
         let (grid, input) = batch(faces, rows.iter().map(|row| (*row, view)));
         let input = Tensor::from_data(TensorData::new(input, [grid.rows(), INPUTS]), &device);
         let fixed = (!self.moments.is_empty()).then_some(self.moments.as_slice());
         self.network.forward(input, grid, fixed, None)
     }
 
+    /// The same on the CPU.
+    pub(super) fn to_cpu(&self) -> Result<Classifier, LearnError> {
+        let About { layers, classes, .. } = &self.about;
+        let network = Network::from_values(layers, *classes, &self.network.values()?, &Default::default());
+        let network = network.ok_or_else(|| LearnError::Record("a network of another size".to_owned()))?;
+        let moments = self.moments.iter().map(Moments::to_cpu).collect::<Result<_, _>>()?;
+        Ok(Classifier { network, moments, about: self.about.clone() })
+    }
+}
+
+impl Classifier {
     /// As bytes, from which training can go on: a line of JSON (what it is, its moments, a hash), then the numbers of
     /// the network as f32 in little-endian order.
     ///
@@ -179,7 +188,7 @@ impl Classifier {
     /// If it cannot be written down.
     pub fn to_bytes(&self) -> Result<Vec<u8>, LearnError> {
         let moments = self.moments.iter().map(|block| (block.mean.clone(), block.variance.clone()));
-        let values: Vec<u8> = self.network.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let values: Vec<u8> = self.network.values()?.iter().flat_map(|value| value.to_le_bytes()).collect();
         let hash = blake3::hash(&values).to_hex().to_string();
         let file = File { about: self.about.clone(), moments: moments.collect(), hash };
         let mut bytes = serde_json::to_vec(&file).map_err(|error| LearnError::Record(error.to_string()))?;
@@ -203,9 +212,9 @@ impl Classifier {
         }
         let value = |four: &[u8]| f32::from_le_bytes(four.try_into().unwrap_or_default());
         let values: Vec<f32> = body.chunks_exact(4).map(value).collect();
-        let network = Network::from_values(&about.layers, about.classes, &values, &Device::default());
+        let network = Network::from_values(&about.layers, about.classes, &values, &Default::default());
         let network = network.ok_or_else(|| damaged(path, "it has another number of weights"))?;
-        let moments = moments.into_iter().map(|(mean, variance)| Moments { mean, variance });
+        let moments = moments.into_iter().map(|(mean, variance)| norm::Moments { mean, variance });
         Ok(Self { network, moments: moments.collect(), about })
     }
 }

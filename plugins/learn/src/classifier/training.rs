@@ -3,24 +3,28 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::backend::Flex;
 use burn::module::{AutodiffModule, Module};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{Optimizer, Sgd, SgdConfig};
+use burn::tensor::backend::AutodiffBackend;
 
 use super::examples::{Examples, greatest};
 use super::network::Network;
 use super::settings::Settings;
-use super::step::Steps;
+use super::step::{Learner, Steps};
 use super::trained::{About, Classifier, Looks};
-use super::{Device, EpochResult, Progress, Train};
+use super::{EpochResult, Progress};
 use crate::checkpoint::{self, damaged, from_bytes, to_bytes};
+use crate::device::is_finite;
 use crate::error::LearnError;
 use crate::random::Random;
 
-type Descent = OptimizerAdaptor<Sgd<Flex>, Network<Train>, Train>;
+type Descent<B> = OptimizerAdaptor<Sgd<<B as AutodiffBackend>::InnerBackend>, Network<B>, B>;
+
+/// What a training comes to: a network, and what each epoch has come to.
+pub(crate) type Outcome = (Classifier, Vec<EpochResult>);
 
 /// A training under way.
 pub(crate) struct Training<'a> {
@@ -44,11 +48,11 @@ pub(crate) struct Training<'a> {
 }
 
 /// Where a training stands.
-struct State {
-    network: Network<Train>,
-    descent: Descent,
+struct State<B: Learner> {
+    network: Network<B>,
+    descent: Descent<B>,
     /// The exponential mean of the networks so far.
-    mean: Option<Network<Flex>>,
+    mean: Option<Network<B::InnerBackend>>,
     /// The best on the validation rows so far.
     best: Option<Classifier>,
     history: Vec<EpochResult>,
@@ -57,16 +61,16 @@ struct State {
 impl Training<'_> {
     /// Trains to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without
     /// any the last.
-    pub fn run(&self) -> Result<(Classifier, Vec<EpochResult>), LearnError> {
-        let mut state = self.begin()?;
+    pub fn run<B: Learner>(&self, device: &B::Device) -> Result<Outcome, LearnError> {
+        let mut state = self.begin::<B>(device)?;
         while state.history.len() < self.settings.epochs && !self.is_over(&state.history) {
-            state = self.epoch(state)?;
+            state = self.epoch(state, device)?;
             self.save(&state)?;
             (self.epoch_done)(&state.history);
         }
         let last = match state.best {
             Some(best) => best,
-            None => self.measured(&state)?,
+            None => self.measured(&state)?.to_cpu()?,
         };
         Ok((last, state.history))
     }
@@ -77,35 +81,40 @@ impl Training<'_> {
         self.settings.patience > 0 && !self.validate.is_empty() && since >= self.settings.patience
     }
 
-    fn begin(&self) -> Result<State, LearnError> {
-        let (settings, device) = (self.settings, Device::default());
+    fn begin<B: Learner>(&self, device: &B::Device) -> Result<State<B>, LearnError> {
+        let settings = self.settings;
         let mut random = Random::new(&[settings.seed, self.stream, u64::MAX]);
-        let mut network =
-            Network::<Train>::new(&settings.layers, self.examples.classes, &mut random, &device);
+        let mut network = Network::<B>::new(&settings.layers, self.examples.classes, &mut random, device);
         if let Some(begin) = self.begin {
-            let values = begin.network.values();
-            let begun = Network::from_values(&settings.layers, self.examples.classes, &values, &device);
+            let values = begin.network.values()?;
+            let begun = Network::from_values(&settings.layers, self.examples.classes, &values, device);
             network = begun.ok_or_else(|| damaged(self.state, "it began from another network"))?;
         }
-        let descent: Descent = SgdConfig::new()
+        let descent: Descent<B> = SgdConfig::new()
             .with_weight_decay(Some(WeightDecayConfig::new(settings.weight_decay as f32)))
             .with_momentum(Some(MomentumConfig::new().with_momentum(settings.momentum).with_nesterov(true)))
             .init();
         let mean = (settings.averaging > 0.0).then(|| network.valid());
         let state = State { network, descent, mean, best: None, history: Vec::new() };
         match checkpoint::read(self.state, self.fingerprint)? {
-            Some(saved) => self.restore(state, &saved.parts),
+            Some(saved) => self.restore(state, &saved.parts, device),
             None => Ok(state),
         }
     }
 
-    fn restore(&self, state: State, parts: &[Vec<u8>]) -> Result<State, LearnError> {
+    fn restore<B: Learner>(
+        &self,
+        state: State<B>,
+        parts: &[Vec<u8>],
+        device: &B::Device,
+    ) -> Result<State<B>, LearnError> {
         let [weights, momenta, mean, best, history] = parts else {
             return Err(damaged(self.state, "it has another number of parts"));
         };
-        let device = Device::default();
         let mean = match state.mean {
-            Some(network) => Some(network.load_record(from_bytes(mean, &device, self.state)?)),
+            Some(network) => {
+                Some(network.load_record(from_bytes::<B::InnerBackend, _>(mean, device, self.state)?))
+            }
             None => None,
         };
         let best = match best.is_empty() {
@@ -113,8 +122,8 @@ impl Training<'_> {
             false => Some(Classifier::from_bytes(best, self.state)?),
         };
         Ok(State {
-            network: state.network.load_record(from_bytes(weights, &device, self.state)?),
-            descent: state.descent.load_record(from_bytes(momenta, &device, self.state)?),
+            network: state.network.load_record(from_bytes::<B, _>(weights, device, self.state)?),
+            descent: state.descent.load_record(from_bytes::<B, _>(momenta, device, self.state)?),
             mean,
             best,
             history: serde_json::from_slice(history)
@@ -122,10 +131,11 @@ impl Training<'_> {
         })
     }
 
-    fn save(&self, state: &State) -> Result<(), LearnError> {
-        let weights = to_bytes(state.network.clone().into_record())?;
-        let momenta = to_bytes(state.descent.to_record())?;
-        let mean = state.mean.clone().map_or(Ok(Vec::new()), |mean| to_bytes(mean.into_record()))?;
+    fn save<B: Learner>(&self, state: &State<B>) -> Result<(), LearnError> {
+        let weights = to_bytes::<B, _>(state.network.clone().into_record())?;
+        let momenta = to_bytes::<B, _>(state.descent.to_record())?;
+        let mean = state.mean.clone();
+        let mean = mean.map_or(Ok(Vec::new()), |mean| to_bytes::<B::InnerBackend, _>(mean.into_record()))?;
         let best = state.best.as_ref().map_or(Ok(Vec::new()), Classifier::to_bytes)?;
         let history =
             serde_json::to_vec(&state.history).map_err(|error| LearnError::Record(error.to_string()))?;
@@ -133,7 +143,7 @@ impl Training<'_> {
         checkpoint::write(self.state, self.fingerprint, state.history.len(), &parts)
     }
 
-    fn epoch(&self, state: State) -> Result<State, LearnError> {
+    fn epoch<B: Learner>(&self, state: State<B>, device: &B::Device) -> Result<State<B>, LearnError> {
         let State { mut network, mut descent, mut mean, best, mut history } = state;
         let settings = self.settings;
         let epoch = history.len();
@@ -142,7 +152,7 @@ impl Training<'_> {
         random.shuffle(&mut order);
         // The last batch takes what is left over, so that none is too small to normalise.
         let steps = (order.len() / settings.batch_size).max(1);
-        let computer = Steps { examples: self.examples, settings, threads: self.threads };
+        let computer = Steps::<B> { examples: self.examples, settings, device, threads: self.threads };
         let (mut loss_sum, mut right, mut seen, mut rate) = (0.0f64, 0usize, 0usize, 0.0);
         for step in 0..steps {
             if self.cancelled.load(Ordering::Relaxed) {
@@ -170,7 +180,7 @@ impl Training<'_> {
             });
         }
         // Before a checkpoint is written over the last good one.
-        if !network.is_finite() {
+        if !is_finite::<B, _>(&network)? {
             return Err(LearnError::NotFinite { epoch, step: steps, loss: f32::NAN });
         }
         history.push(EpochResult {
@@ -188,7 +198,7 @@ impl Training<'_> {
     }
 
     /// How good the network is on the validation rows; the best is kept.
-    fn judge(&self, state: &mut State) -> Result<(), LearnError> {
+    fn judge<B: Learner>(&self, state: &mut State<B>) -> Result<(), LearnError> {
         let classifier = self.measured(state)?;
         let (faces, classes) = (self.examples.faces, self.examples.classes);
         let answers = classifier.probabilities(faces, self.validate, Looks::One, self.cancelled)?;
@@ -198,13 +208,13 @@ impl Training<'_> {
             last.validation = Some(right as f32 / self.validate.len() as f32);
         }
         if best_epoch(&state.history) == Some(state.history.len() - 1) {
-            state.best = Some(classifier);
+            state.best = Some(classifier.to_cpu()?);
         }
         Ok(())
     }
 
     /// The network as it is now, with moments to judge single faces with.
-    fn measured(&self, state: &State) -> Result<Classifier, LearnError> {
+    fn measured<B: Learner>(&self, state: &State<B>) -> Result<Classifier<B::InnerBackend>, LearnError> {
         let network = state.mean.clone().unwrap_or_else(|| state.network.valid());
         let faces = self.examples.faces;
         let about = About {

@@ -3,12 +3,14 @@
 use burn::backend::Flex;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{Tensor, TensorData};
 
+use crate::device::read;
 use crate::error::LearnError;
 use crate::kernels::planes::PlaneKernels;
 use crate::kernels::planes::norm::Over;
 use crate::kernels::planes::window::Window;
+use crate::kernels::{primitive, tensor};
 use crate::random::Random;
 
 /// Deviation of the weights at first (Radford, Metz & Chintala 2016).
@@ -22,14 +24,6 @@ pub fn weights<B: Backend>(
 ) -> Param<Tensor<B, 4>> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| DEVIATION * random.normal()).collect();
     Param::from_data(TensorData::new(values, shape), device)
-}
-
-/// A tensor's numbers, once the device has computed them.
-///
-/// # Errors
-/// If the device failed, at this or at anything before.
-pub fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<TensorData, LearnError> {
-    tensor.try_into_data().map_err(|error| LearnError::DeviceFailed(error.to_string()))
 }
 
 /// Weights on the CPU.
@@ -134,12 +128,4 @@ impl<'a, B: PlaneKernels> Pass<'a, B> {
         let keep = Tensor::from_data(TensorData::new(keep, shape), &x.device());
         x * keep
     }
-}
-
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> B::FloatTensorPrimitive {
-    tensor.into_primitive().tensor()
-}
-
-fn tensor<B: Backend>(primitive: B::FloatTensorPrimitive) -> Tensor<B, 4> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

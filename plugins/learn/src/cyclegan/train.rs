@@ -4,13 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::Optimizer;
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
 
 use super::buffer::Buffer;
-use super::layers::read;
 use super::losses::Direction;
 use super::settings::Settings;
 use super::step::{Learner, Side, Steps};
@@ -18,6 +15,7 @@ use super::translator::Translator;
 use super::watch;
 use super::{Epoch, Progress, Samples, to_gray, to_values};
 use crate::checkpoint::{self, from_bytes, to_bytes};
+use crate::device::is_finite;
 use crate::error::LearnError;
 use crate::faces::Faces;
 use crate::random::Random;
@@ -286,20 +284,6 @@ impl Training<'_> {
             history: history.collect(),
         })
     }
-}
-
-/// Whether all of a network's weights are numbers.
-fn is_finite<B: Learner, M: Module<B>>(network: &M) -> Result<bool, LearnError> {
-    // One that is no number makes the sum none.
-    struct Sums<B: AutodiffBackend>(Vec<Tensor<B::InnerBackend, 1>>);
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Sums<B> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            self.0.push(param.val().inner().sum());
-        }
-    }
-    let mut sums = Sums::<B>(Vec::new());
-    network.visit(&mut sums);
-    Ok(read(Tensor::cat(sums.0, 0))?.iter::<f32>().all(f32::is_finite))
 }
 
 /// Some faces of a class, from all over it.

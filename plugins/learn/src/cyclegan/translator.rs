@@ -9,6 +9,7 @@ use super::settings::{Normalisation, Settings};
 use super::{to_gray, to_values};
 use crate::error::LearnError;
 use crate::faces::Faces;
+use crate::kernels::Moments as _;
 use crate::kernels::norm::Moments;
 
 /// Faces in a batch that is translated.

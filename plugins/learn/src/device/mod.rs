@@ -8,6 +8,10 @@ pub mod failure;
 use std::fmt;
 use std::str::FromStr;
 
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
 use crate::error::LearnError;
 
 /// Where networks are trained.
@@ -35,6 +39,31 @@ impl Device {
             Self::Auto => Ok(if check(0).is_ok() { Self::Cuda(0) } else { Self::Cpu }),
         }
     }
+}
+
+/// A tensor's numbers, once the device has computed them.
+///
+/// # Errors
+/// If the device failed, at this or at anything before.
+pub fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<TensorData, LearnError> {
+    tensor.try_into_data().map_err(|error| LearnError::DeviceFailed(error.to_string()))
+}
+
+/// Whether all of a network's weights are numbers. The device is waited for once.
+///
+/// # Errors
+/// If the device failed.
+pub fn is_finite<B: Backend, M: Module<B>>(network: &M) -> Result<bool, LearnError> {
+    // One that is no number makes the sum none.
+    struct Sums<B: Backend>(Vec<Tensor<B, 1>>);
+    impl<B: Backend> ModuleVisitor<B> for Sums<B> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0.push(param.val().detach().sum());
+        }
+    }
+    let mut sums = Sums::<B>(Vec::new());
+    network.visit(&mut sums);
+    Ok(read(Tensor::cat(sums.0, 0))?.iter::<f32>().all(f32::is_finite))
 }
 
 #[cfg(feature = "cuda")]

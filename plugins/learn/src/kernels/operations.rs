@@ -1,4 +1,6 @@
 //! The kernels as operations on Burn's tensors: for Flex, and with their gradients for autodiff over Flex.
+//!
+//! On other backends the same operations are made of Burn's own (`plain`).
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -11,28 +13,44 @@ use burn::tensor::{TensorData, TensorMetadata};
 
 use super::grid::Grid;
 use super::norm::{self, Moments};
-use super::{conv, pool};
+use super::{conv, pool, primitive, tensor};
 
-/// Operations on batches that lie as a `Grid` says: matrices of rows x channels.
+/// Operations on batches of maps, which lie as the backend likes: for kernels of ours, as a `Grid` says.
 pub trait Kernels: Backend {
-    /// 3x3 convolution without a bias; `weights` are `9 * inputs` x `outputs`. Rows that are no pixels become meaningless.
+    /// Mean and variance of each channel, kept where the backend computes them.
+    type Moments: super::Moments;
+
+    /// Maps from a matrix of rows x channels that lies as `grid` says.
+    fn maps(rows: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
+
+    /// 3x3 convolution without a bias; `weights` are `9 * inputs` x `outputs`. What lies between the pixels becomes
+    /// meaningless.
     fn convolution(x: FloatTensor<Self>, weights: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
 
     /// Batch normalisation with the batch's own moments, or with `fixed` ones (which takes no gradient), then ReLU.
-    /// Rows that are no pixels become zeros. Also gives the moments that were used.
+    /// What lies between the pixels becomes zeros. Also gives the moments that were used.
     fn norm_relu(
         x: FloatTensor<Self>,
         gain: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        fixed: Option<&Moments>,
+        fixed: Option<&Self::Moments>,
         grid: Grid,
-    ) -> (FloatTensor<Self>, Moments);
+    ) -> (FloatTensor<Self>, Self::Moments);
 
-    /// The greatest of each 2x2 pixels.
+    /// The greatest of each 2x2 pixels, with zeros between the pixels.
     fn max_pool(x: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
+
+    /// The means over the pixels (maps x channels) of what [`Kernels::norm_relu`] or [`Kernels::max_pool`] gave.
+    fn means(x: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
 }
 
 impl Kernels for Flex {
+    type Moments = Moments;
+
+    fn maps(rows: FlexTensor, _: Grid) -> FlexTensor {
+        rows
+    }
+
     fn convolution(x: FlexTensor, weights: FlexTensor, grid: Grid) -> FlexTensor {
         let (inputs, outputs) = (columns(&x), columns(&weights));
         let (x, weights) = (x.to_contiguous(), weights.to_contiguous());
@@ -57,9 +75,19 @@ impl Kernels for Flex {
         let channels = columns(&x);
         matrix(pool::forward(x.to_contiguous().storage(), grid, channels), channels)
     }
+
+    fn means(x: FlexTensor, grid: Grid) -> FlexTensor {
+        means::<Self>(x, grid)
+    }
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    type Moments = Moments;
+
+    fn maps(rows: FloatTensor<Self>, _: Grid) -> FloatTensor<Self> {
+        rows
+    }
+
     fn convolution(x: FloatTensor<Self>, weights: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self> {
         let output = Flex::convolution(x.primitive.clone(), weights.primitive.clone(), grid);
         match Convolution.prepare::<C>([x.node.clone(), weights.node.clone()]).compute_bound().stateful() {
@@ -95,6 +123,19 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::UnTracked(operation) => operation.finish(output),
         }
     }
+
+    fn means(x: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self> {
+        means::<Self>(x, grid)
+    }
+}
+
+/// Rows that are no pixels are zeros: the mean over the pixels is the sum over all rows, divided by the pixels.
+fn means<B: Backend>(x: FloatTensor<B>, grid: Grid) -> FloatTensor<B> {
+    let x = tensor::<B, 2>(x);
+    let [_, channels] = x.dims();
+    let x = x.slice([grid.margin()..grid.margin() + grid.body(), 0..channels]);
+    let sums = x.reshape([grid.faces, grid.face(), channels]).sum_dim(1).reshape([grid.faces, channels]);
+    primitive(sums.div_scalar((grid.height * grid.width) as f32))
 }
 
 #[derive(Debug)]

@@ -3,16 +3,19 @@
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::Tensor;
 use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor, PadMode};
-use burn::tensor::{Tensor, TensorPrimitive};
 
-use super::super::norm::EPSILON;
+use super::super::norm::{self, EPSILON};
+use super::super::{primitive, tensor};
 use super::PlaneKernels;
 use super::norm::Over;
 use super::window::{Border, Window};
+use crate::device::read;
+use crate::error::LearnError;
 
 /// A backend without kernels of ours.
 pub trait Plain: Backend {}
@@ -32,6 +35,19 @@ pub struct Moments<B: Backend> {
     pub mean: Tensor<B, 4>,
     /// Variances, divided by the number of pixels.
     pub variance: Tensor<B, 4>,
+}
+
+impl<B: Backend> super::super::Moments for Moments<B> {
+    fn approach(&mut self, others: &Self, part: f32) {
+        for (mine, theirs) in [(&mut self.mean, &others.mean), (&mut self.variance, &others.variance)] {
+            *mine = mine.clone() + (theirs.clone() - mine.clone()) * part;
+        }
+    }
+
+    fn to_cpu(&self) -> Result<norm::Moments, LearnError> {
+        let values = |tensor: &Tensor<B, 4>| Ok(read(tensor.clone())?.iter::<f32>().collect());
+        Ok(norm::Moments { mean: values(&self.mean)?, variance: values(&self.variance)? })
+    }
 }
 
 impl<B: Plain> PlaneKernels for B {
@@ -122,12 +138,4 @@ pub fn norm<B: Backend>(
         _ => leaky_relu(y, f64::from(slope)),
     };
     (y, Moments { mean: mean.detach(), variance: variance.detach() })
-}
-
-fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn primitive<B: Backend>(tensor: Tensor<B, 4>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
 }
