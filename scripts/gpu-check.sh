@@ -7,16 +7,16 @@ folder=target/gpu-check
 home=${FERROFLOW_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/ferroflow}
 
 cargo build --release -p ferroflow-vision --example gpu_check
-cargo build --release -p ferroflow-learn --features cuda --example train_check
+# With the whole workspace's features, so that nothing is compiled twice; benches have a hash in their names.
+built=$(cargo build --release --workspace --example train_check --bench step --bench cyclegan --message-format=json)
 rm -rf "$folder" && mkdir -p "$folder/home"
-cp target/release/examples/{gpu_check,train_check} benches/{classifier,cyclegan}_torch.py "$folder/"
-# What `cargo bench` would run, which has a hash in its name.
-for bench in step cyclegan; do
-    built=$(cargo bench -p ferroflow-learn --features cuda --bench "$bench" --no-run --message-format=json)
-    cp "$(python3 -c 'import json, sys
-lines = map(json.loads, sys.stdin)
-print(*(line["executable"] for line in lines if line.get("executable")), sep="\n")' <<< "$built" | tail -1)" "$folder/$bench"
-done
+cp target/release/examples/gpu_check benches/{classifier,cyclegan}_torch.py "$folder/"
+python3 -c '
+import json, shutil, sys
+for line in map(json.loads, sys.stdin):
+    if line.get("executable"):
+        shutil.copy(line["executable"], sys.argv[1] + "/" + line["target"]["name"])
+' "$folder" <<< "$built"
 cp "$home"/*.onnx "$home"/libonnxruntime.so "$folder/home/"
 cp /usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml "$folder/home/"
 # Cascades are files of a Debian package; there they lie beside the models.
