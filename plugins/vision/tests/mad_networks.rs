@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use ferroflow_onnx::{AttributeProto, ModelProto, NodeProto, TensorProto};
+use ferroflow_onnx::{AttributeProto, GraphBuilder, ModelProto, NodeProto, Side, TensorProto, ints};
 use ferroflow_vision::{
     detect::{self, DetectorConfig, DetectorKind},
     expression::ExpressionClassifier,
@@ -67,6 +67,32 @@ fn faces_are_in_the_frame_even_if_a_network_moves_them_out() {
         for size in [(11, 11), (23, 24), (97, 61), (640, 360)] {
             let faces = look_at_noise(&config(kind, Path::new("")), size);
             assert!(faces.iter().all(|face| is_possible(face, size)), "{kind:?} {size:?}: {faces:?}");
+        }
+    }
+}
+
+#[test]
+fn a_classifier_of_several_faces_and_never_fewer_is_refused_before_any_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, batch) in [("four", Side::Fixed(4)), ("one", Side::Fixed(1)), ("any", Side::Free("N"))] {
+        let mut graph = GraphBuilder::default();
+        graph.input("face", &[batch, Side::Fixed(1), Side::Fixed(14), Side::Fixed(14)]);
+        let kernel = vec![ints("kernel_shape", &[14, 2]), ints("strides", &[14, 2])];
+        let means = graph.node("AveragePool", "means", &["face"], kernel);
+        graph.node("Flatten", "answer", &[&means], vec![]);
+        graph.output("answer", &[batch, Side::Fixed(7)]);
+        let path = folder.path().join(format!("{name}.onnx"));
+        fs::write(&path, graph.finish("several")).unwrap();
+        let card = "task = \"expression\"\nsoftmax = true\nlabels = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\"]\n\
+            [input]\nwidth = 14\nheight = 14\ncolor = \"gray\"\n";
+        fs::write(path.with_extension("toml"), card).unwrap();
+        let file = model::resolve_model(&path.to_string_lossy()).unwrap();
+        let options = SessionOptions { device: Device::Cpu, threads: 1, ..SessionOptions::default() };
+        match ExpressionClassifier::open(&file, &options, 8) {
+            Ok(_) => assert_ne!(name, "four"),
+            Err(error) => {
+                assert!(name == "four" && error.to_string().contains("it takes 4 faces at once"), "{error}");
+            }
         }
     }
 }
