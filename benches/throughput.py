@@ -13,7 +13,8 @@ clip = sys.argv[1]
 runs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
 CHAIN = (
     f'filesrc location="{clip}" ! decodebin ! queue max-size-buffers=4 ! ferfacedetect detector=ssd ! fertrack ! '
-    "queue max-size-buffers=4 ! ferexpression ! fersmooth ! fakesink sync=false"
+    # The classifier of the Python loop, which is not the default.
+    "queue max-size-buffers=4 ! ferexpression model=mini-xception ! fersmooth ! fakesink sync=false"
 )
 
 
