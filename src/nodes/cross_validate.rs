@@ -10,13 +10,16 @@ use arrow_array::{
 use arrow_schema::{DataType, Field};
 use ferroflow_learn::{
     Faces as Pictures, LearnError, classifier,
-    cross_validation::{Progress, Settings, assign, out_of_fold},
+    cross_validation::{Progress, Rows, Settings, assign, out_of_fold},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{Context, Facts, Interrupted, Needs, Stage, data::Faces},
+    batch::{
+        Context, Facts, Interrupted, Needs, Stage,
+        data::{Faces, faces::TRAIN},
+    },
     graph::dag::{Port, PortType},
 };
 
@@ -26,15 +29,19 @@ pub const PROBABILITIES: &str = "probabilities";
 /// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a duplicate of it.
 ///
 /// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) together. For each fold, a
-/// convolutional network is trained on the others. Rows without a label, and those that were dropped before, take no
-/// part. Pictures must all be of one size. Columns: `probabilities`, one for each class, and `fold`. A run that is
-/// stopped goes on from its last epoch.
+/// convolutional network is trained on those rows of the others that belong to the splits `learn-splits`, so that no
+/// label of a test part comes into what is learnt later from these probabilities. Rows without a label, and those that
+/// were dropped before, take no part. Pictures must all be of one size. Columns: `probabilities`, one for each class,
+/// and `fold`. A run that is stopped goes on from its last epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CrossValidate {
     /// Into how many parts the rows are divided.
     #[serde(default = "folds")]
     folds: usize,
+    /// The splits that networks learn from. The rows of all splits are judged.
+    #[serde(default = "learn_splits")]
+    learn_splits: Vec<String>,
     /// How often a network sees each of its faces.
     #[serde(default = "epochs")]
     epochs: usize,
@@ -53,6 +60,10 @@ fn folds() -> usize {
     Settings::default().folds
 }
 
+fn learn_splits() -> Vec<String> {
+    vec![TRAIN.to_owned()]
+}
+
 fn epochs() -> usize {
     Settings::default().network.epochs
 }
@@ -67,7 +78,7 @@ fn learning_rate() -> f64 {
 
 impl Stage for CrossValidate {
     const NAME: &'static str = "cross-validate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -82,11 +93,31 @@ impl Stage for CrossValidate {
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (rows, labels) = taking_part(&faces)?;
-        let all_groups = faces.groups()?;
+        let (all_groups, splits) = (faces.groups()?, faces.splits()?);
         let groups: Vec<u32> = rows.iter().map(|&row| all_groups[row]).collect();
-        let probabilities = self.train(&faces, &rows, &labels, &groups, context)?;
-        let folds = assign(&labels, &groups, self.folds, self.seed);
+        let teaches: Vec<bool> = rows.iter().map(|&row| self.learn_splits.contains(&splits[row])).collect();
+        if !teaches.contains(&true) {
+            bail!(
+                "no row that has a label and was not dropped is of the splits to learn from ({}): name others in `learn-splits`",
+                self.learn_splits.join(", ")
+            );
+        }
+        let (width, height, all) = faces.gray_pixels(context.workers)?;
+        let of_row = |row: &usize| &all[row * width * height..(row + 1) * width * height];
+        let pixels: Vec<u8> = rows.iter().flat_map(of_row).copied().collect();
+        drop(all);
         let classes = faces.classes.len();
+        let probabilities = self.train(
+            Rows {
+                faces: Pictures { pixels: &pixels, width, height },
+                labels: &labels,
+                classes,
+                groups: &groups,
+                teaches: &teaches,
+            },
+            context,
+        )?;
+        let folds = assign(&labels, &groups, self.folds, self.seed);
         let agreeing = probabilities
             .chunks_exact(classes)
             .zip(&labels)
@@ -150,25 +181,10 @@ impl CrossValidate {
     }
 
     /// Out-of-fold probabilities of these rows.
-    fn train(
-        &self,
-        faces: &Faces,
-        rows: &[usize],
-        labels: &[u8],
-        groups: &[u32],
-        context: &Context,
-    ) -> anyhow::Result<Vec<f32>> {
-        let (width, height, all) = faces.gray_pixels(context.workers)?;
-        let side = width * height;
-        let pixels: Vec<u8> =
-            rows.iter().flat_map(|row| &all[row * side..(row + 1) * side]).copied().collect();
-        drop(all);
+    fn train(&self, rows: Rows<'_>, context: &Context) -> anyhow::Result<Vec<f32>> {
         let bar = Bar::new(context, self.folds);
         let outcome = out_of_fold(
-            Pictures { pixels: &pixels, width, height },
-            labels,
-            faces.classes.len(),
-            groups,
+            rows,
             &self.settings(),
             &context.checkpoints,
             context.workers,

@@ -1,6 +1,9 @@
 //! The parameter `device` of nodes: where their networks run, or are trained.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ferroflow_learn::Device;
+use ferroflow_vision::inference::{self, SessionOptions};
 
 use crate::batch::Context;
 
@@ -17,6 +20,29 @@ pub fn is_cpu(device: &str) -> bool {
 /// The device that a node keeps others from.
 pub fn needed(device: &str) -> Option<String> {
     (!is_cpu(device)).then(|| device.to_owned())
+}
+
+/// Sessions of workers that stand side by side. On the CPU each worker has networks of its own, of one thread, so that none
+/// waits for another and no answer depends on how many there are. A device holds each network once.
+pub struct WorkerSessions {
+    name: &'static str,
+    device: inference::Device,
+    opened: AtomicUsize,
+}
+
+impl WorkerSessions {
+    /// For the workers of a stage that is called so.
+    pub const fn new(name: &'static str, device: inference::Device) -> Self {
+        Self { name, device, opened: AtomicUsize::new(0) }
+    }
+
+    /// The options of one more worker.
+    pub fn next(&self) -> SessionOptions {
+        let worker = self.opened.fetch_add(1, Ordering::Relaxed);
+        let is_cpu = self.device == inference::Device::Cpu;
+        let instance_id = if is_cpu { format!("{} {worker}", self.name) } else { String::new() };
+        SessionOptions { device: self.device, threads: 1, instance_id, ..SessionOptions::default() }
+    }
 }
 
 /// The device to train on, which is there.

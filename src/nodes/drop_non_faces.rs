@@ -11,12 +11,13 @@ use arrow_schema::{DataType, Field};
 use ferroflow_vision::{
     detect::DetectorKind,
     faceness::{Checker, Evidence, Settings, Thresholds},
-    inference::{Device, SessionOptions},
+    inference::Device,
+    model::ModelFile,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::device;
+use super::device::{self, WorkerSessions};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -118,7 +119,7 @@ impl Stage for DropNonFaces {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        Ok(Checker::models(&self.settings()?)?.into_iter().map(|model| model.path).collect())
+        Ok(Checker::models(&self.settings()?)?.iter().flat_map(ModelFile::files).collect())
     }
 
     fn needs(&self) -> Needs {
@@ -128,13 +129,11 @@ impl Stage for DropNonFaces {
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let settings = self.settings()?;
-        // Workers stand side by side; a network has one thread.
-        let session =
-            SessionOptions { device: self.device.parse()?, threads: 1, ..SessionOptions::default() };
+        let sessions = WorkerSessions::new(Self::NAME, self.device.parse()?);
         let mut columns = Columns::new(&settings);
         let mut decisions = Vec::with_capacity(faces.table.rows());
         context.progress.begin(faces.table.rows(), "pictures");
-        let open = || Ok(Checker::open(&settings, &session)?);
+        let open = || Ok(Checker::open(&settings, &sessions.next())?);
         let check = |checker: &mut Checker, (first, images)| {
             let look = |(row, picture): (usize, crate::batch::data::picture::Gray)| {
                 let evidence = checker.check(&picture.pixels, picture.width, picture.height);

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use arrow_array::{Array as _, BinaryArray};
 use ferroflow_vision::{
     expression::ExpressionClassifier,
     frame::Frame,
-    inference::{Device, SessionOptions},
+    inference::Device,
     model::{ModelFile, resolve_model},
 };
 
-use super::train::ONNX;
+use super::{device::WorkerSessions, train::ONNX};
 use crate::batch::{
     Context,
-    data::{Faces, faces::decode_all},
+    data::{Faces, faces::decode},
     flow,
 };
 
@@ -27,9 +28,13 @@ pub struct Judge {
     order: Vec<usize>,
 }
 
-/// The files of named classifiers: what a result depends on besides its inputs.
+/// The files of named classifiers, their cards among them: what a result depends on besides its inputs.
 pub fn files(names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
-    names.iter().map(|name| Ok(resolve_model(name)?.path)).collect()
+    let mut files = Vec::new();
+    for name in names {
+        files.extend(resolve_model(name)?.files());
+    }
+    Ok(files)
 }
 
 /// The classifiers that come in at `port`, then those with these names. There must be one at least, and no two of one name.
@@ -118,22 +123,21 @@ impl Judge {
         context: &Context,
     ) -> anyhow::Result<Vec<f32>> {
         let classes = faces.classes.len();
-        // Workers stand side by side; a network has one thread.
-        let options = SessionOptions { device: self.device, threads: 1, ..SessionOptions::default() };
+        let sessions = WorkerSessions::new("judge", self.device);
         let mut all = Vec::with_capacity(faces.table.rows() * classes);
-        let open = || Ok(ExpressionClassifier::open(&self.model, &options, BATCH)?);
-        let ask = |classifier: &mut ExpressionClassifier, (first, images)| {
-            let pictures = decode_all(first, &images)?;
-            let mut answers = vec![0.0; pictures.len() * classes];
-            let (mut frames, mut places) = (Vec::new(), Vec::new());
-            for (place, (row, picture)) in pictures.iter().enumerate().filter(|(_, (row, _))| wanted(*row)) {
+        let open = || Ok(ExpressionClassifier::open(&self.model, &sessions.next(), BATCH)?);
+        let ask = |classifier: &mut ExpressionClassifier, (first, images): (usize, BinaryArray)| {
+            let pictures = decode(first, &images, wanted)?;
+            let mut frames = Vec::with_capacity(pictures.len());
+            for (row, picture) in &pictures {
                 let frame = Frame::gray(&picture.pixels, picture.width, picture.height);
                 frames.push(frame.with_context(|| format!("the picture of row {row}"))?);
-                places.push(place);
             }
             let mut emotions = Vec::with_capacity(frames.len());
             classifier.classify_pictures(&frames, &mut emotions)?;
-            for (place, emotion) in places.into_iter().zip(emotions) {
+            let mut answers = vec![0.0; images.len() * classes];
+            for ((row, _), emotion) in pictures.iter().zip(emotions) {
+                let place = row - first;
                 let answer = &mut answers[place * classes..(place + 1) * classes];
                 answer.iter_mut().zip(&self.order).for_each(|(value, at)| *value = emotion.scores[*at]);
             }

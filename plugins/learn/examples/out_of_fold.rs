@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ferroflow_learn::Faces;
-use ferroflow_learn::cross_validation::{Progress, Settings, out_of_fold};
+use ferroflow_learn::cross_validation::{Progress, Rows, Settings, out_of_fold};
 use ferroflow_learn::label_quality::{Judged, posterior};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,18 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let faces = Faces { pixels: &pixels, width: 48, height: 48 };
+    let teaches = vec![true; labels.len()];
+    let rows = Rows { faces, labels: &labels, classes: 7, groups: &groups, teaches: &teaches };
     let cancelled = AtomicBool::new(false);
-    let probabilities = out_of_fold(
-        faces,
-        &labels,
-        7,
-        &groups,
-        &settings,
-        Path::new(checkpoints),
-        workers.parse()?,
-        &progress,
-        &cancelled,
-    )?;
+    let checkpoints = Path::new(checkpoints);
+    let probabilities = out_of_fold(rows, &settings, checkpoints, workers.parse()?, &progress, &cancelled)?;
     let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(out, bytes)?;
     let found = posterior(&Judged::new(&labels, &probabilities, 7)?);

@@ -107,7 +107,7 @@ pub enum LearnError {
     },
     /// A fold's network has nothing to learn from.
     #[error(
-        "fold {fold} holds every row: there are fewer groups of duplicates than folds; take fewer folds or more data"
+        "fold {fold} holds every row to learn from: there are fewer groups of duplicates than folds; take fewer folds or more data"
     )]
     NothingToLearn {
         /// The fold, from 0.

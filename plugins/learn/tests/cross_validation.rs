@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ferroflow_learn::Faces;
 use ferroflow_learn::LearnError;
 use ferroflow_learn::classifier::{self, Layer};
-use ferroflow_learn::cross_validation::{Progress, Settings, assign, out_of_fold};
+use ferroflow_learn::cross_validation::{Progress, Rows, Settings, assign, out_of_fold};
 use proptest::prelude::*;
 
 const SIDE: usize = 20;
@@ -20,6 +20,7 @@ struct Generated {
     pixels: Vec<u8>,
     labels: Vec<u8>,
     groups: Vec<u32>,
+    teaches: Vec<bool>,
 }
 
 fn generated() -> Generated {
@@ -40,7 +41,7 @@ fn generated() -> Generated {
     }
     // Every tenth row is of its predecessor's group.
     let groups = (0..ROWS as u32).map(|row| if row % 10 == 9 { row - 1 } else { row }).collect();
-    Generated { pixels, labels, groups }
+    Generated { pixels, labels, groups, teaches: vec![true; ROWS] }
 }
 
 fn settings() -> Settings {
@@ -71,7 +72,9 @@ fn run(
         }
     };
     let faces = Faces { pixels: &data.pixels, width: SIDE, height: SIDE };
-    out_of_fold(faces, &data.labels, CLASSES, &data.groups, settings, folder, workers, &progress, &cancelled)
+    let Generated { labels, groups, teaches, .. } = data;
+    let rows = Rows { faces, labels, classes: CLASSES, groups, teaches };
+    out_of_fold(rows, settings, folder, workers, &progress, &cancelled)
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -93,6 +96,33 @@ fn one_or_two_workers_give_the_same_and_learn() {
     });
     let right = right.count();
     assert!(right > ROWS * 8 / 10, "{right} of {ROWS} right");
+}
+
+#[test]
+fn rows_that_do_not_teach_are_asked_about_and_change_nothing() {
+    let mut data = generated();
+    let is_test = |row: usize| row % 10 >= 8;
+    data.teaches = (0..ROWS).map(|row| !is_test(row)).collect();
+    let judged = |data: &Generated| {
+        let folder = tempfile::tempdir().unwrap();
+        run(data, &epochs(6), folder.path(), 1, |_| false).unwrap()
+    };
+    let before = judged(&data);
+    let of_test = (0..ROWS).filter(|row| is_test(*row));
+    let right = of_test.clone().filter(|row| {
+        let answer = &before[row * CLASSES..(row + 1) * CLASSES];
+        answer.iter().all(|value| *value <= answer[usize::from(data.labels[*row])])
+    });
+    assert!(right.count() > 30 * 8 / 10, "what they are is seen all the same");
+    for row in of_test {
+        data.pixels[row * SIDE * SIDE..(row + 1) * SIDE * SIDE].fill(0);
+    }
+    let after = judged(&data);
+    let others = |all: &[f32]| {
+        let rows = all.chunks_exact(CLASSES).enumerate().filter(|(row, _)| !is_test(*row));
+        rows.flat_map(|(_, values)| bits(values)).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&before), others(&after));
 }
 
 #[test]
@@ -204,7 +234,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_says_where() {
 fn inputs_that_do_not_fit_are_told() {
     let data = generated();
     let folder = tempfile::tempdir().unwrap();
-    let none = Generated { pixels: Vec::new(), labels: Vec::new(), groups: Vec::new() };
+    let none = Generated { pixels: Vec::new(), labels: Vec::new(), groups: Vec::new(), teaches: Vec::new() };
     assert!(matches!(run(&none, &settings(), folder.path(), 1, |_| false), Err(LearnError::Empty)));
     let short = Generated { groups: data.groups[1..].to_vec(), ..generated() };
     let error = run(&short, &settings(), folder.path(), 1, |_| false).unwrap_err();

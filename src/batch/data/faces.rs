@@ -186,12 +186,20 @@ impl Faces {
 
 /// Decodes a piece; row numbers in errors and answers.
 pub fn decode_all(first: usize, images: &BinaryArray) -> anyhow::Result<Vec<(usize, Gray)>> {
-    let one = |(at, bytes): (usize, Option<&[u8]>)| {
-        let row = first + at;
+    decode(first, images, &|_| true)
+}
+
+/// As [`decode_all`], but only the rows that are `wanted`.
+pub fn decode(
+    first: usize,
+    images: &BinaryArray,
+    wanted: &(dyn Fn(usize) -> bool + Sync),
+) -> anyhow::Result<Vec<(usize, Gray)>> {
+    let one = |(row, bytes): (usize, Option<&[u8]>)| {
         let bytes = bytes.with_context(|| format!("row {row} has no picture"))?;
         Ok((row, picture::decode_gray(bytes).with_context(|| format!("the picture of row {row}"))?))
     };
-    images.iter().enumerate().map(one).collect()
+    (first..).zip(images.iter()).filter(|(row, _)| wanted(*row)).map(one).collect()
 }
 
 /// The bytes in the column `image`.

@@ -31,9 +31,7 @@ pub struct Backbone {
 
 /// The files of a backbone: what a result depends on besides its inputs.
 pub fn files(name: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let path = resolve_model(name).context("`backbone`")?.path;
-    let card = path.with_extension("toml");
-    Ok([path, card].into_iter().filter(|path| path.is_file()).collect())
+    Ok(resolve_model(name).context("`backbone`")?.files().collect())
 }
 
 impl Backbone {

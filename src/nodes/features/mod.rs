@@ -16,16 +16,12 @@ use arrow_array::{
     types::Float32Type,
 };
 use arrow_schema::{DataType, Field, Schema};
-use ferroflow_vision::{
-    embedding::FaceEmbedder,
-    frame::Frame,
-    inference::{Device, SessionOptions},
-};
+use ferroflow_vision::{embedding::FaceEmbedder, frame::Frame, inference::Device};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::backbone::Backbone;
-use super::device;
+use super::device::{self, WorkerSessions};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -95,15 +91,8 @@ impl Stage for Features {
         let dropped = faces.dropped()?;
         let backbone = Backbone::of(&self.backbone, self.layer.as_deref())?;
         let model = backbone.model(&context.checkpoints)?;
-        let device = self.device.parse()?;
-        // Workers stand side by side, each with a network of one thread and a name of its own: one that they shared would be
-        // run by one of them at a time.
-        let workers = AtomicUsize::new(0);
-        let open = || {
-            let instance_id = format!("features {}", workers.fetch_add(1, Ordering::Relaxed));
-            let options = SessionOptions { device, threads: 1, instance_id, ..SessionOptions::default() };
-            FaceEmbedder::backbone(&model, &options, BATCH).context("`backbone`")
-        };
+        let sessions = WorkerSessions::new(Self::NAME, self.device.parse()?);
+        let open = || FaceEmbedder::backbone(&model, &sessions.next(), BATCH).context("`backbone`");
         let dimensions = open()?.dimensions();
         let names: &[&str] = if self.mirrored { &[FEATURES, MIRRORED] } else { &[FEATURES] };
         let mut fields: Vec<Field> =

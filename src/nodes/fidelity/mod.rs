@@ -124,10 +124,7 @@ impl Stage for Fidelity {
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for name in [&self.classifier, &self.features] {
-            let path = model::resolve_model(name)?.path;
-            let card = path.with_extension("toml");
-            files.extend(card.is_file().then_some(card));
-            files.push(path);
+            files.extend(model::resolve_model(name)?.files());
         }
         Ok(files)
     }

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -25,7 +25,7 @@ use self::{
     sources::{Candidate, Sources},
 };
 use super::{
-    device,
+    device::{self, WorkerSessions},
     translator::{BATCH, class},
 };
 use crate::{
@@ -141,10 +141,9 @@ impl Stage for Generate {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let classifier = classifier(&self.classifier, &self.to)?.path;
-        let card = Some(classifier.with_extension("toml")).filter(|card| card.is_file());
-        let detectors = Checker::models(&face_settings())?.into_iter().map(|model| model.path);
-        Ok(std::iter::once(classifier).chain(card).chain(detectors).collect())
+        let detectors = Checker::models(&face_settings())?;
+        let models = std::iter::once(classifier(&self.classifier, &self.to)?).chain(detectors);
+        Ok(models.flat_map(|model| model.files()).collect())
     }
 
     fn needs(&self) -> Needs {
@@ -247,12 +246,13 @@ impl Generate {
     ) -> anyhow::Result<Tally> {
         let model = context.input("model")?;
         let size = real.picture_size();
-        let (enough, workers) = (AtomicBool::new(wanted == 0), AtomicUsize::new(0));
+        let enough = AtomicBool::new(wanted == 0);
+        let sessions = WorkerSessions::new(Self::NAME, self.device.parse()?);
         let is_enough = || enough.load(Ordering::Relaxed);
         let mut tally = Tally::new(size);
         context.progress.begin(wanted, "faces");
         let pieces = candidates.chunks(BATCH).take_while(|_| !is_enough()).map(Ok);
-        let open = || Networks::open(self, model, size, workers.fetch_add(1, Ordering::Relaxed));
+        let open = || Networks::open(self, model, size, &sessions.next());
         // What is on the way when there are enough is looked at no more, so that what counts is the same for any number
         // of workers.
         let work = |networks: &mut Networks<'_>, some: &[Candidate]| match is_enough() {

@@ -6,7 +6,7 @@ use ferroflow_vision::{
     face::Emotion,
     faceness::{Checker, Settings},
     frame::Frame,
-    inference::{Device, SessionOptions},
+    inference::SessionOptions,
     model::{self, ModelFile},
     similar::Hasher,
     translation::FaceTranslator,
@@ -95,27 +95,22 @@ pub struct Networks<'a> {
 }
 
 impl<'a> Networks<'a> {
-    /// Opens them for faces of this width and height. Workers have different numbers.
+    /// Opens them for faces of this width and height.
     pub fn open(
         node: &'a Generate,
         model: &Input,
         picture_size: (usize, usize),
-        worker: usize,
+        options: &SessionOptions,
     ) -> anyhow::Result<Self> {
-        let device: Device = node.device.parse()?;
-        // On the CPU each worker has networks of its own, of one thread, so that none waits for another and no answer depends
-        // on how many there are. A device holds each network once.
-        let instance_id = if device == Device::Cpu { format!("generate-{worker}") } else { String::new() };
-        let options = SessionOptions { device, threads: 1, instance_id, ..SessionOptions::default() };
-        let translator = translator::open(model, &node.from, &node.to, &options)?;
+        let translator = translator::open(model, &node.from, &node.to, options)?;
         translator::check_size(&translator, picture_size)?;
         let settings = face_settings();
         let classifier = classifier(&node.classifier, &node.to)?;
         Ok(Self {
             node,
             translator,
-            classifier: ExpressionClassifier::open(&classifier, &options, 1)?,
-            checker: Checker::open(&settings, &options)?,
+            classifier: ExpressionClassifier::open(&classifier, options, 1)?,
+            checker: Checker::open(&settings, options)?,
             settings,
             hasher: Hasher::default(),
             emotions: Vec::new(),

@@ -146,9 +146,7 @@ impl Stage for Quantize {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let names: Vec<String> = self.classifier.clone().into_iter().collect();
-        let cards = judges::files(&names)?.into_iter().flat_map(|path| [path.with_extension("toml"), path]);
-        Ok(cards.filter(|path| path.is_file()).collect())
+        judges::files(self.classifier.as_slice())
     }
 
     fn destination(&self) -> Option<&Path> {

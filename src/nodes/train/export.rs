@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use ferroflow_learn::classifier::{Classifier, Looks};
 use ferroflow_vision::{
-    inference::{SessionOptions, SharedSession},
+    inference::{Device, SessionOptions, SharedSession},
     model::card::{self, Card, Input, Task},
 };
 
@@ -40,7 +40,13 @@ pub fn difference(
     let (faces, (width, height)) = (drawn.examples().faces, classifier.size());
     let rows: Vec<usize> = (0..faces.count().min(COMPARED)).collect();
     let expected = classifier.probabilities(faces, &rows, Looks::One, context.interrupted)?;
-    let options = SessionOptions { batch_size: rows.len(), ..SessionOptions::default() };
+    // Wherever it was trained: on a device ONNX Runtime may compute with fewer bits.
+    let options = SessionOptions {
+        device: Device::Cpu,
+        threads: 1,
+        batch_size: rows.len(),
+        ..SessionOptions::default()
+    };
     let session = SharedSession::open(path, &options)?;
     let pixels = &faces.pixels[..rows.len() * width * height];
     let mut input: Vec<f32> = pixels.iter().map(|pixel| f32::from(*pixel)).collect();

@@ -22,7 +22,22 @@ use crate::faces::Faces;
 use fold::Fold;
 
 /// Raised whenever the same settings and data would give other probabilities than before.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// Faces and what is known of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// The faces.
+    pub faces: Faces<'a>,
+    /// A class for each, below `classes`.
+    pub labels: &'a [u8],
+    /// How many classes there are.
+    pub classes: usize,
+    /// Rows of one number (duplicates) are always in the same fold.
+    pub groups: &'a [u32],
+    /// Whether networks may learn from the row. Those of a test part are asked about, and teach nothing.
+    pub teaches: &'a [bool],
+}
 
 /// How far training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,27 +52,23 @@ pub struct Progress {
 
 /// Probabilities (rows x classes, row by row) from networks that had not seen the row.
 ///
-/// `labels` are below `classes`; rows of one number in `groups` (duplicates) are always in the same fold. `checkpoints` is a
-/// folder that outlives a kill. `workers` folds train side by side, on one thread each. `progress` is called after every step,
-/// from several threads. Setting `cancelled` stops within a step; the same call goes on later.
+/// `checkpoints` is a folder that outlives a kill. `workers` folds train side by side, on one thread each. `progress` is called
+/// after every step, from several threads. Setting `cancelled` stops within a step; the same call goes on later.
 ///
 /// # Errors
 /// If the inputs do not fit each other, the loss diverges, `checkpoints` holds those of other settings or data, or a file
 /// cannot be read or written.
-#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn out_of_fold(
-    faces: Faces<'_>,
-    labels: &[u8],
-    classes: usize,
-    groups: &[u32],
+    rows: Rows<'_>,
     settings: &Settings,
     checkpoints: &Path,
     workers: usize,
     progress: &(dyn Fn(Progress) + Sync),
     cancelled: &AtomicBool,
 ) -> Result<Vec<f32>, LearnError> {
-    check(faces, labels, classes, groups, settings)?;
-    let fingerprint = fingerprint(faces, labels, classes, groups, settings)?;
+    check(rows, settings)?;
+    let fingerprint = fingerprint(rows, settings)?;
+    let Rows { faces, labels, classes, groups, teaches } = rows;
     let assigned = assign(labels, groups, settings.folds, settings.network.seed);
     let mut targets = vec![0.0; labels.len() * classes];
     let targets_of = targets.chunks_exact_mut(classes).zip(labels);
@@ -67,8 +78,9 @@ pub fn out_of_fold(
     let folders: Vec<_> =
         (0..settings.folds).map(|index| checkpoints.join(format!("fold-{index}"))).collect();
     for (index, folder) in folders.iter().enumerate() {
-        let (ask, learn): (Vec<usize>, Vec<usize>) =
+        let (ask, others): (Vec<usize>, Vec<usize>) =
             (0..labels.len()).partition(|row| assigned[*row] == index);
+        let learn: Vec<usize> = others.into_iter().filter(|row| teaches[*row]).collect();
         if learn.len() < 2 {
             return Err(LearnError::NothingToLearn { fold: index });
         }
@@ -115,23 +127,21 @@ pub fn out_of_fold(
     Ok(probabilities)
 }
 
-fn check(
-    faces: Faces<'_>,
-    labels: &[u8],
-    classes: usize,
-    groups: &[u32],
-    settings: &Settings,
-) -> Result<(), LearnError> {
+fn check(rows: Rows<'_>, settings: &Settings) -> Result<(), LearnError> {
+    let Rows { faces, labels, classes, groups, teaches } = rows;
     settings.check()?;
     if labels.is_empty() {
         return Err(LearnError::Empty);
     }
-    let expected = labels.len() * faces.width * faces.height;
-    if faces.pixels.len() != expected {
-        return Err(LearnError::Length { what: "pixels", found: faces.pixels.len(), expected });
-    }
-    if groups.len() != labels.len() {
-        return Err(LearnError::Length { what: "groups", found: groups.len(), expected: labels.len() });
+    let lengths = [
+        ("pixels", faces.pixels.len(), labels.len() * faces.width * faces.height),
+        ("groups", groups.len(), labels.len()),
+        ("teaches", teaches.len(), labels.len()),
+    ];
+    for (what, found, expected) in lengths {
+        if found != expected {
+            return Err(LearnError::Length { what, found, expected });
+        }
     }
     if let Some(row) = labels.iter().position(|label| usize::from(*label) >= classes) {
         return Err(LearnError::Label { row, label: usize::from(labels[row]), classes });
@@ -140,13 +150,8 @@ fn check(
 }
 
 /// What decides the result: everything but the number of workers and the folder.
-fn fingerprint(
-    faces: Faces<'_>,
-    labels: &[u8],
-    classes: usize,
-    groups: &[u32],
-    settings: &Settings,
-) -> Result<String, LearnError> {
+fn fingerprint(rows: Rows<'_>, settings: &Settings) -> Result<String, LearnError> {
+    let Rows { faces, labels, classes, groups, teaches } = rows;
     let shape = (VERSION, settings, classes, faces.width, faces.height, labels.len());
     let shape = serde_json::to_vec(&shape).map_err(|error| LearnError::Record(error.to_string()))?;
     let mut hash = blake3::Hasher::new();
@@ -154,5 +159,6 @@ fn fingerprint(
     for group in groups {
         hash.update(&group.to_le_bytes());
     }
-    Ok(hash.finalize().to_hex().to_string())
+    let teaches: Vec<u8> = teaches.iter().map(|teaches| u8::from(*teaches)).collect();
+    Ok(hash.update(&teaches).finalize().to_hex().to_string())
 }

@@ -23,6 +23,12 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
+    /// The file, and its card beside it where there is one: what its answers depend on.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let card = Some(self.path.with_extension("toml")).filter(|card| card.is_file());
+        std::iter::once(self.path.clone()).chain(card)
+    }
+
     /// The card, or an error that shows what one looks like.
     pub fn card(&self) -> Result<&Card, ModelError> {
         self.card.as_ref().ok_or_else(|| ModelError::NoCard {
