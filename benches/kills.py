@@ -21,11 +21,11 @@ import time
 
 
 def results(store):
-    """Node and key -> {file: sha256} of every result, without the record, which has times in it."""
+    """Node and key -> {file: sha256} of every result, without the files that have times in them."""
     found = {}
     for folder in pathlib.Path(store, "results").iterdir():
         node = json.loads((folder / "record.json").read_text())["node"]
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "record.json")
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ("record.json", "times.json"))
         found[f"{node} {folder.name[:12]}"] = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return found
 

@@ -36,7 +36,9 @@ with tempfile.TemporaryDirectory() as folder:
     subprocess.run(["ffmpeg", "-v", "error", "-stream_loop", "200", "-i", clip, "-an", "-c", "copy", "-frames:v", "21000", long], check=True)
     pipeline = (
         f'filesrc location="{long}" ! decodebin ! queue max-size-buffers=4 ! ferfacedetect detector={detector} ! fertrack ! '
-        f"queue max-size-buffers=4 ! ferexpression ! fersmooth ! feroverlay ! fermeta location={folder}/faces.jsonl ! fakesink sync=false"
+        # The classifier that was measured first, which is no longer the default.
+        f"queue max-size-buffers=4 ! ferexpression model=mini-xception ! fersmooth ! feroverlay ! fermeta location={folder}/faces.jsonl ! "
+        "fakesink sync=false"
     )
     run = subprocess.Popen(["target/release/ferroflow", "--metrics-listen", ADDRESS, "launch", pipeline], stderr=subprocess.DEVNULL)
     marks = {}

@@ -27,7 +27,8 @@ fn main() -> anyhow::Result<()> {
     let frames = decode(clip)?;
     let mut detector = detect::open(&DetectorConfig::new(detector.parse()?))?;
     let options = SessionOptions { threads: 1, ..SessionOptions::default() };
-    let model = model::resolve_model(model::DEFAULT_EXPRESSION)?;
+    // As in benches/overhead.py, whatever the default is.
+    let model = model::resolve_model("mini-xception")?;
     let mut classifier = ExpressionClassifier::open(&model, &options, 32)?;
     let (mut faces, mut emotions) = (Vec::new(), Vec::new());
     let mut found: Vec<Vec<Detection>> = Vec::new();

@@ -39,14 +39,21 @@ fn borrowed(arguments: &[String]) -> Vec<&str> {
 #[test]
 fn fer2013_is_cleaned_from_the_csv_to_the_page() {
     let house = House::new(&fer::dirty(120));
-    let arguments = clean();
+    let votes = ["--set", "node.compared.non-face-votes=7"].map(str::to_owned);
+    let arguments = [clean(), votes.to_vec()].concat();
     let out = house.succeed(&borrowed(&arguments));
     assert!(out.contains("9 made, 0 unchanged, 0 failed, 0 not run"), "{out}");
     assert!(house.path("out/data/data/train-00000-of-00001.parquet").is_file());
     let page = fs::read_to_string(house.path("out/report/index.html")).unwrap();
-    for part in
-        ["FER2013, cleaned", "duplicate", "leak", "constant", "Classes, before and after", "data:image/png"]
-    {
+    for part in [
+        "FER2013, cleaned",
+        "duplicate",
+        "leak",
+        "constant",
+        "Classes, before and after",
+        "data:image/png",
+        "non-faces (7 votes and more)",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     let store = house.succeed(&["store", "list"]);
@@ -582,6 +589,34 @@ fn a_folder_with_other_things_is_never_written_over() {
     let error = house.refuse(&["run", "fer2013 path=fer2013.csv ! export path=mine"]);
     assert!(error.contains("mine holds something that is no result of ours, and is left alone"), "{error}");
     assert_eq!(fs::read_to_string(house.path("mine/thesis.tex")).unwrap(), "years of work");
+}
+
+#[test]
+fn two_results_never_share_a_folder() {
+    let house = House::new(&fer::rows(20));
+    let read = "fer2013 path=fer2013.csv name=faces ! export path=out name=first faces. ! report name=second";
+    for second in ["out", "./out", "out/page", "."] {
+        let output = house.run(&["run", &format!("{read} path={second}")]);
+        let (code, _, error) = text(&output);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("node `second`: its result would go to"), "{error}");
+        assert!(error.contains("neither may lie in the other"), "{error}");
+    }
+    assert!(!house.path("out").exists());
+}
+
+#[test]
+fn folders_that_are_classes_count_by_name_wherever_they_lie() {
+    let house = House::new(&fer::rows(20));
+    house.succeed(&["run", "fer2013 path=fer2013.csv ! export format=image-folder path=out"]);
+    let photos = house.path("photos");
+    fs::rename(house.path("out/train"), &photos).unwrap();
+    let graph = |path: &str| format!("image-folder path={path} ! export path=copy");
+    assert!(house.succeed(&["run", &graph("photos")]).contains("2 made, 0 unchanged"));
+    fs::rename(&photos, house.path("moved")).unwrap();
+    assert!(house.succeed(&["run", &graph("moved")]).contains("0 made, 2 unchanged"));
+    fs::rename(house.path("moved/happy"), house.path("moved/hopeful")).unwrap();
+    assert!(house.succeed(&["run", &graph("moved")]).contains("2 made, 0 unchanged"));
 }
 
 #[test]

@@ -64,6 +64,23 @@ fn errors_can_be_json() {
 }
 
 #[test]
+fn options_that_would_mean_nothing_are_refused() {
+    let line = "fer2013 path=/nowhere.csv ! deduplicate ! export path=/nowhere/out";
+    for (arguments, reason) in [
+        (["run", "pipelines/webcam.toml", "--force"].as_slice(), "--force is for batch graphs"),
+        (["run", "pipelines/directory.toml", "--from", "x"].as_slice(), "--from STAGE and --force=STAGE"),
+        (["plan", "pipelines/directory.toml", "--force=x"].as_slice(), "--from STAGE and --force=STAGE"),
+        (["run", "pipelines/directory.toml", "--cores", "1"].as_slice(), "--cores and --memory are for"),
+        (["run", line, "--set", "a=b"].as_slice(), "--set is for pipeline files"),
+        (["plan", line, "--set", "a=b"].as_slice(), "--set is for pipeline files"),
+    ] {
+        let (code, _, stderr) = text(&ferroflow().args(arguments).output().unwrap());
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(reason), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn one_stream_that_fails_does_not_stop_another() {
     let folder = tempfile::tempdir().unwrap();
     let (file, out) = (folder.path().join("two.toml"), folder.path().join("good.jsonl"));
@@ -78,6 +95,31 @@ fn one_stream_that_fails_does_not_stop_another() {
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stderr.contains("stream `bad`"), "{stderr}");
     assert_eq!(std::fs::read_to_string(out).unwrap().lines().count(), 105);
+}
+
+#[test]
+fn a_stream_that_begins_again_keeps_what_it_recorded_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weak.toml");
+    let toml = format!(
+        "[stream.weak]\nrestarts = 2\nlaunch = 'filesrc location=\"{}\" ! decodebin ! ferfacedetect ! \
+         fermeta location=\"{}\" ! identity error-after=21 ! fakesink'\n",
+        name(&asset("speech.mp4")),
+        name(&folder.path().join("faces.jsonl"))
+    );
+    std::fs::write(&file, toml).unwrap();
+    let output = ferroflow().env("RUST_LOG", "info").args(["run", name(&file)]).output().unwrap();
+    let (code, _, stderr) = text(&output);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("restart 2 of 2"), "{stderr}");
+    assert!(stderr.contains("weak: 63 frames"), "{stderr}");
+    assert!(stderr.contains("faces        126 found"), "{stderr}");
+    assert!(stderr.matches("  63 buffers").count() >= 3, "{stderr}");
+    assert!(stderr.contains("faces.jsonl was not completed before"), "{stderr}");
+    let parts = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let parts: Vec<_> = parts.filter(|path| path.extension() == Some("part".as_ref())).collect();
+    let lines = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap().lines().count();
+    assert_eq!(parts.iter().map(lines).collect::<Vec<_>>(), [21, 21, 21]);
 }
 
 #[test]

@@ -4,10 +4,15 @@
 
 mod common;
 
-use std::{fs, io::Write, path::Path, process::Output};
+use std::{fs, io::Write, path::Path, process::Output, sync::Arc};
 
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray, types::Int32Type,
+};
+use arrow_schema::{DataType, Field, Schema};
 use common::{asset, fer, ferroflow, name, text};
 use ferroflow::batch::data::{Faces, Table};
+use parquet::arrow::ArrowWriter;
 
 fn run(folder: &Path, graph: &str) -> Output {
     let mut command = ferroflow();
@@ -102,6 +107,63 @@ fn what_is_exported_can_be_read_again() {
 }
 
 #[test]
+fn what_is_known_of_a_row_is_still_known_after_export_and_parquet() {
+    let folder = folder_with(&fer::dirty(40));
+    let once = exported(folder.path(), "fer2013 path=fer2013.csv ! deduplicate").table;
+    // As `generate` says it.
+    let is_made = |row: usize| row % 3 == 0;
+    let generators: StringArray =
+        (0..once.rows()).map(|row| is_made(row).then_some("happy to sad")).collect();
+    let sources: Int64Array = (0..once.rows()).map(|row| is_made(row).then_some(7i64)).collect();
+    let made: [(Field, ArrayRef); 2] = [
+        (Field::new("generator", DataType::Utf8, true), Arc::new(generators)),
+        (Field::new("source_row", DataType::Int64, true), Arc::new(sources)),
+    ];
+    fs::create_dir(folder.path().join("kept")).unwrap();
+    let kept = folder.path().join("kept/train.parquet");
+    once.write_with(&kept, &made).unwrap();
+    let (before, after) = (Table::open(&kept).unwrap(), exported(folder.path(), "parquet path=kept").table);
+    assert!(before.column("dropped").unwrap().null_count() < before.rows());
+    assert_eq!(after.schema().fields().len(), before.schema().fields().len());
+    for field in before.schema().fields() {
+        let name = field.name();
+        assert_eq!(&after.column(name).unwrap(), &before.column(name).unwrap(), "{name}");
+    }
+    once.write_with(&folder.path().join("kept/test.parquet"), &[]).unwrap();
+    let said = refuse(folder.path(), "parquet path=kept");
+    assert!(said.contains("do not have the same column `generator`"), "{said}");
+}
+
+#[test]
+fn parquet_of_other_programs_is_read_in_its_types_or_refused_for_them() {
+    let folder = folder_with(&fer::rows(30));
+    let table = exported(folder.path(), "fer2013 path=fer2013.csv").table;
+    let batch = table.batches(None).unwrap().next().unwrap().unwrap();
+    let write = |name: &str, column: &str, values: ArrayRef| {
+        let at = table.schema().index_of(column).unwrap();
+        let (mut fields, mut columns) = (table.schema().fields().to_vec(), batch.columns().to_vec());
+        fields[at] = Arc::new(Field::new(column, values.data_type().clone(), true));
+        columns[at] = values;
+        let schema = Arc::new(Schema::new_with_metadata(fields, table.schema().metadata().clone()));
+        let file = fs::File::create(folder.path().join(name)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), None).unwrap();
+        writer.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+        writer.close().unwrap();
+    };
+    let splits: Vec<_> = (0..table.rows()).map(|row| if row % 3 == 0 { "valid" } else { "train" }).collect();
+    let dictionary: DictionaryArray<Int32Type> = splits.iter().copied().collect();
+    write("dictionary.parquet", "split", Arc::new(dictionary));
+    let train = exported(folder.path(), "parquet path=dictionary.parquet").table.rows();
+    assert_eq!(train, splits.iter().filter(|split| **split == "train").count());
+    write("numbers.parquet", "split", Arc::new(Int64Array::from(vec![0; table.rows()])));
+    let said = refuse(folder.path(), "parquet path=numbers.parquet");
+    assert!(said.contains("numbers.parquet has type Int64, expected text"), "{said}");
+    write("floats.parquet", "row", Arc::new(Float64Array::from(vec![0.0; table.rows()])));
+    let said = refuse(folder.path(), "parquet path=floats.parquet");
+    assert!(said.contains("floats.parquet has type Float64, expected Int64"), "{said}");
+}
+
+#[test]
 fn bad_rows_are_told_with_number_and_reason() {
     let rows = fer::rows(8);
     let folder = folder_with(&rows);
@@ -182,6 +244,35 @@ fn pictures_of_several_sizes_are_named_where_one_size_is_needed() {
 }
 
 #[test]
+fn rows_without_a_label_go_to_a_folder_and_come_back_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = image::GrayImage::from_fn(48, 48, |x, y| image::Luma([(x * 3 + y) as u8]));
+    for class in ["happy", "unlabelled"] {
+        fs::create_dir_all(folder.path().join("pictures").join(class)).unwrap();
+        picture.save(folder.path().join("pictures").join(class).join("a.png")).unwrap();
+    }
+    let faces = exported(folder.path(), "image-folder path=pictures");
+    assert_eq!(faces.classes, ["happy"]);
+    assert_eq!(faces.labels().unwrap(), [Some(0), None]);
+    let output = run(folder.path(), "image-folder path=pictures ! export format=image-folder path=again");
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    assert_eq!(exported(folder.path(), "image-folder path=again").labels().unwrap(), [Some(0), None]);
+    let named = exported(folder.path(), "image-folder path=pictures classes=[\"unlabelled\",\"happy\"]");
+    assert_eq!(named.labels().unwrap(), [Some(1), Some(0)]);
+}
+
+#[test]
+fn what_filter_and_balance_would_not_heed_is_refused() {
+    let folder = folder_with(&fer::rows(10));
+    let said = refuse(folder.path(), "fer2013 path=fer2013.csv ! filter splits=[\"tets\"]");
+    let words = "no row is in the split `tets`, did you mean `test`? (splits: test, train, validation)";
+    assert!(said.contains(words), "{said}");
+    let said =
+        refuse(folder.path(), "fer2013 path=fer2013.csv ! balance method=class-weights classes=[\"sad\"]");
+    assert!(said.contains("`classes` has no meaning for `class-weights`"), "{said}");
+}
+
+#[test]
 fn faces_are_harvested_from_videos() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("videos/happy")).unwrap();
@@ -210,6 +301,37 @@ fn duplicates_are_decided_by_policy() {
     assert_eq!(dropped("keep=train"), "conflict conflict duplicate duplicate");
     assert_eq!(dropped("keep=each"), "conflict conflict duplicate duplicate");
     assert_eq!(dropped("exact=mark"), "");
+}
+
+#[test]
+fn what_a_row_is_a_duplicate_of_stays_itself() {
+    let decided = |copies: &[fer::Row], flags: &str| {
+        let folder = folder_with(&[fer::rows(5), copies.to_vec()].concat());
+        let graph = format!("fer2013 path=fer2013.csv ! deduplicate {flags} ! export path=out dropped=true");
+        let output = run(folder.path(), &graph);
+        assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+        let mut decided = std::collections::BTreeMap::new();
+        for split in ["train", "validation", "test"] {
+            let file = folder.path().join(format!("out/data/{split}-00000-of-00001.parquet"));
+            let faces = Faces::of(Table::open(&file).unwrap()).unwrap();
+            let of: Int64Array = faces.table.typed("duplicate_of").unwrap();
+            let said = faces.dropped().unwrap().into_iter().zip(of.iter());
+            let said = said.map(|(reason, of)| {
+                format!("{} {}", reason.unwrap_or_default(), of.map_or_else(String::new, |of| of.to_string()))
+            });
+            decided.extend(faces.source_rows().unwrap().values().iter().copied().zip(said));
+        }
+        decided.into_values().collect::<Vec<String>>()
+    };
+    // Row 0 is trained on.
+    let copy = |usage: &'static str| fer::Row { usage, ..fer::rows(1).remove(0) };
+    let mut nearly = copy("PrivateTest");
+    nearly.pixels[1000] ^= 1;
+    let near = decided(&[copy("Training"), nearly], "near=drop");
+    assert_eq!([&near[0], &near[5], &near[6]], ["near-leak 6", "duplicate 6", " "]);
+    let copies = ["PrivateTest", "PrivateTest", "Training"].map(copy);
+    let each = decided(&copies, "keep=each near=ignore");
+    assert_eq!([&each[0], &each[5], &each[6], &each[7]], [" ", " ", "duplicate 5", "duplicate 0"]);
 }
 
 #[test]
@@ -250,6 +372,20 @@ fn classes_are_balanced() {
     let weights: arrow_array::Float32Array = weighted.table.typed("weight").unwrap();
     let total: f32 = weights.values().iter().sum();
     assert!((total - weighted.table.rows() as f32).abs() < 0.01, "{total}");
+}
+
+#[test]
+fn copies_stay_together_when_splits_are_made_anew() {
+    let folder = folder_with(&fer::rows(60));
+    let graph = "fer2013 path=fer2013.csv ! balance rows=40 ! split test=0.3";
+    let train = exported(folder.path(), graph);
+    let test = folder.path().join("out-test");
+    let output = run(folder.path(), &format!("{graph} ! export path=out-test dropped=true"));
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    let test = Faces::of(Table::open(&test.join("data/test-00000-of-00001.parquet")).unwrap()).unwrap();
+    let (train, test) = (train.source_rows().unwrap(), test.source_rows().unwrap());
+    assert!(train.len() + test.len() > 100, "{} and {}", train.len(), test.len());
+    assert!(train.iter().all(|row| !test.iter().any(|other| other == row)));
 }
 
 #[test]

@@ -70,6 +70,80 @@ fn what_is_done_is_skipped_until_content_or_settings_change() {
 }
 
 #[test]
+fn a_directory_of_a_pipeline_file_is_done_again_when_asked() {
+    let out = tempfile::tempdir().unwrap();
+    let sets = [format!("input={}", name(&asset("phone.mp4"))), format!("output={}", name(out.path()))];
+    let said = |command: &str, more: Option<&str>| {
+        let arguments: [&str; 6] =
+            [command, "pipelines/directory.toml", "--set", &sets[0], "--set", &sets[1]];
+        text(&ferroflow().args(arguments).args(more).output().unwrap()).1
+    };
+    assert!(said("run", None).contains("1 done, 0 unchanged, 0 failed"));
+    assert!(said("run", None).contains("0 done, 1 unchanged, 0 failed"));
+    assert!(said("plan", Some("--force")).contains("phone.mp4: to run again"));
+    assert!(said("run", Some("--force")).contains("1 done, 0 unchanged, 0 failed"));
+    assert!(said("plan", None).contains("phone.mp4: done"));
+}
+
+#[test]
+fn keys_that_are_set_count_and_paths_are_taken_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (folder.path().join("${detector}-${nothing}"), folder.path().join("out"));
+    fs::create_dir(&input).unwrap();
+    fs::copy(asset("phone.mp4"), input.join("phone.mp4")).unwrap();
+    let (code, _, stderr) = batch(&input, &out, &["--set", "directory.annotate=true"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(out.join("phone.mp4/annotated.mp4").exists());
+    let (code, _, stderr) = batch(&input, &out, &["--set", "output=elsewhere"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--set output: ") && stderr.contains("--out"), "{stderr}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_disturbs_nobody() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut command = ferroflow();
+    command.env("ODD", std::ffi::OsStr::from_bytes(b"\xff"));
+    command.args(["batch", "/nowhere", "--out", "/nowhere/out"]);
+    let (code, _, stderr) = text(&command.output().unwrap());
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("/nowhere does not exist"), "{stderr}");
+}
+
+#[test]
+fn results_never_take_the_place_of_videos() {
+    let input = videos();
+    let (folder, video) = (input.path(), input.path().join("speech.mp4"));
+    let link = folder.join("link.mp4");
+    std::os::unix::fs::symlink(asset("phone.mp4"), &link).unwrap();
+    let before = fs::read(&video).unwrap();
+    for (from, reason) in [
+        (folder, "results would lie among the videos themselves"),
+        (video.as_path(), "speech.mp4 would take its place"),
+        (link.as_path(), "link.mp4 would take its place"),
+    ] {
+        let (code, stdout, stderr) = batch(from, folder, &[]);
+        assert_eq!(code, Some(1), "{stdout}");
+        assert!(stderr.contains(reason) && stderr.contains("choose another folder for results"), "{stderr}");
+    }
+    assert_eq!(fs::read(&video).unwrap(), before);
+    assert!(link.is_symlink());
+    assert!(!folder.join(".lock").exists() && !folder.join("index.html").exists());
+}
+
+#[test]
+fn what_is_no_result_is_never_removed() {
+    let out = tempfile::tempdir().unwrap();
+    let notes = out.path().join("phone.mp4/notes.txt");
+    fs::create_dir(notes.parent().unwrap()).unwrap();
+    fs::write(&notes, "mine").unwrap();
+    let (code, _, stderr) = batch(&asset("phone.mp4"), out.path(), &["--force"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("phone.mp4 is there already and is no result: move it away"), "{stderr}");
+    assert_eq!(fs::read_to_string(notes).unwrap(), "mine");
+}
+
+#[test]
 fn bad_files_are_reported_and_do_not_stop_the_others() {
     let (input, out) = (videos(), tempfile::tempdir().unwrap());
     let whole = fs::read(asset("speech.mp4")).unwrap();

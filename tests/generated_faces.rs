@@ -369,6 +369,50 @@ fn the_same_faces_come_out_whatever_the_number_of_workers_and_others_of_another_
 }
 
 #[test]
+fn what_a_kill_left_of_a_sample_is_no_part_of_the_result() {
+    let house = House::new(20);
+    fs::create_dir_all(house.path("checkpoints/samples")).unwrap();
+    fs::write(house.path("checkpoints/samples/.tmpAbCdEf"), "half a picture").unwrap();
+    let node = "use = \"cyclegan\"\nfrom = \"neutral\"\nto = \"disgust\"\nepochs = 1\ndecay-epochs = 0\nepoch-faces = 2\n\
+                generator-width = 2\ngenerator-blocks = 1\ndiscriminator-width = 2\n";
+    house.run_on(1, &[("input", "faces")], node, "trained").unwrap();
+    let samples = fs::read_dir(house.path("trained/samples")).unwrap();
+    let names: Vec<_> = samples.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["epoch-0001.png"]);
+}
+
+#[test]
+fn nothing_that_was_said_of_a_face_is_said_of_its_translation() {
+    let house = House::new(20);
+    let quality: Float32Array = (0..20).map(|_| Some(0.5f32)).collect();
+    let groups: Int64Array = (0..20i64).map(|row| Some(row / 2)).collect();
+    house.put(&[
+        (Field::new("label_quality", DataType::Float32, true), std::sync::Arc::new(quality)),
+        (Field::new("duplicate_group", DataType::Int64, true), std::sync::Arc::new(groups)),
+    ]);
+    let translate = |more: &str| {
+        let node = format!("use = \"translate\"\nfrom = \"neutral\"\n{more}");
+        house.run_on(2, &[("input", "faces"), ("model", "changing")], &node, "out")
+    };
+    assert_eq!(number(&translate("to = \"disgust\"").unwrap(), "rows"), 12);
+    let out = house.table("out");
+    let names: Vec<_> = out.table.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["image", "label", "split", "row", "source_row", "generator"]);
+    let sources: Int64Array = out.table.typed("source_row").unwrap();
+    assert_eq!(sources.values()[..6], [1, 2, 3, 6, 7, 8]);
+    assert_eq!(out.source_rows().unwrap(), sources);
+    assert_eq!(out.labels().unwrap(), [Some(DISGUST); 12]);
+    assert_eq!(out.splits().unwrap(), ["train"; 12]);
+    let generators: StringArray = out.table.typed("generator").unwrap();
+    assert!(generators.iter().all(|generator| generator == Some("neutral to disgust")));
+    // Told at once, not after a network has been trained for hours.
+    let same = translate("to = \"neutral\"").unwrap_err();
+    assert!(same.contains("`from` and `to` are both `neutral`: name two classes"), "{same}");
+    let device = translate("to = \"disgust\"\ndevice = \"gpu\"").unwrap_err();
+    assert!(device.contains("`device`: "), "{device}");
+}
+
+#[test]
 fn made_faces_and_what_they_were_made_of_are_never_tested_on() {
     let house = House::new(60);
     house.generate("changing", "count = 6", "out").unwrap();

@@ -137,10 +137,44 @@ fn the_environment_stands_between_the_file_and_set() {
 }
 
 #[test]
+fn a_value_with_a_quote_can_stand_in_two_places() {
+    let path = Path::new("pipelines/clip.toml");
+    let toml = fs::read_to_string(path).unwrap();
+    let sets = ["input=12\" remix.mp4".to_owned()];
+    let file = graph::load::parse(path, &toml, std::iter::empty(), &sets).unwrap();
+    let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+    let launch = &file.stream["clip"].launch;
+    assert!(launch.contains(r#"location="12\" remix.mp4""#), "{launch}");
+    assert!(launch.contains(r#"source="12\" remix.mp4""#), "{launch}");
+}
+
+#[test]
 fn quotes_in_a_value_cannot_end_a_quoted_place() {
     let toml = "[parameters]\ninput = 'a'\n[stream.main]\nlaunch = 'filesrc location=\"${input}\"'\n";
     let path = Path::new("p.toml");
     let file = graph::load::parse(path, toml, std::iter::empty(), &["input=a\" ! rm".to_owned()]).unwrap();
     let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
     assert_eq!(file.stream["main"].launch, "filesrc location=\"a\\\" ! rm\"");
+}
+
+#[test]
+fn a_value_that_looks_like_a_number_stays_text_where_text_is_wanted() {
+    let toml = "[parameters]\ninput = ''\n[stream.main]\nlaunch = 'filesrc location=${input}'\n";
+    let path = Path::new("p.toml");
+    for value in ["0001", "2024.10", "1e3"] {
+        let set = format!("input={value}");
+        let file = graph::load::parse(path, toml, std::iter::empty(), &[set]).unwrap();
+        let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+        assert_eq!(file.stream["main"].launch, format!("filesrc location={value}"));
+    }
+}
+
+#[test]
+fn set_takes_lists() {
+    let toml = "[node.faces]\nuse = 'fer2013'\npath = 'x.csv'\n[node.judged]\nuse = 'evaluate'\n";
+    let set = r#"node.judged.classifiers=["mini-xception", "mine.onnx"]"#.to_owned();
+    let file = graph::load::parse(Path::new("p.toml"), toml, std::iter::empty(), &[set]).unwrap();
+    let classifiers = file.node["judged"]["classifiers"].as_array().unwrap();
+    assert_eq!(classifiers.len(), 2);
+    assert_eq!(classifiers[1].as_str(), Some("mine.onnx"));
 }

@@ -173,6 +173,31 @@ fn a_camera_that_freezes_is_restarted() {
 }
 
 #[test]
+fn time_does_not_go_back_when_a_file_begins_again() {
+    ferroflow::stream::init().unwrap();
+    let uri = format!("file://{}", common::asset("speech.mp4").display());
+    let chain = format!(
+        "fersource name=cam uri={uri} retry-delay=1 max-retry-delay=1 ! fakesink name=out sync=false"
+    );
+    let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&times);
+    let sink = pipeline.by_name("out").unwrap().static_pad("sink").unwrap();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        seen.lock().unwrap().extend(info.buffer().unwrap().pts());
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let source = pipeline.by_name("cam").unwrap();
+    assert!(wait_until(Duration::from_secs(60), || source.property::<u64>("restarts") >= 4));
+    pipeline.set_state(gst::State::Null).unwrap();
+    let times = times.lock().unwrap();
+    // Four lives of more than eight seconds each, however fast they were read.
+    assert!(times.last() >= Some(&gst::ClockTime::from_seconds(25)), "{:?}", times.last());
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
 fn many_restarts_lose_no_memory() {
     let resident = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -1,6 +1,9 @@
 //! A batch graph with its stages made.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::stage::{AnyStage, Kind};
 use crate::graph::{
@@ -41,7 +44,8 @@ impl Graph {
                 })?;
                 Ok((kind, stage))
             };
-        let stages = dag.nodes.iter().map(make).collect::<Result<_, GraphError>>()?;
+        let stages = dag.nodes.iter().map(make).collect::<Result<Vec<_>, GraphError>>()?;
+        separate(path, &dag, &stages)?;
         Ok(Self { name: name.to_owned(), origin, dag, left_out: BTreeSet::new(), stages })
     }
 
@@ -75,6 +79,26 @@ impl Graph {
     pub fn node_name(&self, node: usize) -> &str {
         &self.dag.nodes[node].name
     }
+}
+
+/// Refuses two results that are copied to one folder, or one into the other: each copy replaces what was there.
+fn separate(path: &Path, dag: &Dag, stages: &[(Kind, Box<dyn AnyStage>)]) -> Result<(), GraphError> {
+    let mut taken: Vec<(PathBuf, &str)> = Vec::new();
+    for (node, (_, stage)) in dag.nodes.iter().zip(stages) {
+        let Some(destination) = stage.destination() else { continue };
+        let folder = std::path::absolute(destination).unwrap_or_else(|_| destination.to_owned());
+        let meets = |(other, _): &&(PathBuf, &str)| folder.starts_with(other) || other.starts_with(&folder);
+        if let Some((other, by)) = taken.iter().find(meets) {
+            let reason = format!(
+                "its result would go to {}, and that of `{by}` to {}: neither may lie in the other, so name another folder",
+                folder.display(),
+                other.display()
+            );
+            return Err(GraphError::Parameters { path: path.to_owned(), node: node.name.clone(), reason });
+        }
+        taken.push((folder, &node.name));
+    }
+    Ok(())
 }
 
 /// Takes out the nodes that need one that is left out, and the links from such to those that can do without.

@@ -1,6 +1,9 @@
 //! What a result is made of. Its hash is the result's key; two sets of ingredients tell why a stage must run again.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -22,15 +25,21 @@ pub struct Ingredients {
     pub inputs: BTreeMap<String, Vec<String>>,
     /// BLAKE3 of each file from outside, by its path.
     pub files: BTreeMap<PathBuf, String>,
+    /// The names of files, in the order of their paths, where names decide too: from a folder on, so that what moves as a
+    /// whole stays the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 impl Ingredients {
-    /// Reads what is outside; `inputs` are port and digest of what comes in.
+    /// Reads what is outside; `inputs` are port and digest of what comes in. Files' names count where they lie in
+    /// `names_below`.
     pub fn gather(
         kind: (&str, u32),
         parameters: serde_json::Value,
         inputs: impl Iterator<Item = (&'static str, String)>,
         files: Vec<PathBuf>,
+        names_below: Option<&Path>,
         fingerprints: &Fingerprints,
     ) -> anyhow::Result<Self> {
         let mut by_port = BTreeMap::<String, Vec<String>>::new();
@@ -42,19 +51,24 @@ impl Ingredients {
                 fingerprints.of(&path).with_context(|| format!("{} cannot be read", path.display()))?;
             Ok((path, hash))
         };
+        let files: BTreeMap<_, _> = files.into_iter().map(hash).collect::<anyhow::Result<_>>()?;
+        let name =
+            |path: &PathBuf| path.strip_prefix(names_below?).ok().map(|name| name.display().to_string());
         Ok(Self {
+            names: files.keys().filter_map(name).collect(),
             kind: kind.0.to_owned(),
             kind_version: kind.1,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             parameters,
             inputs: by_port,
-            files: files.into_iter().map(hash).collect::<anyhow::Result<_>>()?,
+            files,
         })
     }
 
-    /// The key of the result: a hash of all of this, but of files only the content, in the order of their paths.
+    /// The key of the result: a hash of all of this, but of files only the content, in the order of their paths, and the
+    /// names that count.
     pub fn key(&self) -> String {
-        let contents: Vec<_> = self.files.values().collect();
+        let contents: Vec<_> = self.files.values().chain(&self.names).collect();
         let all = (
             &self.kind,
             self.kind_version,

@@ -83,6 +83,7 @@ pub fn ingredients(
         stage.parameters()?,
         inputs.into_iter(),
         stage.files()?,
+        stage.names_below(),
         fingerprints,
     )
     .map(Some)

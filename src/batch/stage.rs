@@ -35,6 +35,11 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
         Ok(Vec::new())
     }
 
+    /// The folder below which the names of those files decide as well as their content, such as folders that are classes.
+    fn names_below(&self) -> Option<&Path> {
+        None
+    }
+
     /// A folder outside the store that gets a copy of the result.
     fn destination(&self) -> Option<&Path> {
         None
@@ -55,6 +60,8 @@ pub trait AnyStage: Send + Sync {
     fn parameters(&self) -> anyhow::Result<serde_json::Value>;
     /// As [`Stage::files`].
     fn files(&self) -> anyhow::Result<Vec<PathBuf>>;
+    /// As [`Stage::names_below`].
+    fn names_below(&self) -> Option<&Path>;
     /// As [`Stage::destination`].
     fn destination(&self) -> Option<&Path>;
     /// As [`Stage::needs`].
@@ -76,6 +83,10 @@ impl<T: Stage> AnyStage for T {
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         Stage::files(self)
+    }
+
+    fn names_below(&self) -> Option<&Path> {
+        Stage::names_below(self)
     }
 
     fn destination(&self) -> Option<&Path> {

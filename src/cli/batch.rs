@@ -2,14 +2,20 @@
 
 use std::path::PathBuf;
 
-use super::{Outcome, run};
+use anyhow::anyhow;
+
+use super::{Exit, Outcome, run};
 use crate::{
+    exit,
     graph::load,
     stream::{self, directory, interrupt},
 };
 
 /// The pipeline file that this command runs, with its settings in place of the file's.
 const DIRECTORY: &str = include_str!("../../pipelines/directory.toml");
+
+/// Keys of that file which have places of their own on the command line.
+const PATHS: [&str; 4] = ["input", "output", "directory.input", "directory.output"];
 
 /// Read the expressions in every video of a directory.
 ///
@@ -23,9 +29,9 @@ pub struct Args {
     /// Where results go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Videos at once.
-    #[arg(long, default_value_t = 1)]
-    pub jobs: usize,
+    /// Videos at once; one unless given.
+    #[arg(long)]
+    pub jobs: Option<usize>,
     /// Also write each video with its faces drawn in.
     #[arg(long)]
     pub annotate: bool,
@@ -43,14 +49,15 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
     let path = std::path::Path::new("pipelines/directory.toml");
-    let file = load::parse(path, DIRECTORY, std::env::vars(), &args.sets).map_err(anyhow::Error::from)?;
+    check(&args.sets)?;
+    let mut file =
+        load::parse(path, DIRECTORY, load::environment(), &args.sets).map_err(anyhow::Error::from)?;
     let no_assets = |name: &str| Err(format!("`{name}` cannot be used here"));
-    // The command line has the paths; the file's are never looked at.
-    let mut file = file;
     if let Some(table) = &mut file.directory {
-        (table.input, table.output) = (args.dir.clone(), args.out.clone());
-        table.jobs = args.jobs.max(1);
-        table.annotate = args.annotate;
+        // The command line has the paths, as they are; the file's are never looked at.
+        (table.input, table.output) = (Vec::new(), PathBuf::new());
+        table.jobs = args.jobs.unwrap_or(table.jobs).max(1);
+        table.annotate |= args.annotate;
         if let Some(launch) = &args.launch {
             table.launch.clone_from(launch);
         }
@@ -60,8 +67,22 @@ pub fn run(args: &Args) -> Outcome {
     let interrupted = interrupt::watch()?;
     match &file.directory {
         Some(table) => {
-            let settings = directory::Settings { force: args.force, ..table.into() };
+            let (input, output) = (args.dir.clone(), args.out.clone());
+            let settings = directory::Settings { input, output, force: args.force, ..table.into() };
             run::directory_job(&settings, &interrupted)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses to set what the command line has places of its own for.
+fn check(sets: &[String]) -> Outcome {
+    let key = |set: &str| set.split_once('=').map_or("", |(key, _)| key.trim()).to_owned();
+    match sets.iter().map(|set| key(set)).find(|key| PATHS.contains(&key.as_str())) {
+        Some(key) => {
+            let error =
+                anyhow!("--set {key}: name the videos behind `batch`, and the folder for results with --out");
+            Err(Exit::with(exit::USAGE, error))
         }
         None => Ok(()),
     }

@@ -19,7 +19,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
-    let Loaded { file, graph } = run::load(&args.source)?;
+    let loaded = run::load(&args.source)?;
+    run::check(&loaded, &args.source)?;
+    let Loaded { file, graph } = loaded;
     let is_text = args.format == Form::Text;
     if is_text && !file.name.is_empty() {
         outln!("{}{}{}", file.name, if file.description.is_empty() { "" } else { ": " }, file.description);
@@ -33,11 +35,11 @@ pub fn run(args: &Args) -> Outcome {
         }
         run::show(graph, &args.source, args.format)?;
     }
-    if is_text { live(&file) } else { Ok(()) }
+    if is_text { live(&file, &args.source) } else { Ok(()) }
 }
 
 /// Shows streams and directories.
-fn live(file: &PipelineFile) -> Outcome {
+fn live(file: &PipelineFile, source: &Source) -> Outcome {
     if file.stream.is_empty() && file.directory.is_none() {
         return Ok(());
     }
@@ -57,7 +59,7 @@ fn live(file: &PipelineFile) -> Outcome {
         );
         outln!("  {}", table.launch.split_whitespace().collect::<Vec<_>>().join(" "));
         models.iter().for_each(|model| outln!("  model {}", model.display()));
-        let settings = stream::directory::Settings::from(table);
+        let settings = run::directory_settings(table, source);
         for (path, state) in stream::directory::job::plan(&settings)? {
             outln!("  {}: {state}", path.display());
         }

@@ -24,7 +24,7 @@ use crate::{
         store::Store,
     },
     exit,
-    graph::{self, PipelineFile, StreamTable, substitute::substitute},
+    graph::{self, DirectoryTable, PipelineFile, StreamTable, substitute::substitute},
     nodes,
     stream::{self, directory, interrupt, live},
 };
@@ -48,10 +48,10 @@ pub struct Source {
     pub sets: Vec<String>,
     #[command(flatten)]
     pub(super) store: store::Root,
-    /// Make the results of a batch graph again, or only that of one stage.
+    /// Make the results of a batch graph or a directory again, or only that of one stage of a graph.
     #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub force: Vec<String>,
-    /// Make the results of this stage and of all that come after it again.
+    /// Make the results of this stage of a batch graph and of all that come after it again.
     #[arg(long, value_name = "STAGE")]
     pub from: Vec<String>,
 }
@@ -97,14 +97,41 @@ pub fn load(source: &Source) -> anyhow::Result<Loaded> {
     Ok(Loaded { file, graph })
 }
 
+/// Refuses options that would mean nothing for what was loaded: whoever gave them counts on them.
+pub fn check(Loaded { file, graph }: &Loaded, source: &Source) -> Outcome {
+    let usage = |reason: &'static str| Err(Exit::with(exit::USAGE, anyhow!(reason)));
+    let stages = source.force.iter().chain(&source.from).any(|stage| !stage.is_empty());
+    match graph {
+        Some(_) if file.node.is_empty() && !source.sets.is_empty() => {
+            usage("--set is for pipeline files: in a graph string, write the parameter behind its stage")
+        }
+        None if stages => usage("--from STAGE and --force=STAGE are for batch graphs"),
+        None if again(source).all && file.directory.is_none() => {
+            usage("--force is for batch graphs and directories: streams keep no results")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A directory's settings, as file and command line have them.
+pub fn directory_settings(table: &DirectoryTable, source: &Source) -> directory::Settings {
+    directory::Settings { force: again(source).all, ..table.into() }
+}
+
 /// Runs the command.
 pub fn run(args: &Args, log: LogFormat) -> Outcome {
-    let Loaded { file, graph } = load(&args.source)?;
+    let loaded = load(&args.source)?;
+    check(&loaded, &args.source)?;
+    let Loaded { file, graph } = loaded;
+    let usage = |reason: &'static str| Err(Exit::with(exit::USAGE, anyhow!(reason)));
     if args.batch.dry {
         return match &graph {
             Some(graph) => show(graph, &args.source, Form::Text),
-            None => Err(Exit::with(exit::USAGE, anyhow!("--dry is for batch graphs; see `ferroflow plan`"))),
+            None => usage("--dry is for batch graphs; see `ferroflow plan`"),
         };
+    }
+    if graph.is_none() && (args.batch.cores.is_some() || args.batch.memory.is_some()) {
+        return usage("--cores and --memory are for batch graphs; `jobs` says how many videos run at once");
     }
     let interrupted = interrupt::watch()?;
     if let Some(graph) = &graph {
@@ -115,7 +142,7 @@ pub fn run(args: &Args, log: LogFormat) -> Outcome {
     }
     stream::init()?;
     if let Some(table) = &file.directory {
-        directory_job(&directory::Settings::from(table), &interrupted)?;
+        directory_job(&directory_settings(table, &args.source), &interrupted)?;
     }
     streams(&file.stream, &interrupted)
 }

@@ -7,7 +7,10 @@
 
 use thiserror::Error;
 
-use super::dag::{Link, Raw};
+use super::{
+    dag::{Link, Raw},
+    value,
+};
 
 /// What is wrong with a graph string.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub fn parse(text: &str) -> Result<Vec<Raw>, LineError> {
             match key {
                 "name" => value.clone_into(&mut node.name),
                 _ => {
-                    node.parameters.insert(key.to_owned(), self::value(value));
+                    node.parameters.insert(key.to_owned(), value::read(value));
                 }
             }
             continue;
@@ -160,12 +163,6 @@ fn words(text: &str) -> Result<Vec<String>, LineError> {
         words.push(word);
     }
     Ok(words)
-}
-
-fn value(text: &str) -> toml::Value {
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}"));
-    let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
-    parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Puts a pipeline file together: the file, then the environment, then `--set`.
 //!
 //! `FERROFLOW_A__B=value` sets the key `a.b`; `FERROFLOW_NAME=value` sets the parameter `name` where the file has it.
-//! `--set key=value` sets a key by its path, or a parameter by its bare name. Values are read as TOML where they are
-//! TOML, else as text.
+//! `--set key=value` sets a key by its path, or a parameter by its bare name. Where the file has text, the value is text;
+//! elsewhere it is read as TOML where it is TOML, else as text.
 
 use std::{env, fs, path::Path};
 
-use super::{GraphError, PipelineFile, keys};
+use super::{GraphError, PipelineFile, keys, value};
 
 const PREFIX: &str = "FERROFLOW_";
 
@@ -14,9 +14,12 @@ const PREFIX: &str = "FERROFLOW_";
 pub fn load(path: &Path, sets: &[String]) -> Result<PipelineFile, GraphError> {
     let text =
         fs::read_to_string(path).map_err(|source| GraphError::Read { path: path.to_owned(), source })?;
-    let environment =
-        env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    parse(path, &text, environment, sets)
+    parse(path, &text, environment(), sets)
+}
+
+/// The environment's variables. Those that are no text can set nothing.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// As [`load`], from text; `path` is for messages and for the default name.
@@ -34,6 +37,10 @@ pub fn parse(
     let own: toml::Value = toml::from_str(text).map_err(|error| syntax(&error))?;
     keys::check(path, &own, &keys::PIPELINE_FILE, "")?;
     let is_parameter = |name: &str| own.get("parameters").and_then(|table| table.get(name)).is_some();
+    let typed = |target: &str, text: &str| {
+        let now = target.split('.').try_fold(&own, |table, key| table.get(key));
+        value_kind(value::read_beside(text, now))
+    };
     let mut builder =
         config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
     for (key, value) in environment {
@@ -45,13 +52,15 @@ pub fn parse(
         } else {
             continue;
         };
-        builder = builder.set_override(target, scalar(&value)).map_err(|error| syntax(&error))?;
+        let value = typed(&target, &value);
+        builder = builder.set_override(target, value).map_err(|error| syntax(&error))?;
     }
     for set in sets {
         let (key, value) = set.split_once('=').ok_or_else(|| GraphError::BadSet(set.clone()))?;
         let key = key.trim();
         let target = if is_parameter(key) { format!("parameters.{key}") } else { key.to_owned() };
-        builder = builder.set_override(target, scalar(value)).map_err(|error| syntax(&error))?;
+        let value = typed(&target, value);
+        builder = builder.set_override(target, value).map_err(|error| syntax(&error))?;
     }
     let merged = builder.build().map_err(|error| syntax(&error))?;
     let merged: toml::Value = merged.try_deserialize().map_err(|error| syntax(&error))?;
@@ -66,16 +75,17 @@ pub fn parse(
     Ok(file)
 }
 
-/// Numbers and booleans as such, all else as text.
-fn scalar(text: &str) -> config::Value {
-    if let Ok(flag) = text.parse::<bool>() {
-        return flag.into();
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return number.into();
-    }
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => number.into(),
-        _ => text.into(),
+fn value_kind(value: toml::Value) -> config::ValueKind {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(flag) => flag.into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(values) => values.into_iter().map(value_kind).collect::<Vec<_>>().into(),
+        toml::Value::Table(table) => {
+            let pairs = table.into_iter().map(|(key, value)| (key, value_kind(value)));
+            pairs.collect::<config::Map<_, _>>().into()
+        }
     }
 }

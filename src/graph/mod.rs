@@ -10,6 +10,7 @@ pub mod keys;
 pub mod line;
 pub mod load;
 pub mod substitute;
+pub mod value;
 
 pub use file::{DirectoryTable, PipelineFile, StreamTable};
 pub use load::load;

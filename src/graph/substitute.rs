@@ -108,9 +108,11 @@ struct Filler<'a> {
 impl Filler<'_> {
     fn fill(&self, key: &str, text: &str) -> Result<String, GraphError> {
         let mut filled = String::with_capacity(text.len());
-        let mut rest = text;
+        let (mut rest, mut between_quotes) = (text, false);
         while let Some((before, after)) = rest.split_once("${") {
             filled.push_str(before);
+            // Only the text's own: those of values that were filled in are escaped, or come in pairs.
+            between_quotes ^= before.matches('"').count() % 2 == 1;
             let Some((name, behind)) = after.split_once('}') else {
                 filled.push_str("${");
                 rest = after;
@@ -123,7 +125,6 @@ impl Filler<'_> {
                 None => value,
             };
             // Only a value between double quotes must not end them.
-            let between_quotes = filled.matches('"').count() % 2 == 1;
             filled.push_str(&if between_quotes { quoted(&value) } else { value });
             rest = behind;
         }

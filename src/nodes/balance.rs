@@ -68,12 +68,13 @@ impl Stage for Balance {
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {
-        if self.rows.is_some() && matches!(self.method, Method::ClassWeights) {
-            return Err(
-                "`rows` has no meaning for `class-weights`, which changes no numbers of rows".to_owned()
-            );
+        let given = [("rows", self.rows.is_some()), ("classes", !self.classes.is_empty())];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) if self.method == Method::ClassWeights => Err(format!(
+                "`{name}` has no meaning for `class-weights`, which repeats and drops no rows: leave it out"
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{
     device,
-    translator::{class, file_name},
+    translator::{class, file_name, two_classes},
 };
 use crate::{
     atomic,
@@ -35,6 +35,8 @@ use crate::{
 
 /// The folder with sample grids, in the checkpoints and in the result.
 const SAMPLES: &str = "samples";
+/// What the names of sample grids begin with.
+const SAMPLE: &str = "epoch-";
 
 /// Trains a CycleGAN: two networks that translate faces of one class to another and back, learnt from faces that are no pairs.
 ///
@@ -193,9 +195,7 @@ impl Stage for CycleGan {
     const PATHS: &'static [&'static str] = &["path"];
 
     fn check(&self) -> Result<(), String> {
-        if self.from == self.to {
-            return Err(format!("`from` and `to` are both `{}`: name two classes", self.from));
-        }
+        two_classes(&self.from, &self.to)?;
         if self.sample_every == 0 {
             return Err("`sample-every` is 0, and must be 1 or more".to_owned());
         }
@@ -241,8 +241,10 @@ impl Stage for CycleGan {
                 bail!("the class `{name}` has {count} faces in the split `{split}`: two are needed at least");
             }
         }
-        let trained = self.train(pictures, context)?;
-        self.write(&trained, context)?;
+        let device = device::for_training(&self.device, context)?;
+        let checkpoints = device::checkpoints(&context.checkpoints, device);
+        let trained = self.train(pictures, device, &checkpoints, context)?;
+        self.write(&trained, &checkpoints.join(SAMPLES), context)?;
         Ok(self.facts(&trained, pictures.map(|pictures| pictures.count())))
     }
 }
@@ -296,9 +298,14 @@ impl CycleGan {
         }
     }
 
-    fn train(&self, classes: [Pictures<'_>; 2], context: &Context) -> anyhow::Result<Trained> {
-        let device = device::for_training(&self.device, context)?;
-        let folder = context.checkpoints.join(SAMPLES);
+    fn train(
+        &self,
+        classes: [Pictures<'_>; 2],
+        device: Device,
+        checkpoints: &Path,
+        context: &Context,
+    ) -> anyhow::Result<Trained> {
+        let folder = checkpoints.join(SAMPLES);
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be written", folder.display()))?;
         let failed = RefCell::new(None);
         let has_begun = RefCell::new(false);
@@ -313,7 +320,7 @@ impl CycleGan {
             let number = epoch.epoch + 1;
             if number.is_multiple_of(self.sample_every) || number == epoch.epochs {
                 let picture = grid(&epoch.samples, classes[0].width, classes[0].height);
-                let path = folder.join(format!("epoch-{number:04}.png"));
+                let path = folder.join(format!("{SAMPLE}{number:04}.png"));
                 let written = encode_png(&picture).and_then(|bytes| atomic::write(&path, &bytes));
                 if let Err(error) = written {
                     failed.replace(Some(error));
@@ -324,7 +331,7 @@ impl CycleGan {
             device,
             classes,
             &self.settings(),
-            &context.checkpoints,
+            checkpoints,
             context.workers,
             &step,
             &epoch,
@@ -374,7 +381,7 @@ impl CycleGan {
         }
     }
 
-    fn write(&self, trained: &Trained, context: &Context) -> anyhow::Result<()> {
+    fn write(&self, trained: &Trained, samples: &Path, context: &Context) -> anyhow::Result<()> {
         let names = [(&self.from, &self.to), (&self.to, &self.from)];
         for ((from, to), translator) in names.into_iter().zip(&trained.translators) {
             let metadata = [("from", from.clone()), ("to", to.clone())];
@@ -383,11 +390,14 @@ impl CycleGan {
         }
         let plot = training::losses_over_epochs(&trained.history)?;
         atomic::write(&context.out.join("losses.svg"), plot.as_bytes())?;
-        let (from, to) = (context.checkpoints.join(SAMPLES), context.out.join(SAMPLES));
+        let to = context.out.join(SAMPLES);
         fs::create_dir_all(&to)?;
-        for entry in fs::read_dir(&from)? {
+        for entry in fs::read_dir(samples)? {
             let entry = entry?;
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            // What a kill left of a grid has another name.
+            if entry.file_name().to_string_lossy().starts_with(SAMPLE) {
+                fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ struct Member<'a> {
 
 impl Stage for Deduplicate {
     const NAME: &'static str = "deduplicate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("What is searched.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -148,7 +148,7 @@ impl Stage for Deduplicate {
             let members: Vec<_> = group.iter().map(|&row| member(row)).collect();
             facts.add(&members);
             let (stays, reasons) = self.decide(&members);
-            marks.add(group, stays.first().copied(), "exact");
+            marks.add(&stays, "exact", self.exact);
             if self.exact == Policy::Drop {
                 reasons.into_iter().for_each(|(row, reason)| decisions[row] = Some((reason.to_owned(), 1.0)));
             }
@@ -162,7 +162,7 @@ impl Stage for Deduplicate {
                 near.add(&members);
                 // Labels of pictures that differ may differ rightly.
                 let (stays, reasons) = Self { conflicts: Conflicts::Ignore, ..self.clone() }.decide(&members);
-                marks.add(group, stays.first().copied(), "near");
+                marks.add(&stays, "near", self.near);
                 if self.near == Policy::Drop {
                     reasons
                         .into_iter()
@@ -208,8 +208,8 @@ impl Deduplicate {
         Ok(prints)
     }
 
-    /// The rows of a group that stay, and the others with the reason why they do not.
-    fn decide(&self, members: &[Member<'_>]) -> (Vec<usize>, Vec<(usize, &'static str)>) {
+    /// For each row of a group the one that stays, itself or another; and those that do not stay, with the reason.
+    fn decide(&self, members: &[Member<'_>]) -> (Stays, Vec<(usize, &'static str)>) {
         let priority = |member: &Member| {
             let evaluation = match member.split {
                 TEST => 0,
@@ -230,34 +230,31 @@ impl Deduplicate {
                     .collect()
             }
         };
-        let mut stays: Vec<usize> = Vec::new();
+        let mut stays: Vec<&Member> = Vec::new();
         if self.keep == Keep::Each {
-            let mut seen = Vec::new();
             for member in &candidates {
-                if !seen.contains(&member.split) {
-                    seen.push(member.split);
-                    stays.push(member.row);
+                if !stays.iter().any(|other| other.split == member.split) {
+                    stays.push(member);
                 }
             }
         } else {
-            stays.extend(
-                candidates
-                    .iter()
-                    .min_by_key(|member| (priority(member), member.row))
-                    .map(|member| member.row),
-            );
+            stays.extend(candidates.iter().min_by_key(|member| (priority(member), member.row)));
         }
-        let split_of =
-            |row: usize| members.iter().find(|member| member.row == row).map(|member| member.split);
-        let reason = |member: &Member| match stays.first().and_then(|&row| split_of(row)) {
+        // The one in the same split, where each split has one.
+        let instead_of = |member: &Member| {
+            let in_split = stays.iter().find(|stays| stays.split == member.split);
+            in_split.or(stays.first()).copied()
+        };
+        let reason = |member: &Member| match instead_of(member) {
             None => "conflict",
             Some(_) if !candidates.iter().any(|candidate| candidate.row == member.row) => "conflict",
-            Some(split) if split != member.split => "leak",
+            Some(stays) if stays.split != member.split => "leak",
             Some(_) => "duplicate",
         };
-        let goes = members.iter().filter(|member| !stays.contains(&member.row));
+        let goes = members.iter().filter(|member| !stays.iter().any(|stays| stays.row == member.row));
         let reasons = goes.map(|member| (member.row, reason(member))).collect();
-        (stays, reasons)
+        let instead = members.iter().map(|member| (member.row, instead_of(member).map(|stays| stays.row)));
+        (instead.collect(), reasons)
     }
 
     /// Groups of near duplicates among the rows that are there, each with the least correlation of a pair in it.
@@ -370,6 +367,9 @@ impl Groups {
     }
 }
 
+/// For each row of a group the one that stays; nothing where none does.
+type Stays = BTreeMap<usize, Option<usize>>;
+
 /// The columns that say which rows are duplicates.
 struct Marks {
     /// Group, row that stays, and kind, of each row that is in a group.
@@ -382,15 +382,23 @@ impl Marks {
         Self { of: vec![None; rows], groups: 0 }
     }
 
-    /// A group of near duplicates takes the exact ones of its members along.
-    fn add(&mut self, group: &[usize], stays: Option<usize>, kind: &'static str) {
+    /// A group of near duplicates takes the exact ones of its members along. If it is dropped but for one, that one is also what
+    /// stays of those.
+    fn add(&mut self, stays: &Stays, kind: &'static str, policy: Policy) {
+        let is_dropped = policy == Policy::Drop;
         let older: Vec<usize> =
-            group.iter().filter_map(|&row| self.of[row].map(|(group, ..)| group)).collect();
+            stays.keys().filter_map(|&row| self.of[row].map(|(group, ..)| group)).collect();
         for mark in self.of.iter_mut().flatten().filter(|(group, ..)| older.contains(group)) {
             mark.0 = self.groups;
+            if let (true, Some(row)) = (is_dropped, mark.1) {
+                mark.1 = stays.get(&row).copied().unwrap_or(mark.1);
+            }
         }
-        for &row in group {
-            self.of[row].get_or_insert((self.groups, stays, kind));
+        for (&row, &instead) in stays {
+            let mark = self.of[row].get_or_insert((self.groups, instead, kind));
+            if is_dropped {
+                mark.1 = instead;
+            }
         }
         self.groups += 1;
     }

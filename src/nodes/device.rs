@@ -1,6 +1,9 @@
 //! The parameter `device` of nodes: where their networks run, or are trained.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use ferroflow_learn::Device;
 use ferroflow_vision::inference::{self, SessionOptions};
@@ -53,4 +56,25 @@ pub fn for_training(asked: &str, context: &Context) -> anyhow::Result<Device> {
         context.progress.message(format!("device=auto: training on {device}"));
     }
     Ok(device)
+}
+
+/// Where a training on a device keeps its checkpoints, in the folder that the stage has for them: no device goes on with what
+/// another has begun.
+pub fn checkpoints(folder: &Path, device: Device) -> PathBuf {
+    match device {
+        Device::Cpu => folder.to_owned(),
+        other => folder.join(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_device_has_checkpoints_of_its_own() {
+        let folder = Path::new("checkpoints");
+        assert_eq!(checkpoints(folder, Device::Cpu), folder);
+        assert_eq!(checkpoints(folder, Device::Cuda(1)), folder.join("cuda:1"));
+    }
 }

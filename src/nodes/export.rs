@@ -12,6 +12,7 @@ use arrow_array::{Array, BinaryArray};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::image_folder::UNLABELLED;
 use crate::{
     batch::{
         Context, Facts, Stage,
@@ -132,8 +133,7 @@ fn image_folder(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Resu
             .is_valid(at)
             .then(|| images.value(at))
             .with_context(|| format!("row {row} has no picture"))?;
-        let class =
-            labels[row].and_then(|label| faces.classes.get(label)).map_or("unlabelled", String::as_str);
+        let class = labels[row].and_then(|label| faces.classes.get(label)).map_or(UNLABELLED, String::as_str);
         let folder = context.out.join(plain(&splits[row])).join(plain(class));
         fs::create_dir_all(&folder)?;
         let extension = if picture::format(bytes) == Some("jpeg") { "jpg" } else { "png" };

@@ -55,6 +55,11 @@ impl Stage for Fer2013 {
         if self.path.is_dir() { image_folder::files(&self.path) } else { Ok(vec![self.path.clone()]) }
     }
 
+    // The csv may be called as one likes; folders are splits and classes.
+    fn names_below(&self) -> Option<&Path> {
+        Some(self.path.as_path()).filter(|path| path.is_dir())
+    }
+
     fn needs(&self) -> crate::batch::Needs {
         crate::batch::Needs::all_cores(64 << 20)
     }

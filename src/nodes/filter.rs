@@ -1,6 +1,6 @@
 //! Takes the rows that fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array};
@@ -22,7 +22,7 @@ pub struct Filter {
     /// Only rows that were not dropped.
     #[serde(default)]
     kept: bool,
-    /// Only these splits; all unless given.
+    /// Only these splits, which must have rows; all unless given.
     #[serde(default)]
     splits: Vec<String>,
     /// Only these classes; all unless given.
@@ -38,7 +38,7 @@ pub struct Filter {
 
 impl Stage for Filter {
     const NAME: &'static str = "filter";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("Where rows are taken from.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -47,6 +47,12 @@ impl Stage for Filter {
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let classes =
             self.classes.iter().map(|name| class(&faces, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        if let Some(unknown) = self.splits.iter().find(|split| !splits.contains(split)) {
+            let known: BTreeSet<&str> = splits.iter().map(String::as_str).collect();
+            let hint = did_you_mean(unknown, known.iter().copied());
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            bail!("no row is in the split `{unknown}`{hint} (splits: {known})");
+        }
         let mut fits: Vec<bool> = (0..labels.len())
             .map(|row| {
                 (!self.kept || dropped[row].is_none())

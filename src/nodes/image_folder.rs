@@ -26,13 +26,14 @@ use crate::{
 
 /// Reads pictures (PNG, JPEG) from folders: `SPLIT/CLASS/picture.jpg`, or `CLASS/picture.jpg`.
 ///
-/// Splits may be called train, training, val, valid, validation, test, testing.
+/// Splits may be called train, training, val, valid, validation, test, testing. Pictures in a folder `unlabelled` have no label,
+/// as `export` writes them, unless `classes` names it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageFolder {
     /// The folder.
     path: PathBuf,
-    /// The classes in the order of their labels; all folders of pictures in alphabetical order unless given.
+    /// The classes in the order of their labels; all folders of pictures but `unlabelled`, in alphabetical order, unless given.
     #[serde(default)]
     classes: Vec<String>,
     /// The split of pictures that are in no folder of a split.
@@ -49,13 +50,17 @@ fn train() -> String {
 
 impl Stage for ImageFolder {
     const NAME: &'static str = "image-folder";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         files(&self.path)
+    }
+
+    fn names_below(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn needs(&self) -> Needs {
@@ -66,6 +71,9 @@ impl Stage for ImageFolder {
         read(&self.path, &self.classes, &self.split, self.size, context)
     }
 }
+
+/// The folder of pictures that have no label.
+pub const UNLABELLED: &str = "unlabelled";
 
 /// All pictures below a folder, in the order of their paths.
 pub fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -104,7 +112,8 @@ pub fn read(
     if placed.is_empty() {
         bail!("{} holds no pictures (PNG, JPEG) in folders of classes", path.display());
     }
-    let found: BTreeSet<&str> = placed.iter().map(|placed| placed.class.as_str()).collect();
+    let found = placed.iter().map(|placed| placed.class.as_str());
+    let found: BTreeSet<&str> = found.filter(|class| *class != UNLABELLED).collect();
     let classes: Vec<String> = match classes {
         [] => found.iter().map(ToString::to_string).collect(),
         given => given.to_vec(),

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Adds the columns of another table to each row that has the same keys there; a left join. Rows without a partner get
-/// nulls. A column that is there already stays as it is, unless `prefix` makes the new one another.
+/// nulls. A column that is there already stays as it is, and must not be asked for by name, unless `prefix` makes the new
+/// one another.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Join {
@@ -60,6 +61,10 @@ impl Stage for Join {
         };
         for column in &self.columns {
             right.field(column)?;
+            let name = format!("{}{column}", self.prefix);
+            if left.has(&name) {
+                bail!("`columns`: the rows have a column `{name}` already; give `prefix`, so that both stay");
+            }
         }
         let mut columns = Vec::new();
         for field in right.schema().fields().iter().filter(|field| wanted(field.name())) {

@@ -56,7 +56,7 @@ struct Judged {
 
 impl Stage for Judge {
     const NAME: &'static str = "judge";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[
         Port::faces("What was cleaned."),
         Port::one(
@@ -169,6 +169,7 @@ impl Judge {
         }
         let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
         Ok(facts
+            .with("non_face_votes", self.non_face_votes)
             .with("non_faces", bad)
             .with("non_faces_dropped", share(bad_dropped, bad))
             .with("faces", good)

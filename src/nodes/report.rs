@@ -52,7 +52,7 @@ fn pictures() -> usize {
 
 impl Stage for Report {
     const NAME: &'static str = "report";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[
         Port::faces("The data set with all decisions."),
         Port {
@@ -349,6 +349,8 @@ fn duplicate_numbers(view: &View) -> Vec<(String, &'static str)> {
 fn judgement(facts: &Facts) -> Judgement {
     let percent = |name: &str| facts.number(name).map(|share| format!("{:.1} %", share * 100.0));
     let whole = |name: &str| facts.number(name).map(|number| cleaning::thousands(number as usize));
+    let votes = facts.number("non_face_votes").unwrap_or_default();
+    let non_faces = format!("non-faces ({votes} votes and more) taken out");
     let numbers = [
         ("rows with a majority, duplicates included", whole("rows_with_majority")),
         ("their labels agree, as they came", percent("agreement_of_all_before")),
@@ -362,7 +364,7 @@ fn judgement(facts: &Facts) -> Judgement {
         ("labels changed", whole("labels_changed")),
         ("changes to what the majority says", percent("changes_right")),
         ("changes away from it", percent("changes_that_broke")),
-        ("non-faces (5 votes and more) taken out", percent("non_faces_dropped")),
+        (non_faces.as_str(), percent("non_faces_dropped")),
         ("faces (no such vote) taken out", percent("faces_dropped")),
     ];
     let point = |point: &serde_json::Value| {
@@ -381,7 +383,7 @@ fn judgement(facts: &Facts) -> Judgement {
     };
     Judgement {
         by_class: by_class.map_or_else(Vec::new, |classes| classes.iter().filter_map(class).collect()),
-        numbers: numbers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        numbers: numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
         curve: curve.map_or_else(Vec::new, |curve| curve.iter().filter_map(point).collect()),
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 ///
 /// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train. Faces that were made
 /// (`generator`) always go to train, and so do those that they were made of (`source_row`), with their groups: what is measured
-/// on must be real, and nothing of it may be learnt from. Shares are of the real rows.
+/// on must be real, and no face may be made of it. Shares are of the real rows.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Split {

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use arrow_array::{ArrayRef, Int64Array, StringArray};
-use arrow_schema::{DataType, Field};
-use ferroflow_vision::inference::SessionOptions;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use ferroflow_vision::inference::{Device, SessionOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     device,
-    translator::{self, BATCH, class},
+    translator::{self, BATCH, class, two_classes},
 };
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
         data::{
-            Faces,
+            Faces, TableWriter,
             faces::{GENERATOR, SOURCE_ROW, TRAIN, image_column},
             picture::{Gray, encode_png},
         },
@@ -28,8 +28,8 @@ use crate::{
 /// Translates faces of one class to another with a network of `cyclegan`.
 ///
 /// The result holds the translated faces alone, with the label of the class that they were translated to, and where
-/// they come from: `source_row` and `generator`. The columns of what they were made of stay, but for the picture and
-/// the label.
+/// they come from: `source_row` and `generator`. `split` and `row` are those of what they were made of; other columns say
+/// nothing of the new pictures and are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Translate {
@@ -51,12 +51,17 @@ fn train() -> String {
 
 impl Stage for Translate {
     const NAME: &'static str = "translate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces, all of the size that the network was trained with."),
         Port::one("model", PortType::Model, "What `cyclegan` has trained."),
     ];
     const OUTPUT: PortType = PortType::Faces;
+
+    fn check(&self) -> Result<(), String> {
+        two_classes(&self.from, &self.to)?;
+        self.device.parse::<Device>().map(drop).map_err(|error| format!("`device`: {error}"))
+    }
 
     fn needs(&self) -> Needs {
         Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
@@ -99,13 +104,23 @@ impl Stage for Translate {
         let of_source: Int64Array = rows.iter().map(|row| Some(sources.value(*row))).collect();
         let generator = format!("{} to {}", self.from, self.to);
         let new = |name: &str, kind: DataType, array: ArrayRef| (Field::new(name, kind, true), array);
+        let ints = |name: &str, values: Int64Array| new(name, DataType::Int64, Arc::new(values));
+        let texts = |name: &str, text: &str| {
+            new(name, DataType::Utf8, Arc::new(StringArray::from(vec![text; rows.len()])))
+        };
         let columns = [
             image_column(&pictures)?,
-            new("label", DataType::Int64, Arc::new(Int64Array::from(vec![i64::try_from(to)?; rows.len()]))),
-            new(SOURCE_ROW, DataType::Int64, Arc::new(of_source)),
-            new(GENERATOR, DataType::Utf8, Arc::new(StringArray::from(vec![generator; rows.len()]))),
+            ints("label", Int64Array::from_value(i64::try_from(to)?, rows.len())),
+            texts("split", &self.split),
+            ints("row", of_source.clone()),
+            ints(SOURCE_ROW, of_source),
+            texts(GENERATOR, &generator),
         ];
-        faces.table.write_rows(&context.table(), &rows, &columns)?;
+        let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+        let schema = Schema::new_with_metadata(fields, faces.table.schema().metadata().clone());
+        let mut writer = TableWriter::create(&context.table(), schema)?;
+        writer.write(&RecordBatch::try_new(writer.schema(), arrays)?)?;
+        writer.finish()?;
         Ok(Facts::default().with("rows", rows.len()))
     }
 }

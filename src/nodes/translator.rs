@@ -10,6 +10,14 @@ use crate::batch::{Input, data::Faces};
 /// Faces in one run of the network.
 pub const BATCH: usize = 32;
 
+/// Refuses one class where two are needed.
+pub fn two_classes(from: &str, to: &str) -> Result<(), String> {
+    if from == to {
+        return Err(format!("`from` and `to` are both `{from}`: name two classes"));
+    }
+    Ok(())
+}
+
 /// The file of the network that translates between two classes.
 pub fn file_name(from: &str, to: &str) -> String {
     let plain =

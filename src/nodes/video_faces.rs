@@ -144,6 +144,12 @@ impl Stage for VideoFaces {
         Ok(files)
     }
 
+    // The folder that a video lies in is its label, also where that is the folder that is read.
+    fn names_below(&self) -> Option<&Path> {
+        let folder = if self.path.is_dir() { Some(self.path.as_path()) } else { self.path.parent() };
+        folder.map(|folder| folder.parent().unwrap_or(folder))
+    }
+
     fn needs(&self) -> Needs {
         Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
     }

@@ -75,7 +75,7 @@ pub struct Changes {
 #[derive(Clone, Debug)]
 pub struct Judgement {
     /// Name and value of each number.
-    pub numbers: Vec<(&'static str, String)>,
+    pub numbers: Vec<(String, String)>,
     /// Share kept, agreement after, agreement before.
     pub curve: Vec<[f64; 3]>,
     /// Each class as it sees them.

@@ -86,8 +86,8 @@ fn play(
     let stopped = pipeline.set_state(gst::State::Null);
     // What an element could only say while closing, such as a file that cannot be completed.
     let late = bus.pop_filtered(&[gst::MessageType::Error]).filter(|_| result.is_ok());
-    stats.publish();
     drop(watched);
+    stats.end_life();
     result?;
     if let Some(gst::MessageView::Error(error)) = late.as_ref().map(|message| message.view()) {
         bail!("stream `{name}`: {}", describe(error));

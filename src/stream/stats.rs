@@ -1,7 +1,7 @@
 //! What is counted while a pipeline runs.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -55,12 +55,6 @@ impl ElementStats {
         element.map_or(0, |element| element.property(name))
     }
 
-    /// Mean and greatest depth of a queue that was looked at.
-    fn depth(&self) -> Option<(f64, u64)> {
-        let [sum, looks, deepest] = self.depth.each_ref().map(|count| count.load(Ordering::Relaxed));
-        (looks > 0).then(|| (sum as f64 / looks as f64, deepest))
-    }
-
     /// Buffers that were lost inside: dropped by a leaky queue, or by a source whose downstream was late.
     fn dropped(&self) -> u64 {
         let Some(element) = self.element.upgrade() else { return 0 };
@@ -88,12 +82,15 @@ fn news(published: &AtomicU64, now: &AtomicU64) -> u64 {
     now.saturating_sub(published.swap(now, Ordering::Relaxed))
 }
 
-/// Counts of one pipeline, from its start.
+/// Counts of one stream, from its start. A stream that is built again has a pipeline for each of its lives.
 pub struct PipelineStats {
     /// The stream's name.
     pub stream: String,
     started: Instant,
+    /// Of the life that it is in.
     elements: Mutex<Vec<Arc<ElementStats>>>,
+    /// Of the lives before.
+    earlier: Mutex<Counts>,
     latency: Mutex<Latency>,
     last: Mutex<Option<Summary>>,
 }
@@ -110,8 +107,8 @@ impl PipelineStats {
         let microseconds = Histogram::new_with_bounds(1, 60_000_000, 3).ok()?;
         let latency = Mutex::new(Latency { entered: VecDeque::with_capacity(IN_FLIGHT), microseconds });
         let (elements, started) = (Mutex::default(), Instant::now());
-        let (stream, last) = (stream.to_owned(), Mutex::default());
-        Some(Arc::new(Self { stream, started, elements, latency, last }))
+        let (stream, earlier, last) = (stream.to_owned(), Mutex::default(), Mutex::default());
+        Some(Arc::new(Self { stream, started, elements, earlier, latency, last }))
     }
 
     /// Begins to count an element.
@@ -178,14 +175,26 @@ impl PipelineStats {
                 metrics::gauge!("ferroflow_queue_depth", &labels).set(queued as f64);
             }
         }
-        let summary = self.count();
+        let mut summary = self.count();
         let labels = [("stream", self.stream.clone())];
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (frames, dropped) = last.as_ref().map_or((0, 0), |last| (last.frames, last.dropped));
         metrics::counter!("ferroflow_frames_total", &labels).increment(summary.frames.saturating_sub(frames));
-        metrics::counter!("ferroflow_frames_dropped_total", &labels)
-            .increment(summary.dropped.saturating_sub(dropped));
+        // What goes into a queue and what comes out are looked at one after the other: less than before is no news.
+        summary.dropped = summary.dropped.max(dropped);
+        metrics::counter!("ferroflow_frames_dropped_total", &labels).increment(summary.dropped - dropped);
         *last = Some(summary);
+    }
+
+    /// Ends a life: its counts are published and kept, and the next life's come on top. To be called while its pipeline, whose
+    /// elements hold some of them, is still there.
+    pub fn end_life(&self) {
+        self.publish();
+        let mut elements = self.lock_elements();
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).add(Counts::of(&elements));
+        elements.clear();
+        // Times of frames begin anew.
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).entered.clear();
     }
 
     /// All counts as they were last published: the elements that hold some of them go with their pipeline.
@@ -195,37 +204,125 @@ impl PipelineStats {
 
     fn count(&self) -> Summary {
         let elements = self.lock_elements();
-        let frames = elements
-            .iter()
-            .filter(|element| element.factory.starts_with("fer") && element.factory != "fersource")
-            .map(|element| element.buffers_in.load(Ordering::Relaxed))
-            .max();
-        let busiest = || elements.iter().map(|element| element.buffers_in.load(Ordering::Relaxed)).max();
+        let mut counts = self.earlier.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        counts.add(Counts::of(&elements));
+        drop(elements);
         let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         let percentile = |quantile| Duration::from_micros(latency.microseconds.value_at_quantile(quantile));
+        let [classified_faces, classified_frames] = counts.classified;
         Summary {
             stream: self.stream.clone(),
             elapsed: self.started.elapsed(),
-            frames: frames.or_else(busiest).unwrap_or(0),
-            dropped: elements.iter().map(|element| element.dropped()).sum(),
-            faces: elements.iter().map(|element| element.own_count("faces")).sum(),
-            batch_size: {
-                let sum = |name: &str| elements.iter().map(|element| element.own_count(name)).sum::<u64>();
-                let (faces, frames) = (sum("classified-faces"), sum("classified-frames"));
-                (frames > 0).then(|| faces as f64 / frames as f64)
-            },
+            frames: counts.frames,
+            dropped: counts.dropped,
+            faces: counts.faces,
+            batch_size: (classified_frames > 0).then(|| classified_faces as f64 / classified_frames as f64),
             latency: (!latency.microseconds.is_empty()).then(|| [0.5, 0.95, 0.99].map(percentile)),
-            elements: elements
-                .iter()
-                .map(|element| ElementSummary {
-                    name: element.name.clone(),
-                    waits: element.is_queue(),
-                    depth: element.depth(),
-                    buffers: element.buffers_in.load(Ordering::Relaxed),
-                    busy: Duration::from_nanos(element.nanoseconds.load(Ordering::Relaxed)),
-                })
-                .filter(|element| element.buffers > 0)
-                .collect(),
+            elements: counts.elements.iter().map(ElementCounts::summary).collect(),
+        }
+    }
+}
+
+/// What was counted in one life of a stream, or in several.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    frames: u64,
+    dropped: u64,
+    faces: u64,
+    /// Faces and frames.
+    classified: [u64; 2],
+    elements: Vec<ElementCounts>,
+}
+
+impl Counts {
+    /// Those of a life whose elements are still there.
+    fn of(elements: &[Arc<ElementStats>]) -> Self {
+        let most = |is: fn(&ElementStats) -> bool| {
+            let counted = elements.iter().filter(|element| is(element));
+            counted.map(|element| element.buffers_in.load(Ordering::Relaxed)).max()
+        };
+        let ours = most(|element| element.factory.starts_with("fer") && element.factory != "fersource");
+        let sum = |name: &str| elements.iter().map(|element| element.own_count(name)).sum::<u64>();
+        Self {
+            frames: ours.or_else(|| most(|_| true)).unwrap_or(0),
+            dropped: elements.iter().map(|element| element.dropped()).sum(),
+            faces: sum("faces"),
+            classified: ["classified-faces", "classified-frames"].map(sum),
+            elements: ElementCounts::of(elements),
+        }
+    }
+
+    fn add(&mut self, life: Self) {
+        self.frames += life.frames;
+        self.dropped += life.dropped;
+        self.faces += life.faces;
+        for (own, other) in self.classified.iter_mut().zip(life.classified) {
+            *own += other;
+        }
+        for element in life.elements {
+            match self.elements.iter_mut().find(|known| known.key == element.key) {
+                Some(known) => known.add(&element),
+                None => self.elements.push(element),
+            }
+        }
+    }
+}
+
+/// What was counted of one element, in one life of its stream or in several.
+#[derive(Clone, Debug)]
+struct ElementCounts {
+    /// By which it is known again in the next life.
+    key: String,
+    name: String,
+    waits: bool,
+    buffers: u64,
+    nanoseconds: u64,
+    depth: [u64; 3],
+}
+
+impl ElementCounts {
+    /// Those that saw buffers, in the order they were first seen.
+    fn of(elements: &[Arc<ElementStats>]) -> Vec<Self> {
+        let mut unnamed = HashMap::new();
+        let counts = elements.iter().map(|element| {
+            // GStreamer counts up in the names that it gives, from life to life: `queue0`, then `queue1` for the same queue.
+            let given = element.name.strip_prefix(&element.factory).is_some_and(|rest| {
+                !rest.is_empty() && rest.chars().all(|char| char == '-' || char.is_ascii_digit())
+            });
+            let key = if given {
+                let count = unnamed.entry(element.factory.as_str()).or_insert(0);
+                *count += 1;
+                format!("{} {count}", element.factory)
+            } else {
+                element.name.clone()
+            };
+            Self {
+                key,
+                name: element.name.clone(),
+                waits: element.is_queue(),
+                buffers: element.buffers_in.load(Ordering::Relaxed),
+                nanoseconds: element.nanoseconds.load(Ordering::Relaxed),
+                depth: element.depth.each_ref().map(|count| count.load(Ordering::Relaxed)),
+            }
+        });
+        counts.filter(|element| element.buffers > 0).collect()
+    }
+
+    fn add(&mut self, life: &Self) {
+        self.buffers += life.buffers;
+        self.nanoseconds += life.nanoseconds;
+        let ([sum, looks, deepest], [more, more_looks, deepest_now]) = (&mut self.depth, life.depth);
+        (*sum, *looks, *deepest) = (*sum + more, *looks + more_looks, (*deepest).max(deepest_now));
+    }
+
+    fn summary(&self) -> ElementSummary {
+        let [sum, looks, deepest] = self.depth;
+        ElementSummary {
+            name: self.name.clone(),
+            buffers: self.buffers,
+            busy: Duration::from_nanos(self.nanoseconds),
+            waits: self.waits,
+            depth: (looks > 0).then(|| (sum as f64 / looks as f64, deepest)),
         }
     }
 }
@@ -310,5 +407,29 @@ impl fmt::Display for Summary {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lives_counted_adds_up() {
+        crate::stream::init().unwrap();
+        let stats = PipelineStats::new("camera").unwrap();
+        let mut seen = Vec::new();
+        for frames in [30, 20] {
+            let make = |factory| gst::ElementFactory::make(factory).build().unwrap();
+            let elements = ["queue", "fertrack", "queue"].map(make);
+            for element in &elements {
+                stats.add(element).buffers_in.store(frames, Ordering::Relaxed);
+            }
+            stats.end_life();
+            seen.push(stats.summary().unwrap().frames);
+        }
+        assert_eq!(seen, [30, 50]);
+        let elements = stats.summary().unwrap().elements;
+        assert_eq!(elements.iter().map(|element| element.buffers).collect::<Vec<_>>(), [50, 50, 50]);
     }
 }

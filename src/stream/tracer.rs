@@ -31,8 +31,7 @@ struct Entry {
 struct Registry {
     /// By address of the pipeline.
     pipelines: HashMap<usize, (Arc<PipelineStats>, bool)>,
-    /// By address of the element, with that of its pipeline; `None` for bins and the elements of pipelines that nobody
-    /// asked about.
+    /// By address of the element, with that of its pipeline; `None` for bins.
     elements: HashMap<usize, (usize, Option<Entry>)>,
 }
 
@@ -88,7 +87,16 @@ fn entry(pad: &gst::Pad) -> Option<Entry> {
         top = parent;
     }
     let root = address(&top);
+    // Elements of pipelines that nobody watches are not remembered: their addresses may be used again. So they come here
+    // with each buffer, and must not shut out those that are watched.
+    if !REGISTRY.read().ok()?.pipelines.contains_key(&root) {
+        return None;
+    }
     let mut registry = REGISTRY.write().ok()?;
+    // Another thread of the same element may have been faster.
+    if let Some((_, entry)) = registry.elements.get(&key) {
+        return entry.clone();
+    }
     let watched = registry.pipelines.get_mut(&root).filter(|_| !element.is::<gst::Bin>());
     let entry = watched.map(|(pipeline, has_entry)| {
         let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
@@ -101,7 +109,7 @@ fn entry(pad: &gst::Pad) -> Option<Entry> {
             is_sink: element.element_flags().contains(gst::ElementFlags::SINK),
         }
     });
-    // Elements of pipelines that nobody watches are not remembered: their addresses may be used again.
+    // The watch may have ended just now.
     if registry.pipelines.contains_key(&root) {
         registry.elements.insert(key, (root, entry.clone()));
     }
@@ -191,4 +199,26 @@ pub fn install() -> anyhow::Result<()> {
     // GStreamer keeps no reference of its own for hooks registered this way.
     std::mem::forget(tracer);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unwatched_pipeline_shuts_nobody_out() {
+        crate::stream::init().unwrap();
+        let pipeline = |chain| gst::parse::launch(chain).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let watched = pipeline("fakesrc ! fakesink");
+        let _watched = Watched::new(&watched, &PipelineStats::new("watched").unwrap());
+        // While somebody reads, who wants to write waits.
+        let reading = REGISTRY.read().unwrap();
+        let unwatched = pipeline("fakesrc num-buffers=5 ! fakesink");
+        unwatched.set_state(gst::State::Playing).unwrap();
+        let patience = gst::ClockTime::from_seconds(10);
+        let end = unwatched.bus().unwrap().timed_pop_filtered(patience, &[gst::MessageType::Eos]);
+        drop(reading);
+        unwatched.set_state(gst::State::Null).unwrap();
+        assert!(end.is_some(), "its buffers waited for the registry");
+    }
 }

@@ -43,6 +43,40 @@ fn a_stream_that_does_not_end_leaves_only_a_part() {
 }
 
 #[test]
+fn a_stream_that_begins_again_leaves_what_was_recorded_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 320, 320);
+    let life = |frames: usize| {
+        let mut harness = harness(&format!("ferfacedetect ! fermeta location={}", path.display()), &frame);
+        for _ in 0..frames {
+            harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+        }
+        harness
+    };
+    drop(life(2));
+    drop(life(1));
+    // Nothing was recorded, so nothing is to be kept.
+    drop(life(0));
+    life(3).push_event(gst::event::Eos::new());
+    let written = |file: fs::DirEntry| {
+        let is_part = file.path().extension() == Some("part".as_ref());
+        (is_part, fs::read_to_string(file.path()).unwrap().lines().count())
+    };
+    let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| written(file.unwrap())).collect();
+    files.sort_unstable();
+    assert_eq!(files, [(false, 3), (true, 1), (true, 2)]);
+}
+
+#[test]
+fn a_csv_file_without_a_face_leaves_no_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.csv");
+    drop(harness(&format!("fermeta format=csv location={}", path.display()), &sheet("RGB", 320, 320)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn csv_has_a_header_and_a_row_for_each_face() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.csv");

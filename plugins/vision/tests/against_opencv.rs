@@ -132,6 +132,26 @@ fn sizes_and_factors_mean_the_same() {
 }
 
 #[test]
+fn the_threshold_leaves_the_surest_faces() {
+    let picture = resized(&sheet(), 640, 360);
+    let all = config(1);
+    let sure = DetectorConfig { threshold: 0.94, ..all.clone() };
+    let mut confidences = Vec::new();
+    for backend in [Backend::Native, Backend::OpenCv] {
+        let found = |config: &DetectorConfig| {
+            let mut faces = Vec::new();
+            let mut detector = detect::open(&DetectorConfig { backend, ..config.clone() }).unwrap();
+            detector.detect(&picture.frame(), &mut faces).unwrap();
+            faces.iter().map(|face| face.confidence).collect::<Vec<_>>()
+        };
+        let (all, sure) = (found(&all), found(&sure));
+        assert!(!sure.is_empty() && sure.len() < all.len() && sure.iter().all(|confidence| *confidence >= 0.94), "{all:?}");
+        confidences.push(sure);
+    }
+    assert_eq!(confidences[0], confidences[1]);
+}
+
+#[test]
 fn tilted_features_are_the_same() {
     // Debian's package of the cascades has these beside those of the manifest.
     let beside = model::asset_path("haar-frontalface-default").unwrap();

@@ -142,7 +142,8 @@ fn a_detector_that_puts_the_cells_of_all_images_in_a_row_is_divided_too() {
             });
         }
     });
-    assert_eq!(recorded.batch_sizes(), [1.0, 4.0]);
+    // Alone, together, and once alone to see that the first image's part is what it gives by itself.
+    assert_eq!(recorded.batch_sizes(), [1.0, 4.0, 1.0]);
 }
 
 #[test]

@@ -116,27 +116,28 @@ impl Faces {
         Ok((0..generators.len()).map(|row| generators.is_valid(row)).collect())
     }
 
-    /// The group of duplicates that each row belongs to; a number of its own where it belongs to none, or where nobody
-    /// has looked for duplicates.
+    /// The group that each row belongs to: its duplicates (`duplicate_group`), where somebody has looked for them, and its
+    /// copies, which have its `row`.
     pub fn groups(&self) -> anyhow::Result<Vec<u32>> {
-        let rows = self.table.rows();
-        if !self.table.has("duplicate_group") {
-            return (0..rows).map(|row| Ok(u32::try_from(row)?)).collect();
-        }
-        let groups: Int64Array = self.table.typed("duplicate_group")?;
+        let rows = self.source_rows()?;
+        let found = self.table.has("duplicate_group");
+        let groups: Option<Int64Array> = found.then(|| self.table.typed("duplicate_group")).transpose()?;
         let mut numbers = std::collections::BTreeMap::new();
         let mut next = 0u32;
         let mut fresh = || {
             next += 1;
             next - 1
         };
-        Ok(groups
-            .iter()
-            .map(|group| match group {
-                Some(group) => *numbers.entry(group).or_insert_with(&mut fresh),
-                None => fresh(),
-            })
-            .collect())
+        let mut number = |at: usize| {
+            let group = groups.as_ref().filter(|groups| groups.is_valid(at)).map(|groups| groups.value(at));
+            let row = rows.is_valid(at).then(|| rows.value(at));
+            match (group, row) {
+                (None, None) => fresh(),
+                (Some(group), _) => *numbers.entry((Some(group), None)).or_insert_with(&mut fresh),
+                (None, row) => *numbers.entry((None, row)).or_insert_with(&mut fresh),
+            }
+        };
+        Ok((0..self.table.rows()).map(&mut number).collect())
     }
 
     /// The pictures as they are stored, in pieces, with the number of the first row of each.

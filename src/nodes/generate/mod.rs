@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     device::{self, WorkerSessions},
-    translator::{BATCH, class},
+    translator::{BATCH, class, two_classes},
 };
 use crate::{
     batch::{
@@ -115,9 +115,7 @@ impl Stage for Generate {
     const PATHS: &'static [&'static str] = &["classifier"];
 
     fn check(&self) -> Result<(), String> {
-        if self.from == self.to {
-            return Err(format!("`from` and `to` are both `{}`: name two classes", self.from));
-        }
+        two_classes(&self.from, &self.to)?;
         if [TEST, VALIDATION].contains(&self.split.as_str()) {
             return Err(format!(
                 "`split` is `{}`: faces must not be made of what models are measured on; `{TRAIN}` is for that",

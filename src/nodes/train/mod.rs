@@ -294,7 +294,7 @@ impl Train {
             &drawn.chosen.validate,
             &settings,
             begin,
-            &context.checkpoints,
+            &device::checkpoints(&context.checkpoints, device),
             context.workers,
             &progress,
             &epoch,

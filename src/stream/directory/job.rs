@@ -84,15 +84,16 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
         bail!("{} does not exist", missing.display());
     }
     let output = &settings.output;
+    let found = scan::scan(&settings.input, output);
+    if found.files.is_empty() && found.unreadable.is_empty() {
+        bail!("{} holds no files", names(&settings.input));
+    }
+    check_places(settings, &found.files)?;
     fs::create_dir_all(output).with_context(|| format!("the folder for results, {}", output.display()))?;
     let _lock = lock(output)?;
     results::sweep(output);
     let models = process::models(&settings.launch)?;
     let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
-    let found = scan::scan(&settings.input, output);
-    if found.files.is_empty() && found.unreadable.is_empty() {
-        bail!("{} holds no files", names(&settings.input));
-    }
     let progress = Progress::new(found.files.len());
     let job = Job { settings, key: &key, progress: &progress, interrupted, fatal: Mutex::default() };
     let mut entries = job.run_all(&found.files)?;
@@ -130,11 +131,16 @@ pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
     let found = scan::scan(&settings.input, &settings.output);
     let state = |file: &Found| -> anyhow::Result<String> {
-        let Some(done) = results::done(&settings.output.join(&file.relative)) else {
-            return Ok("to run".into());
+        let target = settings.output.join(&file.relative);
+        let Some(done) = results::done(&target) else {
+            return Ok(match results::is_taken(&target) {
+                true => format!("cannot run: {} is there and is no result", target.display()),
+                false => "to run".into(),
+            });
         };
         let content = fingerprint::content(&file.path, Some(&done.content))?;
         Ok(match (done.content.blake3 == content.blake3, done.settings == key) {
+            (true, true) if settings.force => "to run again",
             (true, true) => "done",
             (false, _) => "stale because the file has changed",
             (true, false) => "stale because elements, models or this program have changed",
@@ -148,6 +154,37 @@ pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let unreadable =
         found.unreadable.into_iter().map(|(path, reason)| (path, format!("cannot be looked into: {reason}")));
     Ok(files.chain(unreadable).collect())
+}
+
+/// Refuses to write where a result would take the place of something else, such as the videos themselves.
+fn check_places(settings: &Settings, files: &[Found]) -> anyhow::Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let output = place(&settings.output);
+    if let Some(input) = settings.input.iter().find(|input| output.is_some() && place(input) == output) {
+        bail!(
+            "results would lie among the videos themselves, in {}: choose another folder for results",
+            input.display()
+        );
+    }
+    for file in files {
+        let target = settings.output.join(&file.relative);
+        // An older result goes with all that lies in it.
+        if let (Some(video), Some(taken)) = (place(&file.path), place(&target))
+            && video.starts_with(taken)
+        {
+            bail!(
+                "the result of {} would take its place: choose another folder for results",
+                file.path.display()
+            );
+        }
+        if results::is_taken(&target) {
+            bail!(
+                "{} is there already and is no result: move it away, or choose another folder for results",
+                target.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Keeps other processes out of `output` until dropped.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ferroflow_vision::{face::FrameFaces, record};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,11 @@ pub struct Done {
 /// The result of an earlier run in this folder, if there is a whole one.
 pub fn done(folder: &Path) -> Option<Done> {
     serde_json::from_slice(&fs::read(folder.join(DONE)).ok()?).ok()
+}
+
+/// Whether something else than a result lies where one is to be: it must not be lost.
+pub fn is_taken(target: &Path) -> bool {
+    fs::symlink_metadata(target).is_ok() && !target.join(DONE).is_file()
 }
 
 /// Removes what earlier runs left unfinished below `output`. Only for who holds the lock on it.
@@ -155,6 +160,12 @@ impl ResultWriter {
         Ok(())
     }
 
+    /// Where an older result goes while it is removed. No video that was found has a name with a dot in front.
+    fn older(&self) -> PathBuf {
+        let name = self.target.file_name().unwrap_or_default().to_string_lossy();
+        self.partial.with_file_name(format!("{PARTIAL}.{name}"))
+    }
+
     /// Completes the files, writes `done.json`, and gives the folder its name, in place of an older result.
     pub fn publish(mut self, complete: impl FnOnce(Counts, Timeline) -> Done) -> anyhow::Result<Done> {
         let finish = |this: &mut Self| -> anyhow::Result<Done> {
@@ -171,11 +182,19 @@ impl ResultWriter {
         };
         let done = finish(&mut self)
             .with_context(|| format!("results cannot be completed in {}", self.partial.display()))?;
-        if self.target.exists() {
-            fs::remove_dir_all(&self.target)
-                .with_context(|| format!("the older result {} cannot be removed", self.target.display()))?;
+        if is_taken(&self.target) {
+            bail!("{} has been put there meanwhile and is no result: move it away", self.target.display());
+        }
+        let older = self.older();
+        let replaces = self.target.exists();
+        if replaces {
+            // Away in one step: a kill while it is removed must not leave what is neither a result nor nothing.
+            crate::atomic::rename(&self.target, &older)?;
         }
         crate::atomic::rename(&self.partial, &self.target)?;
+        if replaces && let Err(error) = fs::remove_dir_all(&older) {
+            tracing::warn!("{} is an older result and cannot be removed: {error}", older.display());
+        }
         Ok(done)
     }
 }

@@ -1,7 +1,9 @@
 //! `fersource`: a camera that comes back. It decodes an address (`rtsp://`, `http://`, `file://`, `v4l2://` ...) in a
 //! pipeline of its own and hands the frames on; when that pipeline fails, ends or freezes, it is taken down and built
-//! again with back-off, while everything downstream goes on waiting. Frames are stamped with the running time at which
-//! they arrive, so time goes on across restarts; a change of resolution reaches downstream as new caps.
+//! again with back-off, while everything downstream goes on waiting. The first frame after each start is stamped with the
+//! running time at which it arrives, those after it lie as far behind it as in the source, and time never goes back across
+//! restarts. A file is read as fast as it can be, so that its times run ahead of the clock. A change of resolution reaches
+//! downstream as new caps.
 //!
 //! When downstream cannot follow, the oldest waiting frame is dropped and counted.
 //!

@@ -107,10 +107,11 @@ pub fn supervise(
     tell: &dyn Fn(Event),
 ) {
     let mut backoff = Backoff::new(plan.retry_delay, plan.max_retry_delay);
+    let end_of_frames = Arc::<Mutex<gst::ClockTime>>::default();
     while !stop.is_raised() {
         let before = counters.frames.load(Ordering::Relaxed);
-        let end =
-            live(plan, outlet, counters, stop, tell).unwrap_or_else(|error| End::Failed(error.to_string()));
+        let end = live(plan, outlet, counters, &end_of_frames, stop, tell)
+            .unwrap_or_else(|error| End::Failed(error.to_string()));
         let End::Failed(reason) = end else { return };
         if counters.frames.load(Ordering::Relaxed) > before {
             backoff.succeed();
@@ -133,6 +134,7 @@ fn live(
     plan: &Plan,
     outlet: &gst_app::AppSrc,
     counters: &Arc<Counters>,
+    end_of_frames: &Arc<Mutex<gst::ClockTime>>,
     stop: &Stop,
     tell: &dyn Fn(Event),
 ) -> Result<End, glib::BoolError> {
@@ -151,7 +153,7 @@ fn live(
         None
     });
     let last_frame = Arc::new(Mutex::new(Instant::now()));
-    let sink = frame_sink(plan, outlet, counters, &last_frame);
+    let sink = frame_sink(plan, outlet, counters, &last_frame, end_of_frames);
     // Passes on as it is what our elements take.
     let convert = gst::ElementFactory::make("videoconvert").build()?;
     pipeline.add_many([&decoder, &convert, sink.upcast_ref()])?;
@@ -218,14 +220,18 @@ fn first_error(bus: &gst::Bus) -> Option<String> {
     }
 }
 
-/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on.
+/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on. The first frame of a life
+/// has the time at which it arrives, and the others lie behind it as they do in the source. What is read faster than it plays, as
+/// a file is, runs ahead of the clock: then the first frame of the next life comes where the last one ended.
 fn frame_sink(
     plan: &Plan,
     outlet: &gst_app::AppSrc,
     counters: &Arc<Counters>,
     last_frame: &Arc<Mutex<Instant>>,
+    end_of_frames: &Arc<Mutex<gst::ClockTime>>,
 ) -> gst_app::AppSink {
-    let (outlet, counters, last_frame) = (outlet.clone(), Arc::clone(counters), Arc::clone(last_frame));
+    let (outlet, counters) = (outlet.clone(), Arc::clone(counters));
+    let (last_frame, end_of_frames) = (Arc::clone(last_frame), Arc::clone(end_of_frames));
     let max_buffers = plan.max_buffers;
     let mut offset: Option<(gst::ClockTime, gst::ClockTime)> = None;
     let deliver = move |sink: &gst_app::AppSink| {
@@ -236,12 +242,15 @@ fn frame_sink(
             return Err(gst::FlowError::NotNegotiated);
         };
         *lock(&last_frame) = Instant::now();
-        let now = outlet.current_running_time().unwrap_or_default();
+        let mut end = lock(&end_of_frames);
+        let now = outlet.current_running_time().unwrap_or_default().max(*end);
         let (first_pts, base) = *offset.get_or_insert((buffer.pts().unwrap_or_default(), now));
         let pts = match buffer.pts() {
-            Some(pts) => base + pts.saturating_sub(first_pts),
+            Some(pts) => base.saturating_add(pts.saturating_sub(first_pts)),
             None => now,
         };
+        *end = (*end).max(pts.saturating_add(buffer.duration().unwrap_or_default()));
+        drop(end);
         let frame = buffer.make_mut();
         frame.set_pts(pts);
         frame.set_dts(gst::ClockTime::NONE);

@@ -111,7 +111,7 @@ impl ElementImpl for Meta {
 }
 
 impl Meta {
-    fn open(settings: &Settings) -> Result<Option<Outlet>, gst::ErrorMessage> {
+    fn open(&self, settings: &Settings) -> Result<Option<Outlet>, gst::ErrorMessage> {
         if settings.format == Format::Message {
             return Ok(None);
         }
@@ -122,7 +122,14 @@ impl Meta {
         };
         let opened = opened.and_then(|mut outlet| {
             if settings.format == Format::Csv {
-                outlet.write(record::csv::HEADER.as_bytes())?;
+                outlet.write_header(record::csv::HEADER.as_bytes())?;
+            }
+            if let Some(older) = outlet.older() {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::OpenWrite,
+                    ("{what} was not completed before: what was written then stays in {}", older.display())
+                );
             }
             Ok(outlet)
         });
@@ -169,7 +176,7 @@ impl BaseTransformImpl for Meta {
         *lock(&self.state) = Some(State {
             format: settings.format,
             skip_empty: settings.skip_empty,
-            outlet: Self::open(&settings)?,
+            outlet: self.open(&settings)?,
             info: None,
             reader: FaceReader::default(),
             record,

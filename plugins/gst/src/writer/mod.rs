@@ -2,7 +2,7 @@
 //!
 //! Lines go to `location` (a file, which appears when it is complete: written beside as `.part` and renamed at the end
 //! of the stream, which `gst-launch-1.0 -e` sends on Ctrl-C; devices and pipes are written directly), to the file
-//! descriptor `fd`, or else to standard output.
+//! descriptor `fd`, or else to standard output. The part of a stream that did not end stays where it is.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ferfacedetect ! fermeta location=faces.jsonl ! fakesink

@@ -16,22 +16,43 @@ pub enum Outlet {
         part: PathBuf,
         /// Its name once complete.
         path: PathBuf,
+        /// What a stream that did not end left under the name that this one would have had.
+        older: Option<PathBuf>,
+        /// Bytes that a file without any record has.
+        header: u64,
     },
     /// A device, a pipe, a descriptor or standard output: each line is out at once.
     Stream(Box<dyn Write + Send>),
 }
 
 impl Outlet {
-    /// Opens a path. Regular files are written beside their name until [`Outlet::finish`].
+    /// Opens a path. Regular files are written beside their name until [`Outlet::finish`], and never over an older part: that
+    /// may be all that is left of hours.
     pub fn open(path: &Path) -> io::Result<Self> {
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Ok(Self::Stream(Box::new(File::options().write(true).open(path)?)));
         }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(name);
-        let writer = BufWriter::new(File::create(&part)?);
-        Ok(Self::File { writer, part, path: path.to_owned() })
+        let (mut older, mut count) = (None, 0);
+        loop {
+            let part = part_beside(path, count);
+            match File::create_new(&part) {
+                Ok(file) => {
+                    let (writer, path) = (BufWriter::new(file), path.to_owned());
+                    return Ok(Self::File { writer, part, path, older, header: 0 });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => older = Some(part),
+                Err(error) => return Err(error),
+            }
+            count += 1;
+        }
+    }
+
+    /// The newest part that lay there before, of a stream that did not end.
+    pub fn older(&self) -> Option<&Path> {
+        match self {
+            Self::File { older, .. } => older.as_deref(),
+            Self::Stream(_) => None,
+        }
     }
 
     /// Duplicates the descriptor of this number, so that closing ours leaves the caller's open.
@@ -53,22 +74,31 @@ impl Outlet {
         }
     }
 
-    /// Leaves a file under its temporary name, and answers that name if there is anything in it.
-    pub fn abandon(self) -> Option<PathBuf> {
-        match self {
-            Self::File { mut writer, part, .. } => {
-                // The disk may be full, which has been told before.
-                let _ = writer.flush();
-                fs::metadata(&part).is_ok_and(|metadata| metadata.len() > 0).then_some(part)
-            }
-            Self::Stream(_) => None,
+    /// Writes what stands before all records, and alone is not worth keeping.
+    pub fn write_header(&mut self, text: &[u8]) -> io::Result<()> {
+        if let Self::File { header, .. } = self {
+            *header = text.len() as u64;
         }
+        self.write(text)
+    }
+
+    /// Leaves a file under its temporary name, which it answers. One without any record is removed: a stream that fails at
+    /// once, again and again, would leave as many.
+    pub fn abandon(self) -> Option<PathBuf> {
+        let Self::File { mut writer, part, header, .. } = self else { return None };
+        // The disk may be full, which has been told before.
+        let _ = writer.flush();
+        if fs::metadata(&part).is_ok_and(|metadata| metadata.len() > header) {
+            return Some(part);
+        }
+        let _ = fs::remove_file(&part);
+        None
     }
 
     /// Completes a file: everything on disk, then the name.
     pub fn finish(self) -> io::Result<()> {
         match self {
-            Self::File { writer, part, path } => {
+            Self::File { writer, part, path, .. } => {
                 let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.sync_all()?;
                 fs::rename(part, path)
@@ -76,4 +106,12 @@ impl Outlet {
             Self::Stream(mut stream) => stream.flush(),
         }
     }
+}
+
+/// Where a file is written until it is complete; `count` tells the parts of one process from each other.
+fn part_beside(path: &Path, count: u32) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let process = std::process::id();
+    name.push(if count == 0 { format!(".{process}.part") } else { format!(".{process}-{count}.part") });
+    path.with_file_name(name)
 }

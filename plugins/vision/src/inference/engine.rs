@@ -1,7 +1,7 @@
 //! Runs requests on a network: alone, or joined to one batch whose outputs are divided again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::Instant,
@@ -11,7 +11,7 @@ use super::{
     InferenceError,
     instruments::Instruments,
     network::Network,
-    outputs::{Division, Outputs, Part},
+    outputs::{Division, Order, Outputs, Part},
     request::{Answer, ItemShape, Request, item_shape},
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Engine {
     joins: bool,
     /// What is known of the outputs of each item shape, from requests that ran alone.
     known: HashMap<ItemShape, Division>,
+    /// Item shapes whose outputs of several rows an item have turned out to lie item by item.
+    proven: HashSet<ItemShape>,
     /// The inputs of a batch, one behind the other.
     joined: Vec<f32>,
     /// The last run's outputs, used again once all have read them.
@@ -39,8 +41,8 @@ impl Engine {
         joins: bool,
         instruments: Arc<Instruments>,
     ) -> Self {
-        let (known, joined) = Default::default();
-        Self { network, instruments, outputs, joins, known, joined, last: None }
+        let (known, proven, joined) = Default::default();
+        Self { network, instruments, outputs, joins, known, proven, joined, last: None }
     }
 
     /// True when others may join a request of this shape and number of items: the outputs of a lone request of no more
@@ -100,15 +102,24 @@ impl Engine {
         self.joined = joined;
         let outputs = outputs?;
         let Some(known) = self.known.get(&shape) else { return Ok(None) };
-        match known.check(items, &outputs) {
-            Ok(()) => Ok(Some(outputs)),
-            Err(reason) => {
-                let Instruments { model, device, .. } = &*self.instruments;
-                tracing::error!(model, %device, reason, "the outputs of a batch cannot be divided; each request runs by itself from now on");
-                self.joins = false;
-                Ok(None)
+        let reason = match known.check(items, &outputs) {
+            Ok(Order::Certain) => return Ok(Some(outputs)),
+            Ok(Order::ToBeProven) if self.proven.contains(&shape) => return Ok(Some(outputs)),
+            Ok(Order::ToBeProven) => {
+                let alone = self.run(first.shape, &first.input)?;
+                let part = Part { first: 0, items: first.items(), of: items };
+                if outputs.is_alike(part, &alone).map_err(|reason| self.instruments.failed(reason))? {
+                    self.proven.insert(shape);
+                    return Ok(Some(outputs));
+                }
+                "the first image's part is not what that image gives by itself".to_owned()
             }
-        }
+            Err(reason) => reason,
+        };
+        let Instruments { model, device, .. } = &*self.instruments;
+        tracing::error!(model, %device, reason, "the outputs of a batch cannot be divided; each request runs by itself from now on");
+        self.joins = false;
+        Ok(None)
     }
 
     /// One run, timed; a panic breaks the engine and is an error.

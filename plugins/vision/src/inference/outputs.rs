@@ -18,6 +18,9 @@ pub(super) type Shape = SmallVec<[i64; 6]>;
 /// Most outputs that are read without an allocation: YuNet has twelve.
 const OUTPUTS: usize = 16;
 
+/// Of a value and of one: how far two runs may lie apart, on a device of few bits too.
+const TOLERANCE: f32 = 0.01;
+
 /// Which items of a run are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -40,6 +43,27 @@ impl Outputs {
     pub fn shapes(&self) -> Result<Vec<Shape>, String> {
         let shape = |(index, value)| Ok(tensor(index, value)?.0.into());
         self.values.iter().enumerate().map(shape).collect()
+    }
+
+    /// Whether this part is what its items give when they run by themselves. Kernels for batches of other sizes round
+    /// otherwise, so a few values in a hundred may differ.
+    pub fn is_alike(&self, part: Part, alone: &Self) -> Result<bool, String> {
+        let [mut values, mut differing] = [0usize; 2];
+        self.read(part, |outputs| {
+            for (index, output) in outputs.iter().enumerate() {
+                let Some((_, expected)) = alone.values.get(index).and_then(|value| tensor(index, value).ok())
+                else {
+                    return;
+                };
+                let differs = |(a, b): &(&f32, &f32)| {
+                    let difference = (*a - *b).abs();
+                    difference.is_nan() || difference > TOLERANCE * (1.0 + b.abs())
+                };
+                values += expected.len();
+                differing += output.values.iter().zip(expected).filter(differs).count();
+            }
+        })?;
+        Ok(differing * 100 <= values * 3)
     }
 
     /// Hands the outputs to `read`; of a run of several requests only this part, which [`Division`] has checked.
@@ -91,8 +115,10 @@ impl Division {
     /// Says why the outputs of a batch of this many items are not those of its items, one behind the other.
     ///
     /// They are if just one side of each output has grown with the items, and nothing but sides of 1 comes before it:
-    /// `[items, classes]` and `[1, items · cells, 4]`, but not `[classes, items]`.
-    pub fn check(&self, items: usize, outputs: &Outputs) -> Result<(), String> {
+    /// `[items, classes]` and `[1, items · cells, 4]`, but not `[classes, items]`. Whether cells lie item by item, their
+    /// number does not tell: see [`Order`].
+    pub fn check(&self, items: usize, outputs: &Outputs) -> Result<Order, String> {
+        let mut order = Order::Certain;
         let shapes = outputs.shapes()?;
         if shapes.len() != self.shapes.len() {
             return Err(format!("{} outputs, alone {}", shapes.len(), self.shapes.len()));
@@ -107,17 +133,29 @@ impl Division {
                     && times(batch.get(side), self.items) == times(alone.get(side), items)
                     && batch.get(side).is_some_and(|&rows| rows > 0 && rows % items as i64 == 0)
             });
-            if grown.is_none() {
+            let Some(grown) = grown else {
                 return Err(format!(
                     "output {index} is {:?} for {} items and {:?} for {items}",
                     alone.as_slice(),
                     self.items,
                     batch.as_slice()
                 ));
+            };
+            if batch.get(grown).is_some_and(|&rows| rows != items as i64) {
+                order = Order::ToBeProven;
             }
         }
-        Ok(())
+        Ok(order)
     }
+}
+
+/// Whether a batch's outputs lie item by item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// They do: an item is a row.
+    Certain,
+    /// An item has several rows. Some networks give the first cell of every item, then the second of every item.
+    ToBeProven,
 }
 
 #[cfg(test)]
@@ -138,16 +176,16 @@ mod tests {
         Outputs { values: shapes.iter().map(tensor).collect() }
     }
 
-    fn check(alone: (usize, &[i64]), batch: (usize, &[i64])) -> Result<(), String> {
+    fn check(alone: (usize, &[i64]), batch: (usize, &[i64])) -> Result<Order, String> {
         Division::new(alone.0, &outputs(&[alone.1])).unwrap().check(batch.0, &outputs(&[batch.1]))
     }
 
     #[test]
     fn outputs_that_grow_with_the_items_can_be_divided() {
-        assert_eq!(check((1, &[1, 7]), (5, &[5, 7])), Ok(()));
-        assert_eq!(check((2, &[2, 7]), (3, &[3, 7])), Ok(()));
-        assert_eq!(check((1, &[1, 20, 4]), (3, &[1, 60, 4])), Ok(()));
-        assert_eq!(check((1, &[1]), (3, &[3])), Ok(()));
+        assert_eq!(check((1, &[1, 7]), (5, &[5, 7])), Ok(Order::Certain));
+        assert_eq!(check((2, &[2, 7]), (3, &[3, 7])), Ok(Order::Certain));
+        assert_eq!(check((1, &[1]), (3, &[3])), Ok(Order::Certain));
+        assert_eq!(check((1, &[1, 20, 4]), (3, &[1, 60, 4])), Ok(Order::ToBeProven));
     }
 
     #[test]
@@ -159,6 +197,22 @@ mod tests {
         }
         let message = check((1, &[1, 7]), (2, &[3, 7])).unwrap_err();
         assert_eq!(message, "output 0 is [1, 7] for 1 items and [3, 7] for 2");
+    }
+
+    #[test]
+    fn cells_that_lie_between_those_of_another_item_are_seen() {
+        let cells = |values: [f32; 4]| {
+            environment().unwrap();
+            let tensor = Tensor::from_array((vec![values.len() as i64, 1], values.to_vec())).unwrap();
+            Outputs { values: vec![tensor.into_dyn()] }
+        };
+        environment().unwrap();
+        let alone = Tensor::from_array((vec![2i64, 1], vec![1.0f32, 2.0])).unwrap();
+        let alone = Outputs { values: vec![alone.into_dyn()] };
+        let part = Part { first: 0, items: 1, of: 2 };
+        assert_eq!(cells([1.0, 2.001, 3.0, 4.0]).is_alike(part, &alone), Ok(true));
+        assert_eq!(cells([1.0, 3.0, 2.0, 4.0]).is_alike(part, &alone), Ok(false));
+        assert_eq!(cells([f32::NAN, 2.0, 3.0, 4.0]).is_alike(part, &alone), Ok(false));
     }
 
     proptest! {

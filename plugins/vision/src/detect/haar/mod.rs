@@ -104,7 +104,7 @@ impl FaceDetector for Haar {
                 self.gray = gray;
             }
         }
-        answers(&self.faces, size, self.config.max_detections, faces);
+        answers(&self.faces, size, &self.config, faces);
         Ok(())
     }
 
@@ -128,7 +128,7 @@ fn shape(cascade: &Cascade, config: &DetectorConfig, size: (usize, usize)) -> Sh
 fn answers(
     groups: &[(Window, u32)],
     size: (usize, usize),
-    max_detections: usize,
+    config: &DetectorConfig,
     faces: &mut Vec<Detection>,
 ) {
     faces.extend(groups.iter().map(|&(face, count)| {
@@ -137,14 +137,14 @@ fn answers(
         let box_in_frame = found.clamped(size.0 as f32, size.1 as f32);
         Detection { box_in_frame, confidence: confidence(count), landmarks_in_frame: None }
     }));
-    faces.retain(|face| face.box_in_frame.is_valid());
+    faces.retain(|face| face.box_in_frame.is_valid() && face.confidence >= config.threshold);
     // Threads find windows in any order; a frame's answer is always the same.
     let place = |face: &Detection| (face.box_in_frame.y, face.box_in_frame.x);
     faces.sort_by(|a, b| {
         let later = |a: (f32, f32), b: (f32, f32)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1));
         b.confidence.total_cmp(&a.confidence).then_with(|| later(place(a), place(b)))
     });
-    faces.truncate(max_detections);
+    faces.truncate(config.max_detections);
 }
 
 /// A cascade gives no probability. The number of raw windows that agreed grows with certainty: `n / (n + 2)` is 0.6 at

@@ -77,6 +77,7 @@ impl FaceDetector for OpenCvHaar {
                 landmarks_in_frame: None,
             }
         }));
+        faces.retain(|face| face.confidence >= self.config.threshold);
         faces.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
         faces.truncate(self.config.max_detections);
         Ok(())

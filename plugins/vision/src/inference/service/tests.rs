@@ -18,6 +18,8 @@ enum Nature {
     Honest,
     /// Answers `[1, 3 · items, 1]`: each item's sum three times.
     Flat,
+    /// The same with the first sum of every item before the second of any.
+    Braided,
     /// Answers `[2, items]`, which interleaves the items.
     Interleaved,
     /// Has one output more than it promised.
@@ -53,6 +55,10 @@ impl Network for Fake {
         let (shape, values): (Vec<i64>, Vec<f32>) = match self.nature {
             Nature::Flat => {
                 (vec![1, 3 * items as i64, 1], images.iter().flat_map(|image| [sum(image); 3]).collect())
+            }
+            Nature::Braided => {
+                let round = images.iter().map(|image| sum(image));
+                (vec![1, 3 * items as i64, 1], round.clone().chain(round.clone()).chain(round).collect())
             }
             Nature::Interleaved => {
                 let rows = images.iter().map(|image| sum(image)).chain(images.iter().map(|image| image[0]));
@@ -163,10 +169,12 @@ fn requests_in_line_run_together_and_each_gets_its_own_answer() {
             let requests: Vec<_> = (0..6).map(|value| (1, 4, value as f32)).collect();
             let answers = thread::scope(|scope| {
                 let handles = bench.line(scope, &requests);
-                bench.release(2);
+                bench.release(3);
                 join(handles)
             });
-            assert_eq!(bench.runs(), [5], "{device}");
+            // Whether several rows an item lie item by item is found out once.
+            let runs = if nature == Nature::Flat { vec![5, 1] } else { vec![5] };
+            assert_eq!(bench.runs(), runs, "{device}");
             for (value, answer) in answers.into_iter().enumerate() {
                 let sum = 4.0 * value as f32;
                 let own = if nature == Nature::Flat { vec![sum; 3] } else { vec![sum, value as f32] };
@@ -286,6 +294,20 @@ fn outputs_that_cannot_be_divided_are_answered_one_by_one() {
         join(handles)
     });
     assert_eq!((bench.runs(), again), (vec![1, 1], answers));
+}
+
+#[test]
+fn outputs_whose_cells_lie_between_each_other_are_answered_one_by_one() {
+    let bench = bench(Nature::Braided, Device::Cpu, 8, Duration::ZERO);
+    bench.warm(2);
+    let requests = [(1, 2, 0.0), (1, 2, 1.0), (1, 2, 2.0)];
+    let answers = thread::scope(|scope| {
+        let handles = bench.line(scope, &requests);
+        bench.release(5);
+        join(handles)
+    });
+    assert_eq!(bench.runs(), [2, 1, 1, 1]);
+    assert_eq!(answers, [0.0, 2.0, 4.0].map(|sum| Ok(vec![sum; 3])));
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn same(host: &mut Host, model: &ModelFile, (width, height): (usize, usize), min
         let luma = Plane { data: &pixels, stride: width };
         search.run(host, &cascade, luma, shape, min_neighbors).unwrap();
     }
-    answers(search.faces(), (width, height), usize::MAX, &mut found);
+    answers(search.faces(), (width, height), &config, &mut found);
     assert!(found == expected, "{} {width}x{height}: {} of {}", model.name, found.len(), expected.len());
     found.len()
 }

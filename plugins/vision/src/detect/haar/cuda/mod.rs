@@ -58,7 +58,7 @@ impl FaceDetector for CudaHaar {
                 looked?;
             }
         }
-        answers(self.search.faces(), size, self.config.max_detections, faces);
+        answers(self.search.faces(), size, &self.config, faces);
         Ok(())
     }
 

@@ -1,0 +1,318 @@
+//! Source: Parquet files in Hugging Face's layout.
+
+mod text;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StructArray,
+    builder::{Int64Builder, StringBuilder},
+    cast::AsArray,
+    types::Int32Type,
+};
+use arrow_schema::{DataType, Field, Schema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use self::text::{plain, plain_type};
+use super::image_folder::split_name;
+use crate::{
+    batch::{
+        Context, Facts, Stage,
+        data::{
+            Table, TableWriter, classes,
+            faces::{TRAIN, image_column},
+            picture,
+        },
+    },
+    graph::dag::{Port, PortType},
+};
+
+/// Reads Parquet with pictures and labels, as Hugging Face's `datasets` writes it, or as another graph exported it.
+///
+/// A folder is read with all `.parquet` files below it. The split is that of the column `split`, else the one that a file's
+/// name begins with (`train-00000-of-00001.parquet`), else `train`; training, val, valid and testing are taken for what they
+/// mean.
+///
+/// Files with a column `row` (int64), as `export` writes them, keep it and all their other columns: dropped, duplicate and
+/// generated rows are still known for what they are. Where there are several such files, they must have the same columns.
+/// Of other files only picture, label and split are read, and their rows are numbered from 0.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Parquet {
+    /// A file or a folder.
+    path: PathBuf,
+    /// The column with pictures: a struct of bytes and path, or bytes.
+    #[serde(default = "image")]
+    image: String,
+    /// The column with labels: integers with names in the file's metadata or in `classes`, or text.
+    #[serde(default = "label")]
+    label: String,
+    /// The classes in the order of their labels, where the file does not say.
+    #[serde(default)]
+    classes: Vec<String>,
+}
+
+fn image() -> String {
+    "image".into()
+}
+
+fn label() -> String {
+    "label".into()
+}
+
+impl Stage for Parquet {
+    const NAME: &'static str = "parquet";
+    const VERSION: u32 = 2;
+    const INPUTS: &'static [Port] = &[];
+    const OUTPUT: PortType = PortType::Faces;
+    const PATHS: &'static [&'static str] = &["path"];
+
+    fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        if !self.path.is_dir() {
+            return Ok(vec![self.path.clone()]);
+        }
+        let entries = WalkDir::new(&self.path).follow_links(true).sort_by_file_name().into_iter();
+        let files = entries.filter_map(Result::ok).map(walkdir::DirEntry::into_path);
+        let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|is| is == "parquet")).collect();
+        if files.is_empty() {
+            bail!("{} holds no .parquet files", self.path.display());
+        }
+        Ok(files)
+    }
+
+    // A file may be called after its split.
+    fn names_below(&self) -> Option<&Path> {
+        if self.path.is_dir() { Some(&self.path) } else { self.path.parent() }
+    }
+
+    fn run(&self, context: &Context) -> anyhow::Result<Facts> {
+        let tables: Vec<_> =
+            Stage::files(self)?.iter().map(|path| Table::open(path)).collect::<anyhow::Result<_>>()?;
+        let classes = self.classes_of(&tables)?;
+        let kept = self.kept_of(&tables)?;
+        let new = |name: &str, kind: DataType| Field::new(name, kind, true);
+        let mut fields =
+            vec![image_column(&[])?.0, new("label", DataType::Int64), new("split", DataType::Utf8)];
+        match kept.is_empty() {
+            true => fields.push(new("row", DataType::Int64)),
+            false => fields.extend(kept.iter().cloned()),
+        }
+        let schema = classes::with_names(Schema::new(fields), &classes);
+        let mut writer = TableWriter::create(&context.table(), schema)?;
+        let total: usize = tables.iter().map(Table::rows).sum();
+        context.progress.begin(total, "rows");
+        let mut first = 0;
+        for table in &tables {
+            let of_file = table.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let of_file = of_file.split(['-', '.', '_']).next().and_then(split_name).unwrap_or(TRAIN);
+            for batch in table.batches(None)? {
+                context.check()?;
+                let batch = batch?;
+                let mut columns = self.faces(&batch, table.path(), &classes, of_file, first)?;
+                let more = further(&batch, &kept, first);
+                columns.extend(more.with_context(|| table.path().display().to_string())?);
+                writer.write(&RecordBatch::try_new(writer.schema(), columns)?)?;
+                first += batch.num_rows();
+                context.progress.advance(batch.num_rows());
+            }
+        }
+        writer.finish()?;
+        if total == 0 {
+            bail!("{} has no rows", self.path.display());
+        }
+        Ok(Facts::default().with("rows", total))
+    }
+}
+
+impl Parquet {
+    /// Given, or from the metadata, or, for labels of text, all there are.
+    fn classes_of(&self, tables: &[Table]) -> anyhow::Result<Vec<String>> {
+        if !self.classes.is_empty() {
+            return Ok(self.classes.clone());
+        }
+        let mut named =
+            tables.iter().filter_map(|table| Some((table.path(), classes::names(table.schema())?)));
+        if let Some((file, names)) = named.next() {
+            if let Some((other, _)) = named.find(|(_, others)| *others != names) {
+                bail!(
+                    "{} and {} do not have the same classes in the same order: read each by itself",
+                    file.display(),
+                    other.display()
+                );
+            }
+            return Ok(names);
+        }
+        let mut found = std::collections::BTreeSet::new();
+        for table in tables {
+            if plain_type(table.field(&self.label)?.data_type()) != DataType::Utf8 {
+                bail!(
+                    "{} does not say what its labels are called: give `classes = [...]` in the order of the labels",
+                    table.path().display()
+                );
+            }
+            let labels = plain(&table.column(&self.label)?)?;
+            found.extend(labels.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// The columns that are kept, which must be the same in all files.
+    fn kept_of(&self, tables: &[Table]) -> anyhow::Result<Vec<Field>> {
+        let Some((first, others)) = tables.split_first() else { return Ok(Vec::new()) };
+        let kept = self.kept(first)?;
+        for other in others {
+            let also = self.kept(other)?;
+            let mut only_one = kept.iter().filter(|field| !also.contains(field));
+            let mut only_other = also.iter().filter(|field| !kept.contains(field));
+            if let Some(field) = only_one.next().or_else(|| only_other.next()) {
+                bail!(
+                    "{} and {} do not have the same column `{}`: read each by itself, or give them the same columns, of the \
+                     same types",
+                    first.path().display(),
+                    other.path().display(),
+                    field.name()
+                );
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The columns of a file that are kept: `row`, and all others that are not made anew. None where there is no `row`.
+    fn kept(&self, table: &Table) -> anyhow::Result<Vec<Field>> {
+        if !table.has("row") {
+            return Ok(Vec::new());
+        }
+        let (row, file) = (table.field("row")?, table.path().display());
+        if *row.data_type() != DataType::Int64 {
+            bail!(
+                "the column `row` of {file} has type {}, expected Int64, the number of the row in its source: convert it, or \
+                 give it another name where it says something else",
+                row.data_type()
+            );
+        }
+        let anew = [self.image.as_str(), "image", "label", "split", "row"];
+        let fields = table.schema().fields().iter().map(|field| &**field);
+        let others = fields.filter(|field| !anew.contains(&field.name().as_str()));
+        let as_written = |field: &Field| {
+            let kind = plain_type(field.data_type());
+            field.clone().with_data_type(kind).with_nullable(true)
+        };
+        let kept: Vec<Field> = std::iter::once(row).chain(others).map(as_written).collect();
+        classes::with_features(Schema::new(kept.clone()))
+            .with_context(|| format!("{file}: convert what cannot be kept, or leave it out of the file"))?;
+        Ok(kept)
+    }
+
+    /// Pictures, labels and splits of some rows, of which `first` is the number of the first.
+    fn faces(
+        &self,
+        batch: &RecordBatch,
+        file: &Path,
+        classes: &[String],
+        of_file: &str,
+        first: usize,
+    ) -> anyhow::Result<Vec<ArrayRef>> {
+        let missing = |name: &str| {
+            let names: Vec<_> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+            format!("{} has no column `{name}`; it has: {}", file.display(), names.join(", "))
+        };
+        let pictures = batch.column_by_name(&self.image).with_context(|| missing(&self.image))?;
+        let images = bytes_of(pictures).with_context(|| {
+            let kind = pictures.data_type();
+            format!(
+                "the column `{}` of {} has type {kind}, expected a struct of bytes and path, or bytes",
+                self.image,
+                file.display()
+            )
+        })?;
+        let labels = plain(batch.column_by_name(&self.label).with_context(|| missing(&self.label))?)?;
+        let splits = batch.column_by_name("split").map(plain).transpose()?;
+        let text = |splits: &ArrayRef| {
+            splits.as_string_opt::<i32>().cloned().with_context(|| {
+                let kind = splits.data_type();
+                format!("the column `split` of {} has type {kind}, expected text", file.display())
+            })
+        };
+        let splits = splits.as_ref().map(text).transpose()?;
+        let (mut known_labels, mut known_splits) = (Int64Builder::new(), StringBuilder::new());
+        for at in 0..batch.num_rows() {
+            let what = || format!("row {} of {}", first + at, file.display());
+            let bytes = images.is_valid(at).then(|| images.value(at));
+            let bytes = bytes.with_context(|| format!("{} has no picture", what()))?;
+            picture::size(bytes).with_context(what)?;
+            let label = label_of(&labels, at, classes).with_context(what)?;
+            known_labels.append_option(label.map(i64::try_from).transpose()?);
+            let split = splits.as_ref().filter(|splits| splits.is_valid(at));
+            let split = split.map_or(of_file, |splits| splits.value(at));
+            known_splits.append_value(split_name(split).unwrap_or(split));
+        }
+        let pictures = named(pictures, &images, first)?;
+        Ok(vec![pictures, Arc::new(known_labels.finish()), Arc::new(known_splits.finish())])
+    }
+}
+
+/// The columns that are kept; where there are none, the numbers of the rows.
+fn further(batch: &RecordBatch, kept: &[Field], first: usize) -> anyhow::Result<Vec<ArrayRef>> {
+    if kept.is_empty() {
+        let rows = (i64::try_from(first)?..).take(batch.num_rows());
+        return Ok(vec![Arc::new(Int64Array::from_iter_values(rows)) as ArrayRef]);
+    }
+    let column = |field: &Field| -> anyhow::Result<ArrayRef> {
+        let column = plain(batch.column_by_name(field.name()).context("a bug: a column is gone")?)?;
+        if field.name() == "row" && column.null_count() > 0 {
+            bail!("not every row has a number in the column `row`: give each one, or leave the column out");
+        }
+        Ok(column)
+    };
+    kept.iter().map(column).collect()
+}
+
+/// The column `image`: pictures that have no names get some.
+fn named(pictures: &ArrayRef, images: &BinaryArray, first: usize) -> anyhow::Result<ArrayRef> {
+    if pictures.data_type() == image_column(&[])?.0.data_type() {
+        return Ok(Arc::clone(pictures));
+    }
+    let name = |(row, bytes): (usize, &[u8])| {
+        (bytes.to_vec(), format!("{row:07}.{}", picture::format(bytes).unwrap_or("png")))
+    };
+    let named: Vec<_> = (first..).zip(images.iter().flatten()).map(name).collect();
+    Ok(image_column(&named)?.1)
+}
+
+fn bytes_of(column: &ArrayRef) -> Option<BinaryArray> {
+    let bytes = match column.as_any().downcast_ref::<StructArray>() {
+        Some(parts) => parts.column_by_name("bytes")?.clone(),
+        None => column.clone(),
+    };
+    bytes.as_any().downcast_ref::<BinaryArray>().cloned()
+}
+
+fn label_of(labels: &ArrayRef, at: usize, classes: &[String]) -> anyhow::Result<Option<usize>> {
+    if labels.is_null(at) {
+        return Ok(None);
+    }
+    let number = match labels.data_type() {
+        DataType::Int64 => labels.as_any().downcast_ref::<Int64Array>().map(|labels| labels.value(at)),
+        DataType::Int32 => Some(i64::from(labels.as_primitive::<Int32Type>().value(at))),
+        DataType::Utf8 => {
+            let name = labels.as_string::<i32>().value(at);
+            let found = classes.iter().position(|class| class == name);
+            return found
+                .map(Some)
+                .with_context(|| format!("the label `{name}` is none of {}", classes.join(", ")));
+        }
+        other => bail!("labels have type {other}, expected integers or text"),
+    };
+    match number.map(usize::try_from) {
+        Some(Ok(label)) if label < classes.len() => Ok(Some(label)),
+        // What `datasets` writes where there is no label.
+        Some(Err(_)) if number == Some(-1) => Ok(None),
+        _ => bail!("the label {} is beyond the {} classes", number.unwrap_or_default(), classes.len()),
+    }
+}
