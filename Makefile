@@ -8,8 +8,7 @@ help:
 demo: setup ## set up, then read the expressions in three real videos: demo/index.html
 	target/release/ferroflow run pipelines/demo.toml
 
-test: ## set up, then run all the tests
-	@scripts/setup.sh --tests
+test: setup ## set up, then run all the tests
 	cargo test --release --workspace
 
 setup: ## system packages, build, models and media

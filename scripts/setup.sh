@@ -1,7 +1,5 @@
 #!/usr/bin/env bash
 # Sets up all that is missing: system packages, the release build, models and media. Run it again as often as you like.
-# `--tests` builds the tests along with the program: what only they need changes features of some dependencies, and with them nearly all
-# would be built twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,11 +45,7 @@ fi
 cargo --version
 
 say "Build (ten minutes or so on two cores from nothing, seconds after that)"
-if [[ ${1-} == --tests ]]; then
-    cargo test --release --workspace --no-run
-else
-    cargo build --release --workspace
-fi
+cargo build --release --workspace
 
 say "Models and media"
 target/release/ferroflow models fetch

@@ -111,7 +111,7 @@ fn what_is_known_of_a_row_is_still_known_after_export_and_parquet() {
     let folder = folder_with(&fer::dirty(40));
     let once = exported(folder.path(), "fer2013 path=fer2013.csv ! deduplicate").table;
     // As `generate` says it.
-    let is_made = |row: usize| row % 3 == 0;
+    let is_made = |row: usize| row.is_multiple_of(3);
     let generators: StringArray =
         (0..once.rows()).map(|row| is_made(row).then_some("happy to sad")).collect();
     let sources: Int64Array = (0..once.rows()).map(|row| is_made(row).then_some(7i64)).collect();
