@@ -170,6 +170,16 @@ fn a_value_that_looks_like_a_number_stays_text_where_text_is_wanted() {
 }
 
 #[test]
+fn what_is_set_has_a_place_in_the_file() {
+    let toml = "[parameters]\ninput = ''\n[stream.clip]\nlaunch = 'filesrc location=${input}'\n";
+    insta::assert_snapshot!(
+        ["inptu=x", "stream.clp.launch=x", "node.faces.path=x", "parameters.output=x", "stream.clip.lanch=x"]
+            .map(|set| refuse(toml, &[set]))
+            .join("\n")
+    );
+}
+
+#[test]
 fn set_takes_lists() {
     let toml = "[node.faces]\nuse = 'fer2013'\npath = 'x.csv'\n[node.judged]\nuse = 'evaluate'\n";
     let set = r#"node.judged.classifiers=["mini-xception", "mine.onnx"]"#.to_owned();

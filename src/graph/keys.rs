@@ -14,6 +14,16 @@ pub enum Schema {
     Map(&'static Schema),
 }
 
+impl Schema {
+    /// The keys that may stand here, where they are not the user's to choose.
+    pub fn names(&self) -> Vec<&'static str> {
+        match self {
+            Self::Table(keys) => keys.iter().map(|(name, _)| *name).collect(),
+            Self::Value | Self::Map(_) => Vec::new(),
+        }
+    }
+}
+
 const STREAM: Schema = Schema::Table(&[("launch", Schema::Value), ("restarts", Schema::Value)]);
 
 /// The keys of a pipeline file.

@@ -59,6 +59,7 @@ pub fn parse(
         let (key, value) = set.split_once('=').ok_or_else(|| GraphError::BadSet(set.clone()))?;
         let key = key.trim();
         let target = if is_parameter(key) { format!("parameters.{key}") } else { key.to_owned() };
+        has_place(path, &own, &target)?;
         let value = typed(&target, value);
         builder = builder.set_override(target, value).map_err(|error| syntax(&error))?;
     }
@@ -73,6 +74,30 @@ pub fn parse(
         return Err(GraphError::Empty { path: path.to_owned() });
     }
     Ok(file)
+}
+
+/// Refuses what the file has no place for: a bare name that is no parameter, a stream or node that is not there.
+fn has_place(path: &Path, own: &toml::Value, target: &str) -> Result<(), GraphError> {
+    let names = |table: &str| {
+        let table = own.get(table).and_then(toml::Value::as_table);
+        table.into_iter().flat_map(toml::Table::keys).map(String::as_str).collect::<Vec<_>>()
+    };
+    let (key, known) = match target.split_once('.') {
+        None => (target, [names("parameters"), keys::PIPELINE_FILE.names()].concat()),
+        Some((table @ ("parameters" | "stream" | "node"), rest)) => {
+            (rest.split('.').next().unwrap_or(rest), names(table))
+        }
+        Some(_) => return Ok(()),
+    };
+    if known.contains(&key) {
+        return Ok(());
+    }
+    Err(GraphError::UnknownKey {
+        path: path.to_owned(),
+        key: target.to_owned(),
+        nearest: keys::nearest(key, known.iter().copied()),
+        known: if known.is_empty() { "nothing".to_owned() } else { known.join(", ") },
+    })
 }
 
 fn value_kind(value: toml::Value) -> config::ValueKind {
