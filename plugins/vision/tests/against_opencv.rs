@@ -145,7 +145,10 @@ fn the_threshold_leaves_the_surest_faces() {
             faces.iter().map(|face| face.confidence).collect::<Vec<_>>()
         };
         let (all, sure) = (found(&all), found(&sure));
-        assert!(!sure.is_empty() && sure.len() < all.len() && sure.iter().all(|confidence| *confidence >= 0.94), "{all:?}");
+        assert!(
+            !sure.is_empty() && sure.len() < all.len() && sure.iter().all(|confidence| *confidence >= 0.94),
+            "{all:?}"
+        );
         confidences.push(sure);
     }
     assert_eq!(confidences[0], confidences[1]);
