@@ -48,7 +48,7 @@ fn fifth() -> f64 {
 
 impl Stage for Split {
     const NAME: &'static str = "split";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::faces("What is divided.")];
     const OUTPUT: PortType = PortType::Faces;
 

@@ -131,10 +131,9 @@ impl Faces {
         let mut number = |at: usize| {
             let group = groups.as_ref().filter(|groups| groups.is_valid(at)).map(|groups| groups.value(at));
             let row = rows.is_valid(at).then(|| rows.value(at));
-            match (group, row) {
+            match (group, row.filter(|_| group.is_none())) {
                 (None, None) => fresh(),
-                (Some(group), _) => *numbers.entry((Some(group), None)).or_insert_with(&mut fresh),
-                (None, row) => *numbers.entry((None, row)).or_insert_with(&mut fresh),
+                known => *numbers.entry(known).or_insert_with(&mut fresh),
             }
         };
         Ok((0..self.table.rows()).map(&mut number).collect())
