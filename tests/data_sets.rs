@@ -262,11 +262,13 @@ fn rows_without_a_label_go_to_a_folder_and_come_back_without_one() {
 }
 
 #[test]
-fn what_filter_and_balance_would_not_heed_is_refused() {
+fn splits_that_are_not_there_and_what_balance_would_not_heed_are_refused() {
     let folder = folder_with(&fer::rows(10));
     let said = refuse(folder.path(), "fer2013 path=fer2013.csv ! filter splits=[\"tets\"]");
     let words = "no row is in the split `tets`, did you mean `test`? (splits: test, train, validation)";
     assert!(said.contains(words), "{said}");
+    let said = refuse(folder.path(), "fer2013 path=fer2013.csv ! cross-validate learn-splits=[\"tets\"]");
+    assert!(said.contains(&format!("`learn-splits`: {words}")), "{said}");
     let said =
         refuse(folder.path(), "fer2013 path=fer2013.csv ! balance method=class-weights classes=[\"sad\"]");
     assert!(said.contains("`classes` has no meaning for `class-weights`"), "{said}");

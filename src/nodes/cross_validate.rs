@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use arrow_array::{
     ArrayRef,
     builder::{Float32Builder, Int64Builder, ListBuilder},
@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::{
         Context, Facts, Interrupted, Needs, Stage,
-        data::{Faces, faces::TRAIN},
+        data::{
+            Faces,
+            faces::{TRAIN, check_splits},
+        },
     },
     graph::dag::{Port, PortType},
 };
@@ -94,11 +97,12 @@ impl Stage for CrossValidate {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (rows, labels) = taking_part(&faces)?;
         let (all_groups, splits) = (faces.groups()?, faces.splits()?);
+        check_splits(&self.learn_splits, &splits).context("`learn-splits`")?;
         let groups: Vec<u32> = rows.iter().map(|&row| all_groups[row]).collect();
         let teaches: Vec<bool> = rows.iter().map(|&row| self.learn_splits.contains(&splits[row])).collect();
         if !teaches.contains(&true) {
             bail!(
-                "no row that has a label and was not dropped is of the splits to learn from ({}): name others in `learn-splits`",
+                "no row of the splits to learn from ({}) has a label and was not dropped: name others in `learn-splits`",
                 self.learn_splits.join(", ")
             );
         }

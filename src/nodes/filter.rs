@@ -1,6 +1,6 @@
 //! Takes the rows that fit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array};
@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{Context, Facts, Stage, data::Faces},
+    batch::{
+        Context, Facts, Stage,
+        data::{Faces, faces::check_splits},
+    },
     graph::{
         dag::{Port, PortType},
         keys::did_you_mean,
@@ -47,12 +50,7 @@ impl Stage for Filter {
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let classes =
             self.classes.iter().map(|name| class(&faces, name)).collect::<anyhow::Result<Vec<_>>>()?;
-        if let Some(unknown) = self.splits.iter().find(|split| !splits.contains(split)) {
-            let known: BTreeSet<&str> = splits.iter().map(String::as_str).collect();
-            let hint = did_you_mean(unknown, known.iter().copied());
-            let known = known.into_iter().collect::<Vec<_>>().join(", ");
-            bail!("no row is in the split `{unknown}`{hint} (splits: {known})");
-        }
+        check_splits(&self.splits, &splits)?;
         let mut fits: Vec<bool> = (0..labels.len())
             .map(|row| {
                 (!self.kept || dropped[row].is_none())

@@ -12,7 +12,7 @@
 //! network that made a face, null for real ones, and `source_row` the `row` that it was made of. No row is removed for being
 //! dropped, and no picture is changed in place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail};
 use arrow_array::{
@@ -26,7 +26,7 @@ use super::{
     picture::{self, Gray},
     table::BATCH,
 };
-use crate::batch::flow;
+use crate::{batch::flow, graph::keys::did_you_mean};
 
 /// The split that models learn from.
 pub const TRAIN: &str = "train";
@@ -182,6 +182,17 @@ impl Faces {
         let (width, height) = size.unwrap_or_default();
         Ok((width, height, all))
     }
+}
+
+/// Refuses a name that is the split of no row.
+pub fn check_splits(asked: &[String], splits: &[String]) -> anyhow::Result<()> {
+    let Some(unknown) = asked.iter().find(|name| !splits.contains(name)) else { return Ok(()) };
+    let known: BTreeSet<&str> = splits.iter().map(String::as_str).collect();
+    let hint = did_you_mean(unknown, known.iter().copied());
+    bail!(
+        "no row is in the split `{unknown}`{hint} (splits: {})",
+        known.into_iter().collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Decodes a piece; row numbers in errors and answers.
