@@ -11,6 +11,7 @@ use burn::optim::{Optimizer, Sgd, SgdConfig};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::examples::{Examples, greatest};
+use super::feed::Feed;
 use super::network::Network;
 use super::settings::Settings;
 use super::step::{Learner, Steps};
@@ -144,7 +145,7 @@ impl Training<'_> {
     }
 
     fn epoch<B: Learner>(&self, state: State<B>, device: &B::Device) -> Result<State<B>, LearnError> {
-        let State { mut network, mut descent, mut mean, best, mut history } = state;
+        let State { network, mut descent, mean, best, mut history } = state;
         let settings = self.settings;
         let epoch = history.len();
         let mut random = Random::new(&[settings.seed, self.stream, epoch as u64]);
@@ -152,33 +153,42 @@ impl Training<'_> {
         random.shuffle(&mut order);
         // The last batch takes what is left over, so that none is too small to normalise.
         let steps = (order.len() / settings.batch_size).max(1);
-        let computer = Steps::<B> { examples: self.examples, settings, device, threads: self.threads };
-        let (mut loss_sum, mut right, mut seen, mut rate) = (0.0f64, 0usize, 0usize, 0.0);
-        for step in 0..steps {
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(LearnError::Cancelled);
-            }
+        let batches = (0..steps).map(|step| {
             let end = if step + 1 == steps { order.len() } else { (step + 1) * settings.batch_size };
-            let rows = &order[step * settings.batch_size..end];
-            let outcome = computer.step(&network, rows, &mut random)?;
-            if !outcome.loss.is_finite() {
-                return Err(LearnError::NotFinite { epoch, step, loss: outcome.loss });
+            &order[step * settings.batch_size..end]
+        });
+        let computer = Steps::<B> { examples: self.examples, device, threads: self.threads };
+        let (mut loss_sum, mut right, mut seen, mut rate) = (0.0f64, 0usize, 0usize, 0.0);
+        let feed = Feed { examples: self.examples, settings };
+        let (network, mean) = feed.run(batches, random, |shards| {
+            let (mut network, mut mean) = (network, mean);
+            for (step, shards) in shards.enumerate() {
+                if self.cancelled.load(Ordering::Relaxed) {
+                    return Err(LearnError::Cancelled);
+                }
+                let outcome = computer.step(&network, &shards)?;
+                if !outcome.loss.is_finite() {
+                    return Err(LearnError::NotFinite { epoch, step, loss: outcome.loss });
+                }
+                let done = epoch * steps + step;
+                rate = learning_rate(settings, done as f64 / (settings.epochs * steps) as f64);
+                network = descent.step(rate, network, outcome.gradients);
+                mean = mean.map(|mean| mean.approach(&network.valid(), averaged(settings, done)));
+                let faces = shards.iter().map(|shard| shard.rows.len()).sum::<usize>();
+                loss_sum += f64::from(outcome.loss) * faces as f64;
+                seen += faces;
+                right += outcome.right;
+                (self.progress)(Progress {
+                    epoch,
+                    epochs: settings.epochs,
+                    step: step + 1,
+                    steps,
+                    loss: (loss_sum / seen as f64) as f32,
+                    accuracy: right as f32 / seen as f32,
+                });
             }
-            rate = learning_rate(settings, (epoch * steps + step) as f64 / (settings.epochs * steps) as f64);
-            network = descent.step(rate, network, outcome.gradients);
-            mean = mean.map(|mean| mean.approach(&network.valid(), averaged(settings, epoch * steps + step)));
-            loss_sum += f64::from(outcome.loss) * rows.len() as f64;
-            seen += rows.len();
-            right += outcome.right;
-            (self.progress)(Progress {
-                epoch,
-                epochs: settings.epochs,
-                step: step + 1,
-                steps,
-                loss: (loss_sum / seen as f64) as f32,
-                accuracy: right as f32 / seen as f32,
-            });
-        }
+            Ok((network, mean))
+        })?;
         // Before a checkpoint is written over the last good one.
         if !is_finite::<B, _>(&network)? {
             return Err(LearnError::NotFinite { epoch, step: steps, loss: f32::NAN });
