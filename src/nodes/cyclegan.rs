@@ -115,7 +115,7 @@ pub struct CycleGan {
     #[serde(default)]
     seed: u64,
     /// Where it trains: cpu, cuda, cuda:N or auto. CUDA is there unless ferroflow was built without its feature `cuda`;
-    /// it has not run on a device yet. Networks differ from those of the CPU, in their last digits at first, so another
+    /// its kernels are compiled when they are first needed, which takes minutes, and kept. Networks differ from those of the CPU, in their last digits at first, so another
     /// device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(extend("default" = "cpu"))]

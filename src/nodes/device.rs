@@ -5,8 +5,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use ferroflow_learn::Device;
-use ferroflow_vision::inference::{self, SessionOptions};
+use ferroflow_learn::{Device, keep_kernels};
+use ferroflow_vision::{
+    inference::{self, SessionOptions},
+    model::store,
+};
 
 use crate::batch::Context;
 
@@ -54,6 +57,11 @@ pub fn for_training(asked: &str, context: &Context) -> anyhow::Result<Device> {
     let device = asked.resolve()?;
     if device != asked {
         context.progress.message(format!("device=auto: training on {device}"));
+    }
+    if keep_kernels(device, &store::home()?.join("kernels")) {
+        context.progress.message(format!(
+            "{device}: its kernels are compiled first, once for this machine; this takes minutes"
+        ));
     }
     Ok(device)
 }

@@ -8,12 +8,13 @@
 use std::{
     cell::RefCell,
     error::Error,
+    path::Path,
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
 use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train_on};
-use ferroflow_learn::{Device, Faces};
+use ferroflow_learn::{Device, Faces, keep_kernels};
 
 const SIDE: usize = 48;
 const ROUNDS: usize = 5;
@@ -53,6 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
     let device: Device = named.map_or("cpu", String::as_str).parse()?;
     let device = device.resolve()?;
+    if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
+        keep_kernels(device, &Path::new(&home).join("kernels"));
+    }
     let workers: &[usize] = if device == Device::Cpu { &[2, 1] } else { &[1] };
     let small = Settings {
         generator: Generator { width: 16, blocks: 3, ..Generator::default() },
@@ -67,7 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, settings, steps) in cases {
         for workers in workers {
             if device != Device::Cpu {
+                let began = Instant::now();
                 step(device, &settings, steps, *workers)?;
+                println!("{name}: {steps} steps with compiling: {:.1} s", began.elapsed().as_secs_f64());
             }
             let times =
                 (0..ROUNDS).map(|_| step(device, &settings, steps, *workers)).collect::<Result<_, _>>()?;

@@ -12,7 +12,7 @@ use std::{
 use ferroflow_learn::{
     Device, Faces, LearnError,
     classifier::{self, Examples, Layer, Looks},
-    cyclegan,
+    cyclegan, keep_kernels,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -69,6 +69,9 @@ fn run() -> Result<bool> {
     let arguments: Vec<String> = std::env::args().collect();
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
     let device = named.map_or("cuda", String::as_str).parse::<Device>()?.resolve()?;
+    if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
+        keep_kernels(device, &Path::new(&home).join("kernels"));
+    }
     let data = Generated::new();
     let checks = [
         classifiers_are_alike(device, &data)?,

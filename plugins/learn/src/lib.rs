@@ -23,6 +23,6 @@ mod rules;
 pub mod ssim;
 mod targets;
 
-pub use device::Device;
+pub use device::{Device, keep_kernels};
 pub use error::LearnError;
 pub use faces::Faces;

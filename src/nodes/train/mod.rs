@@ -118,7 +118,7 @@ pub struct Train {
     #[serde(default)]
     seed: u64,
     /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. CUDA is computed
-    /// by Burn's own operations; it has not run on a device yet. Networks differ from those of the CPU, so another
+    /// by Burn's own operations, whose kernels are compiled when they are first needed, which takes minutes, and kept. Networks differ from those of the CPU, so another
     /// device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(extend("default" = "cpu"))]

@@ -117,7 +117,8 @@ pub fn train(
 /// The first steps are slow: kernels are compiled, and the fastest of several for each layer is found and remembered on
 /// disk.
 ///
-/// The CUDA path has not run yet: it was written where there is no device. Its operations are tested on the CPU.
+/// Whether a CUDA device gives what the CPU gives has not been seen yet (`make gpu-check` looks); its operations are tested on the
+/// CPU.
 ///
 /// # Errors
 /// As [`train`]; and if the device cannot be used, fails, or has too little memory (the last checkpoint is kept).

@@ -4,8 +4,11 @@
 mod cuda;
 #[cfg(any(feature = "cuda", test))]
 pub mod failure;
+#[cfg(feature = "cuda")]
+mod kernels;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -39,6 +42,17 @@ impl Device {
             Self::Auto => Ok(if check(0).is_ok() { Self::Cuda(0) } else { Self::Cpu }),
         }
     }
+}
+
+/// Keeps the kernels that a CUDA device needs below `folder` once they are compiled. Gives whether they may have to be compiled
+/// first, which takes minutes: nothing was kept for this model of device. To be called before anything is trained there.
+pub fn keep_kernels(device: Device, folder: &Path) -> bool {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(index) = device {
+        return !kernels::keep(index, folder);
+    }
+    let _ = (device, folder);
+    false
 }
 
 /// A tensor's numbers, once the device has computed them.
