@@ -10,6 +10,7 @@ static int thread_index;
 #define THREAD() thread_index
 #define __global__
 #define __device__
+#define __restrict__ __restrict
 
 static int atomicAdd(int* at, int value) { int before = *at; *at += value; return before; }
 static int atomicCAS(int* at, int expected, int value) { int before = *at; if (before == expected) *at = value; return before; }
@@ -29,6 +30,6 @@ static void run(void (*kernel)(Args...), int threads, void** args) {
 extern "C" int launch(const char* name, int threads, void** args) {
 #define KERNEL(kernel) if (!std::strcmp(name, #kernel)) { run(kernel, threads, args); return 0; }
     KERNEL(sum_columns) KERNEL(sum_rows) KERNEL(sum_tilted) KERNEL(first_stage) KERNEL(visit) KERNEL(later_stages)
-    KERNEL(place) KERNEL(unite) KERNEL(add_up) KERNEL(answer)
+    KERNEL(late_trees) KERNEL(late_stages)    KERNEL(place) KERNEL(unite) KERNEL(add_up) KERNEL(answer)
     return 1;
 }

@@ -42,13 +42,19 @@ struct Face { int x, y, width, height, count; };
     const Level& level = levels[level_index];                                                \
     int local = index - level.field
 
+// And where the integral images of window `index` begin.
+#define FIND_WINDOW()                                                                        \
+    FIND_LEVEL(first_window);                                                                \
+    int at = level.first_sum + local / level.columns * level.step * stride + local % level.columns * level.step
+
 __device__ static int corners_sum(const int* image, const int* corners) {
     return image[corners[0]] - image[corners[1]] - image[corners[2]] + image[corners[3]];
 }
 
 // A column of the reduced image, summed downwards.
-extern "C" __global__ void sum_columns(int count, int level_count, const Level* levels, const Tap* across, const Tap* down,
-                                       const u8* frame, int frame_stride, int stride, int* sums, u32* squares) {
+extern "C" __global__ void sum_columns(int count, int level_count, const Level* __restrict__ levels, const Tap* __restrict__ across,
+                                       const Tap* __restrict__ down, const u8* __restrict__ frame, int frame_stride, int stride,
+                                       int* __restrict__ sums, u32* __restrict__ squares) {
     int index = THREAD();
     if (index >= count) return;
     FIND_LEVEL(first_pixel_column);
@@ -71,7 +77,8 @@ extern "C" __global__ void sum_columns(int count, int level_count, const Level* 
 }
 
 // A row of the column sums, summed across. The first row and column stay zero.
-extern "C" __global__ void sum_rows(int count, int level_count, const Level* levels, int stride, int* sums, u32* squares) {
+extern "C" __global__ void sum_rows(int count, int level_count, const Level* levels, int stride, int* __restrict__ sums,
+                                    u32* __restrict__ squares) {
     int index = THREAD();
     if (index >= count) return;
     FIND_LEVEL(first_pixel_row);
@@ -114,20 +121,25 @@ struct Cascade {
     const float* leaves;
 };
 
+// What a tree says at a window.
+__device__ static float leaf(const Cascade& cascade, int tree, const int* sums, const int* tilted, float inverse) {
+    int at = cascade.trees[tree];
+    do {
+        const Node& node = cascade.nodes[at];
+        const int* image = node.is_tilted ? tilted : sums;
+        float value = node.weights[0] * (float)corners_sum(image, node.corners)
+                    + node.weights[1] * (float)corners_sum(image, node.corners + 4);
+        if (node.has_third) value += node.weights[2] * (float)corners_sum(image, node.corners + 8);
+        at = value * inverse < node.threshold ? node.below : node.otherwise;
+    } while (at >= 0);
+    return cascade.leaves[-1 - at];
+}
+
 __device__ static bool passes(const Cascade& cascade, int stage_index, const int* sums, const int* tilted, float inverse) {
     Stage stage = cascade.stages[stage_index];
     double sum = 0;
     for (int tree = stage.first_tree; tree < stage.first_tree + stage.trees; tree++) {
-        int at = cascade.trees[tree];
-        do {
-            const Node& node = cascade.nodes[at];
-            const int* image = node.is_tilted ? tilted : sums;
-            float value = node.weights[0] * (float)corners_sum(image, node.corners)
-                        + node.weights[1] * (float)corners_sum(image, node.corners + 4);
-            if (node.has_third) value += node.weights[2] * (float)corners_sum(image, node.corners + 8);
-            at = value * inverse < node.threshold ? node.below : node.otherwise;
-        } while (at >= 0);
-        sum += (double)cascade.leaves[-1 - at];
+        sum += (double)leaf(cascade, tree, sums, tilted, inverse);
     }
     return sum >= (double)stage.threshold;
 }
@@ -138,8 +150,7 @@ extern "C" __global__ void first_stage(int count, int level_count, const Level* 
                                        const int* sums, const u32* squares, const int* tilted, float* inverses, u8* states) {
     int index = THREAD();
     if (index >= count) return;
-    FIND_LEVEL(first_window);
-    int at = level.first_sum + local / level.columns * level.step * stride + local % level.columns * level.step;
+    FIND_WINDOW();
     double total = corners_sum(sums + at, inner);
     const u32* square = squares + at;
     u32 power = square[inner[0]] - square[inner[1]] - square[inner[2]] + square[inner[3]];
@@ -164,6 +175,48 @@ extern "C" __global__ void visit(int count, int level_count, const Level* levels
     }
 }
 
+// Trees of late stages that a thread asks about a window.
+#define TREES 8
+
+// What each tree of `tree_count` says at the first `most` of the listed windows: late stages have hundreds of trees and few
+// windows are left, so that threads share a window's. `answers` are a window's trees one behind the other.
+extern "C" __global__ void late_trees(int threads, int level_count, const Level* levels, int stride, int first_tree, int tree_count,
+                                      int most, const int* trees, const Node* nodes, const float* leaves, const int* sums,
+                                      const int* tilted, const float* inverses, const int* listed, const int* length, float* answers) {
+    Cascade cascade = {0, trees, nodes, leaves};
+    int windows = *length < most ? *length : most, shares = (tree_count + TREES - 1) / TREES;
+    for (int item = THREAD(); item < windows * shares; item += threads) {
+        int window = item / shares, index = listed[window];
+        FIND_WINDOW();
+        for (int tree = item % shares; tree < tree_count; tree += shares) {
+            answers[window * tree_count + tree] = leaf(cascade, first_tree + tree, sums + at, tilted + at, inverses[index]);
+        }
+    }
+}
+
+// Stages `from` to `to` at the listed windows, of the answers that are there for the first `most`; those that pass are listed anew.
+extern "C" __global__ void late_stages(int threads, int level_count, const Level* levels, int stride, int from, int to, int tree_count,
+                                       int most, const float* answers, const Stage* stages, const int* trees, const Node* nodes,
+                                       const float* leaves, const int* sums, const int* tilted, const float* inverses,
+                                       const int* listed, const int* length, int* passed, int* passed_length) {
+    Cascade cascade = {stages, trees, nodes, leaves};
+    for (int item = THREAD(); item < *length; item += threads) {
+        int index = listed[item], stage = from;
+        if (item < most) {
+            const float* answer = answers + item * tree_count;
+            for (; stage < to; stage++) {
+                double sum = 0;
+                for (int tree = 0; tree < stages[stage].trees; tree++) sum += (double)*answer++;
+                if (!(sum >= (double)stages[stage].threshold)) break;
+            }
+        } else {
+            FIND_WINDOW();
+            while (stage < to && passes(cascade, stage, sums + at, tilted + at, inverses[index])) stage++;
+        }
+        if (stage == to) passed[atomicAdd(passed_length, 1)] = index;
+    }
+}
+
 // Stages `from` to `to` at the listed windows; those that pass are listed anew.
 extern "C" __global__ void later_stages(int threads, int level_count, const Level* levels, int stride, int from, int to,
                                         const Stage* stages, const int* trees, const Node* nodes, const float* leaves,
@@ -172,8 +225,7 @@ extern "C" __global__ void later_stages(int threads, int level_count, const Leve
     Cascade cascade = {stages, trees, nodes, leaves};
     for (int item = THREAD(); item < *length; item += threads) {
         int index = listed[item];
-        FIND_LEVEL(first_window);
-        int at = level.first_sum + local / level.columns * level.step * stride + local % level.columns * level.step;
+        FIND_WINDOW();
         int stage = from;
         while (stage < to && passes(cascade, stage, sums + at, tilted + at, inverses[index])) stage++;
         if (stage == to) passed[atomicAdd(passed_length, 1)] = index;
@@ -214,21 +266,20 @@ __device__ static int root_of(const int* parents, int item) {
     return item;
 }
 
-// Joins each window with those before it that are alike (a lock-free union-find: Jaiganesh and Burtscher 2018).
+// Joins each window with those before it that are alike, a pair of windows at a time (a lock-free union-find: Jaiganesh and
+// Burtscher 2018).
 extern "C" __global__ void unite(int threads, const int* length, int most, const Face* windows, int* parents) {
-    int count = *length < most ? *length : most;
-    for (int item = THREAD(); item < count; item += threads) {
-        Face window = windows[item];
-        for (int other = 0; other < item; other++) {
-            if (!alike(window, windows[other])) continue;
-            int a = root_of(parents, item), b = root_of(parents, other);
-            while (a != b) {
-                if (a < b) { int swap = a; a = b; b = swap; }
-                int found = atomicCAS(&parents[a], a, b);
-                if (found == a) break;
-                a = root_of(parents, found);
-                b = root_of(parents, b);
-            }
+    long long count = *length < most ? *length : most;
+    for (long long pair = THREAD(); pair < count * count; pair += threads) {
+        int item = (int)(pair / count), other = (int)(pair % count);
+        if (other >= item || !alike(windows[item], windows[other])) continue;
+        int a = root_of(parents, item), b = root_of(parents, other);
+        while (a != b) {
+            if (a < b) { int swap = a; a = b; b = swap; }
+            int found = atomicCAS(&parents[a], a, b);
+            if (found == a) break;
+            a = root_of(parents, found);
+            b = root_of(parents, b);
         }
     }
 }

@@ -33,7 +33,7 @@ impl CudaHaar {
     pub fn open(model: &ModelFile, config: &DetectorConfig, index: u32) -> Result<Self, DetectError> {
         let cascade = xml::read(model)?;
         let mut device = CudaDevice::open(index, SOURCE, &search::KERNELS)?;
-        let search = Search::new(&mut device, &cascade)?;
+        let search = Search::new(&mut device, &cascade, search::ANSWERS)?;
         let (name, config) = (model.name.clone(), config.clone());
         Ok(Self { cascade, name, index, config, device, search, gray: Vec::new() })
     }

@@ -12,13 +12,15 @@ use crate::{
 };
 
 /// All kernels of `haar.cu`.
-pub const KERNELS: [&str; 10] = [
+pub const KERNELS: [&str; 12] = [
     "sum_columns",
     "sum_rows",
     "sum_tilted",
     "first_stage",
     "visit",
     "later_stages",
+    "late_trees",
+    "late_stages",
     "place",
     "unite",
     "add_up",
@@ -28,6 +30,13 @@ pub const KERNELS: [&str; 10] = [
 /// Stages after which the windows that are left are gathered anew, so that neighbouring threads have work to do: most
 /// windows go in the first few.
 const GATHER_AFTER: [usize; 4] = [3, 6, 10, 16];
+
+/// The first of the stages whose trees are asked side by side, all that are between two gatherings: what is asked in vain costs
+/// less than hundreds of trees one after the other.
+const LATE: usize = 10;
+
+/// Answers of late trees that there is room for, enough for some thousand windows; what is beyond is asked without.
+pub const ANSWERS: usize = 1 << 23;
 
 /// Threads of kernels that share a list whose length only the device knows: some for each of a large device's lanes.
 const MANY: usize = 1 << 15;
@@ -45,6 +54,7 @@ pub struct Search<G: Gpu> {
     leaves: G::Memory,
     inner: G::Memory,
     lengths: G::Memory,
+    answers: (G::Memory, usize),
     frame: Option<FrameMemory<G>>,
     words: Vec<u8>,
     faces: Vec<(Window, u32)>,
@@ -85,8 +95,8 @@ struct Counts {
 }
 
 impl<G: Gpu> Search<G> {
-    /// Sends the cascade to the device.
-    pub fn new(gpu: &mut G, cascade: &Cascade) -> Result<Self, CudaError> {
+    /// Sends the cascade to the device, with room for so many answers of late trees.
+    pub fn new(gpu: &mut G, cascade: &Cascade, room: usize) -> Result<Self, CudaError> {
         let (mut stages, mut trees, mut leaves, mut first_node) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for stage in &cascade.stages {
             stages.extend([stage.trees.start as u32, stage.trees.len() as u32, stage.threshold.to_bits()]);
@@ -97,12 +107,15 @@ impl<G: Gpu> Search<G> {
             leaves.extend(tree.leaves.iter().map(|leaf| leaf.to_bits()));
         }
         let lengths = gpu.reserve(LENGTHS)?;
+        let room = if cascade.stages.len() > LATE { room } else { 1 };
+        let answers = (gpu.reserve(4 * room)?, room);
         Ok(Self {
             stages: send(gpu, &stages)?,
             trees: send(gpu, &trees)?,
             leaves: send(gpu, &leaves)?,
             inner: gpu.reserve(4 * 4)?,
             lengths,
+            answers,
             frame: None,
             words: Vec::new(),
             faces: Vec::new(),
@@ -141,7 +154,7 @@ impl<G: Gpu> Search<G> {
 
     /// Finds the windows that pass and answers the number of the list that has them.
     fn find(&mut self, gpu: &mut G, cascade: &Cascade) -> Result<usize, CudaError> {
-        let Self { stages, trees, leaves, inner, lengths, frame: Some(frame), .. } = self else {
+        let Self { stages, trees, leaves, inner, lengths, answers, frame: Some(frame), .. } = self else {
             return Ok(0);
         };
         let counts = frame.counts;
@@ -228,29 +241,31 @@ impl<G: Gpu> Search<G> {
         let bounds = GATHER_AFTER.into_iter().filter(|&stage| stage < last).chain([last]);
         let (mut from, mut list) = (1, 0);
         for to in bounds {
-            gpu.launch(
-                "later_stages",
-                MANY,
-                &[
-                    count(MANY),
-                    levels,
-                    at(&frame.levels),
-                    stride,
-                    count(from.min(to)),
-                    count(to),
-                    at(stages),
-                    at(trees),
-                    at(&frame.nodes),
-                    at(leaves),
-                    at(&frame.sums),
-                    at(&frame.tilted),
-                    at(&frame.inverses),
-                    at(&frame.lists[list % 2]),
-                    Argument::Memory(lengths, 4 * list),
-                    at(&frame.lists[(list + 1) % 2]),
-                    Argument::Memory(lengths, 4 * (list + 1)),
-                ],
-            )?;
+            let (listed, passed) = (at(&frame.lists[list % 2]), at(&frame.lists[(list + 1) % 2]));
+            let length = Argument::Memory(lengths, 4 * list);
+            let passed_length = Argument::Memory(lengths, 4 * (list + 1));
+            let (nodes, sums) = (at(&frame.nodes), at(&frame.sums));
+            let (tilted, inverses) = (at(&frame.tilted), at(&frame.inverses));
+            let (threads, stride, table) = (count(MANY), count(frame.strides.1), at(&frame.levels));
+            let asked = [count(from.min(to)), count(to)];
+            let of_trees = [at(trees), nodes, at(leaves), sums, tilted, inverses, listed, length];
+            if from < LATE {
+                let before = [threads, levels, table, stride, asked[0], asked[1], at(stages)];
+                let arguments = [&before[..], &of_trees[..], &[passed, passed_length]].concat();
+                gpu.launch("later_stages", MANY, &arguments)?;
+            } else {
+                let range = cascade.stages.get(from..to).unwrap_or_default();
+                let first_tree = range.first().map_or(0, |stage| stage.trees.start);
+                let tree_count: usize = range.iter().map(|stage| stage.trees.len()).sum();
+                let most = count(answers.1 / tree_count.max(1));
+                let before = [threads, levels, table, stride];
+                let asked_trees = [count(first_tree), count(tree_count), most];
+                let arguments = [&before[..], &asked_trees, &of_trees, &[at(&answers.0)]].concat();
+                gpu.launch("late_trees", MANY, &arguments)?;
+                let of_stages = [asked[0], asked[1], count(tree_count), most, at(&answers.0), at(stages)];
+                let arguments = [&before[..], &of_stages, &of_trees, &[passed, passed_length]].concat();
+                gpu.launch("late_stages", MANY, &arguments)?;
+            }
             (from, list) = (to, list + 1);
         }
         Ok(list)
