@@ -1,9 +1,16 @@
-//! Checks everything that runs on CUDA against the CPU, and prints the speeds of both. It links neither GStreamer nor
-//! OpenCV: `make gpu-check` packs it with models and pictures into a folder that can be copied to a CUDA machine.
+//! Checks everything that runs on CUDA against the CPU, and prints the speeds of both: of a frame by itself, and of several
+//! streams at once. It links neither GStreamer nor OpenCV: `make gpu-check` packs it with models and pictures into a folder
+//! that can be copied to a CUDA machine.
 //!
-//! `gpu_check [--device cuda:0] PICTURE.ppm...`; `--device cpu` checks the checker. Exit codes: 0 equal, 1 not, 4 no CUDA.
+//! `gpu_check [--device cuda:0] [--only haar,ssd] PICTURE.ppm...`; `--device cpu` checks the checker. Exit codes: 0 equal,
+//! 1 not, 4 no CUDA. All cores that it is given count: `taskset --cpu-list 0,1` compares with two.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ferroflow_vision::{
     detect::{self, DetectorConfig, DetectorKind, FaceDetector},
@@ -16,6 +23,12 @@ use ferroflow_vision::{
 
 /// Runs to warm up, and runs of which the median is reported.
 const RUNS: (usize, usize) = (5, 30);
+
+/// Streams at once on a device; on the CPU one takes all cores already. They share a session, whose batches are as large.
+const STREAMS: usize = 8;
+
+/// How long streams run before they are counted, and while they are.
+const COUNTED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
 
 /// How far a network's answers may differ: pixels of a box or landmark, and confidence or probability. Devices round
 /// differently, and cuDNN may choose TensorFloat-32.
@@ -79,13 +92,19 @@ fn run() -> Result<bool> {
         device = arguments.get(at + 1).ok_or("--device needs a device")?.parse()?;
         arguments.drain(at..at + 2);
     }
+    let mut kinds = DetectorKind::ALL.to_vec();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--only") {
+        let only = arguments.get(at + 1).ok_or("--only needs detectors")?;
+        kinds.retain(|kind| only.split(',').any(|name| name == kind.name()));
+        arguments.drain(at..at + 2);
+    }
     let pictures = arguments.iter().map(|path| Picture::read(path)).collect::<Result<Vec<_>>>()?;
     if pictures.is_empty() {
-        return Err("usage: gpu_check [--device cuda:0] PICTURE.ppm...".into());
+        return Err("usage: gpu_check [--device cuda:0] [--only haar,ssd] PICTURE.ppm...".into());
     }
     println!("{}", inference::runtime_version()?);
     let mut equal = true;
-    for kind in DetectorKind::ALL {
+    for kind in kinds {
         equal &= check_detector(kind, device, &pictures)?;
     }
     equal &= check_classifier(device, &pictures)?;
@@ -95,11 +114,7 @@ fn run() -> Result<bool> {
 
 /// A detector on the CPU and on the device.
 fn check_detector(kind: DetectorKind, device: Device, pictures: &[Picture]) -> Result<bool> {
-    let open = |device: Device| -> Result<Box<dyn FaceDetector>> {
-        let mut config = DetectorConfig::new(kind);
-        config.session.device = device;
-        detect::open(&config).map_err(|error| format!("{} on {device}: {error}", kind.name()).into())
-    };
+    let open = |device: Device| open(kind, device);
     let (mut cpu, mut other) = (open(Device::Cpu)?, open(device)?);
     println!("{}: {} against {}", kind.name(), other.describe(), cpu.describe());
     let mut equal = true;
@@ -121,7 +136,50 @@ fn check_detector(kind: DetectorKind, device: Device, pictures: &[Picture]) -> R
             cpu_time / other_time
         );
     }
+    drop((cpu, other));
+    for picture in pictures {
+        let (cpu, other) =
+            (throughput(kind, Device::Cpu, 1, picture)?, throughput(kind, device, STREAMS, picture)?);
+        println!(
+            "  {:<20} {cpu:8.1} frames a second, and {other:8.1} in {STREAMS} streams, {:.1} times",
+            picture.name,
+            other / cpu
+        );
+    }
     Ok(equal)
+}
+
+fn open(kind: DetectorKind, device: Device) -> Result<Box<dyn FaceDetector>> {
+    let mut config = DetectorConfig::new(kind);
+    config.session.device = device;
+    config.session.batch_size = if device == Device::Cpu { 1 } else { STREAMS };
+    detect::open(&config).map_err(|error| format!("{} on {device}: {error}", kind.name()).into())
+}
+
+/// Frames a second of so many streams, each with a detector of its own.
+fn throughput(kind: DetectorKind, device: Device, streams: usize, picture: &Picture) -> Result<f64> {
+    let detectors: Vec<_> = (0..streams).map(|_| open(kind, device)).collect::<Result<_>>()?;
+    let begun = Instant::now();
+    let run = |mut detector: Box<dyn FaceDetector>| -> std::result::Result<usize, String> {
+        let frame = picture.frame().map_err(|error| error.to_string())?;
+        let (mut faces, mut frames) = (Vec::new(), 0);
+        loop {
+            detector.detect(&frame, &mut faces).map_err(|error| error.to_string())?;
+            let since = begun.elapsed();
+            if since > COUNTED.0 + COUNTED.1 {
+                return Ok(frames);
+            }
+            frames += usize::from(since > COUNTED.0);
+        }
+    };
+    let frames = thread::scope(|scope| {
+        let streams: Vec<_> =
+            detectors.into_iter().map(|detector| scope.spawn(move || run(detector))).collect();
+        streams.into_iter().try_fold(0, |sum, stream| {
+            Ok::<_, String>(sum + stream.join().map_err(|_| "a stream panicked".to_owned())??)
+        })
+    })?;
+    Ok(frames as f64 / COUNTED.1.as_secs_f64())
 }
 
 /// The default classifier on all faces of a picture, in one batch.

@@ -7,6 +7,8 @@ use std::{
     time::Instant,
 };
 
+use smallvec::SmallVec;
+
 use super::{
     InferenceError,
     instruments::Instruments,
@@ -23,6 +25,8 @@ pub(super) struct Engine {
     outputs: usize,
     /// False for models of a fixed batch and those whose outputs turned out not to be divisible.
     joins: bool,
+    /// True where batches are filled up to a power of two, so that few shapes come up.
+    fills: bool,
     /// What is known of the outputs of each item shape, from requests that ran alone.
     known: HashMap<ItemShape, Division>,
     /// Item shapes whose outputs of several rows an item have turned out to lie item by item.
@@ -34,15 +38,26 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// `joins` tells whether the model takes batches of any size.
+    /// `joins` tells whether the model takes batches of any size, `few_shapes` whether there had better be few sizes.
     pub fn new(
         network: Box<dyn Network>,
         outputs: usize,
         joins: bool,
+        few_shapes: bool,
         instruments: Arc<Instruments>,
     ) -> Self {
         let (known, proven, joined) = Default::default();
-        Self { network, instruments, outputs, joins, known, proven, joined, last: None }
+        Self {
+            network,
+            instruments,
+            outputs,
+            joins,
+            fills: joins && few_shapes,
+            known,
+            proven,
+            joined,
+            last: None,
+        }
     }
 
     /// True when others may join a request of this shape and number of items: the outputs of a lone request of no more
@@ -53,8 +68,15 @@ impl Engine {
 
     /// Runs one request.
     pub fn run_alone(&mut self, shape: [usize; 4], input: &[f32]) -> Result<Answer, InferenceError> {
-        let outputs = self.run(shape, input)?;
         let items = shape[0];
+        if self.fills
+            && !items.is_power_of_two()
+            && self.may_join(item_shape(shape), items)
+            && let Some((outputs, of)) = self.run_joined(shape, &[input])?
+        {
+            return Ok(Answer { outputs, part: Part { first: 0, items, of } });
+        }
+        let outputs = self.run(shape, input, items)?;
         if self.joins && self.known.get(&item_shape(shape)).is_none_or(|known| items < known.items) {
             let known = Division::new(items, &outputs).map_err(|reason| self.instruments.failed(reason))?;
             self.known.insert(item_shape(shape), known);
@@ -65,9 +87,13 @@ impl Engine {
     /// Runs requests of one item shape and answers all of them; `batch` is empty afterwards.
     pub fn serve(&mut self, batch: &mut Vec<Request>) {
         if batch.len() > 1 {
-            match self.run_joined(batch) {
-                Ok(Some(outputs)) => {
-                    let of = batch.iter().map(Request::items).sum();
+            let shape = batch.first().map_or([0; 4], |first| first.shape);
+            let joined = {
+                let inputs: SmallVec<[&[f32]; 16]> = batch.iter().map(|request| &*request.input).collect();
+                self.run_joined(shape, &inputs)
+            };
+            match joined {
+                Ok(Some((outputs, of))) => {
                     let mut first = 0;
                     for request in batch.drain(..) {
                         let items = request.items();
@@ -90,27 +116,39 @@ impl Engine {
         }
     }
 
-    /// The outputs of all requests in one run; nothing if they cannot be divided among the requests.
-    fn run_joined(&mut self, batch: &[Request]) -> Result<Option<Arc<Outputs>>, InferenceError> {
-        let Some(first) = batch.first() else { return Ok(None) };
-        let (items, shape) = (batch.iter().map(Request::items).sum(), first.item_shape());
-        let [a, b, c] = shape;
+    /// The outputs of all inputs in one run, and of how many items they are; nothing if they cannot be divided among the
+    /// inputs. `shape` is the first one's.
+    fn run_joined(
+        &mut self,
+        shape: [usize; 4],
+        inputs: &[&[f32]],
+    ) -> Result<Option<(Arc<Outputs>, usize)>, InferenceError> {
+        let (first, [a, b, c]) = (shape[0], item_shape(shape));
+        let Some(known) = self.known.get(&[a, b, c]) else { return Ok(None) };
+        let item = (a * b * c).max(1);
+        let items = inputs.iter().map(|input| input.len()).sum::<usize>() / item;
+        let of = if self.fills { items.next_power_of_two() } else { items };
+        if of == known.items {
+            // Nothing grows, so that nothing shows which side grows.
+            return Ok(None);
+        }
         let mut joined = std::mem::take(&mut self.joined);
         joined.clear();
-        batch.iter().for_each(|request| joined.extend_from_slice(&request.input));
-        let outputs = self.run([items, a, b, c], &joined);
+        inputs.iter().for_each(|input| joined.extend_from_slice(input));
+        joined.resize(of * item, 0.0);
+        let outputs = self.run([of, a, b, c], &joined, items);
         self.joined = joined;
         let outputs = outputs?;
-        let Some(known) = self.known.get(&shape) else { return Ok(None) };
-        let reason = match known.check(items, &outputs) {
-            Ok(Order::Certain) => return Ok(Some(outputs)),
-            Ok(Order::ToBeProven) if self.proven.contains(&shape) => return Ok(Some(outputs)),
+        let Some(known) = self.known.get(&[a, b, c]) else { return Ok(None) };
+        let reason = match known.check(of, &outputs) {
+            Ok(Order::Certain) => return Ok(Some((outputs, of))),
+            Ok(Order::ToBeProven) if self.proven.contains(&[a, b, c]) => return Ok(Some((outputs, of))),
             Ok(Order::ToBeProven) => {
-                let alone = self.run(first.shape, &first.input)?;
-                let part = Part { first: 0, items: first.items(), of: items };
+                let alone = self.run(shape, inputs.first().copied().unwrap_or_default(), first)?;
+                let part = Part { first: 0, items: first, of };
                 if outputs.is_alike(part, &alone).map_err(|reason| self.instruments.failed(reason))? {
-                    self.proven.insert(shape);
-                    return Ok(Some(outputs));
+                    self.proven.insert([a, b, c]);
+                    return Ok(Some((outputs, of)));
                 }
                 "the first image's part is not what that image gives by itself".to_owned()
             }
@@ -119,11 +157,17 @@ impl Engine {
         let Instruments { model, device, .. } = &*self.instruments;
         tracing::error!(model, %device, reason, "the outputs of a batch cannot be divided; each request runs by itself from now on");
         self.joins = false;
+        self.fills = false;
         Ok(None)
     }
 
-    /// One run, timed; a panic breaks the engine and is an error.
-    fn run(&mut self, shape: [usize; 4], input: &[f32]) -> Result<Arc<Outputs>, InferenceError> {
+    /// One run, timed, of which so many items were asked for; a panic breaks the engine and is an error.
+    fn run(
+        &mut self,
+        shape: [usize; 4],
+        input: &[f32],
+        items: usize,
+    ) -> Result<Arc<Outputs>, InferenceError> {
         if let Some(reason) = self.instruments.broken.get() {
             return Err(self.instruments.failed(format!("{reason}; open the model again")));
         }
@@ -146,7 +190,7 @@ impl Engine {
                     return Err(self.instruments.failed(reason));
                 }
             }
-            self.instruments.ran(shape[0], started.elapsed());
+            self.instruments.ran(items, started.elapsed());
             if values.len() != self.outputs {
                 let reason = format!("it has {} outputs and gave {}", self.outputs, values.len());
                 return Err(self.instruments.failed(reason));

@@ -7,6 +7,7 @@
 //! A request goes [`SharedSession::run`] → queue → `worker` (gathers a batch) → `engine` (joins, runs, divides) → `network`,
 //! and its part of the outputs comes back without being copied.
 
+mod by_shape;
 mod device;
 mod engine;
 mod error;

@@ -7,7 +7,7 @@ use ort::{
     value::{DynValue, TensorRef},
 };
 
-use super::{Device, InferenceError, SessionOptions, runtime};
+use super::{Device, InferenceError, SessionOptions, by_shape::ByShape, runtime};
 
 /// Name and shape of a model's input or output; -1 stands for a free dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ impl Network for Session {
 /// A network that has been loaded, with what it takes and gives.
 pub(super) struct Loaded {
     pub network: Box<dyn Network>,
+    /// True where each new shape of input costs time, so that there had better be few.
+    pub few_shapes: bool,
     /// Never [`Device::Auto`].
     pub device: Device,
     pub inputs: Vec<TensorInfo>,
@@ -72,7 +74,15 @@ impl Loaded {
         };
         let (inputs, outputs) =
             (session.inputs().iter().map(info).collect(), session.outputs().iter().map(info).collect());
-        Ok(Self { network: Box::new(session), device, inputs, outputs })
+        let (few_shapes, network): (_, Box<dyn Network>) = match device {
+            Device::Cuda(_) => {
+                let (path, options) = (path.to_owned(), options.clone());
+                let make = move || load_on(&path, &options, device).map_err(|error| error.to_string());
+                (true, Box::new(ByShape::new(session, make)))
+            }
+            _ => (false, Box::new(session)),
+        };
+        Ok(Self { network, few_shapes, device, inputs, outputs })
     }
 }
 

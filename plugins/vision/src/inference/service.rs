@@ -108,11 +108,11 @@ impl SharedSession {
 
     /// Starts the worker of a loaded network.
     fn start(path: &Path, options: &SessionOptions, loaded: Loaded) -> Result<Self, InferenceError> {
-        let Loaded { network, device, inputs, outputs } = loaded;
+        let Loaded { network, few_shapes, device, inputs, outputs } = loaded;
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let instruments = Arc::new(Instruments::new(name, device));
         let any_batch = inputs.iter().all(|input| input.shape.first().is_none_or(|&items| items < 1));
-        let engine = Engine::new(network, outputs.len(), any_batch, Arc::clone(&instruments));
+        let engine = Engine::new(network, outputs.len(), any_batch, few_shapes, Arc::clone(&instruments));
         let engine = Arc::new(Mutex::new(engine));
         let SessionOptions { batch_size, batch_timeout, .. } = *options;
         let (queue, requests) = bounded(QUEUE.max(batch_size));

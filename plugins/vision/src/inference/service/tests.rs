@@ -83,12 +83,13 @@ struct Bench {
 
 /// A session on `device`; [`Device::Cuda`] sends every request through the worker.
 fn bench(nature: Nature, device: Device, batch_size: usize, batch_timeout: Duration) -> Bench {
-    bench_of(-1, nature, device, batch_size, batch_timeout)
+    bench_of(-1, false, nature, device, batch_size, batch_timeout)
 }
 
 /// The same with the number of images that the model says it takes; -1 for any.
 fn bench_of(
     images: i64,
+    few_shapes: bool,
     nature: Nature,
     device: Device,
     batch_size: usize,
@@ -101,7 +102,7 @@ fn bench_of(
     let outputs = vec![TensorInfo { name: "sums".into(), shape: vec![-1, 2] }];
     let inputs = vec![TensorInfo { name: "image".into(), shape: vec![images, 1, -1, -1] }];
     let options = SessionOptions { batch_size, batch_timeout, ..SessionOptions::default() };
-    let loaded = Loaded { network, device, inputs, outputs };
+    let loaded = Loaded { network, few_shapes, device, inputs, outputs };
     let session = SharedSession::start(Path::new("fake.onnx"), &options, loaded).unwrap();
     Bench { session, began, go }
 }
@@ -185,6 +186,34 @@ fn requests_in_line_run_together_and_each_gets_its_own_answer() {
 }
 
 #[test]
+fn where_new_shapes_cost_time_batches_are_filled_up_to_powers_of_two() {
+    let bench = bench_of(-1, true, Nature::Honest, Device::Cuda(0), 8, Duration::ZERO);
+    bench.warm(2);
+    let requests = [(1, 2, 1.0), (1, 2, 2.0), (1, 2, 3.0), (4, 2, 4.0), (5, 2, 5.0)];
+    let answers = thread::scope(|scope| {
+        let handles = bench.line(scope, &requests);
+        bench.release(10);
+        join(handles)
+    });
+    // Two and four, then five.
+    assert_eq!(bench.runs(), [8, 8]);
+    for ((items, _, value), answer) in requests.into_iter().zip(answers) {
+        assert_eq!(answer.unwrap(), [2.0 * value, value].repeat(items));
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_divided_end_the_filling_up() {
+    let bench = bench_of(-1, true, Nature::Interleaved, Device::Cuda(0), 8, Duration::ZERO);
+    bench.release(10);
+    let sums = |value: f32| vec![value * 2.0; 3].into_iter().chain([value; 3]).collect::<Vec<_>>();
+    ask(&bench.session, 1, 2, 1.0).unwrap();
+    assert_eq!(ask(&bench.session, 3, 2, 2.0).unwrap(), sums(2.0));
+    assert_eq!(ask(&bench.session, 3, 2, 3.0).unwrap(), sums(3.0));
+    assert_eq!(bench.runs(), [1, 4, 3, 3]);
+}
+
+#[test]
 fn a_request_is_never_split_and_a_large_one_runs_by_itself() {
     let bench = bench(Nature::Honest, Device::Cpu, 4, Duration::ZERO);
     bench.warm(2);
@@ -232,7 +261,7 @@ fn without_batches_each_request_runs_by_itself() {
 
 #[test]
 fn a_model_of_one_image_a_run_gets_one_at_a_time() {
-    let bench = bench_of(1, Nature::Honest, Device::Cpu, 8, Duration::ZERO);
+    let bench = bench_of(1, false, Nature::Honest, Device::Cpu, 8, Duration::ZERO);
     bench.warm(2);
     let answers = thread::scope(|scope| {
         let handles = bench.line(scope, &[(1, 2, 0.0), (1, 2, 1.0), (1, 2, 2.0)]);
