@@ -241,7 +241,7 @@ impl Stage for CycleGan {
                 bail!("the class `{name}` has {count} faces in the split `{split}`: two are needed at least");
             }
         }
-        let device = device::for_training(&self.device, context)?;
+        let device = device::for_burn(&self.device, context)?;
         let checkpoints = device::checkpoints(&context.checkpoints, device);
         let trained = self.train(pictures, device, &checkpoints, context)?;
         self.write(&trained, &checkpoints.join(SAMPLES), context)?;

@@ -54,10 +54,20 @@ impl WorkerSessions {
 /// The device to train on, which is there.
 pub fn for_training(asked: &str, context: &Context) -> anyhow::Result<Device> {
     let asked: Device = asked.parse()?;
-    let device = asked.resolve()?;
+    Ok(told(asked, asked.resolve()?, context))
+}
+
+fn told(asked: Device, device: Device, context: &Context) -> Device {
     if device != asked {
         context.progress.message(format!("device=auto: training on {device}"));
     }
+    device
+}
+
+/// The same for networks that are trained by Burn's kernels.
+pub fn for_burn(asked: &str, context: &Context) -> anyhow::Result<Device> {
+    let asked: Device = asked.parse()?;
+    let device = told(asked, asked.resolve_with_headers()?, context);
     if keep_kernels(device, &store::home()?.join("kernels")) {
         context.progress.message(format!(
             "{device}: its kernels are compiled first, once for this machine; this takes minutes"

@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
     let device: Device = named.map_or("cpu", String::as_str).parse()?;
-    let device = device.resolve()?;
+    let device = device.resolve_with_headers()?;
     if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
         keep_kernels(device, &Path::new(&home).join("kernels"));
     }

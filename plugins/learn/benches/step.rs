@@ -13,7 +13,6 @@ use std::{
     cell::RefCell,
     error::Error,
     hint::black_box,
-    path::Path,
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
@@ -31,7 +30,7 @@ use burn::{
     tensor::{Distribution, Int, Tensor, activation::relu, backend::Backend},
 };
 use ferroflow_learn::classifier::{Examples, Layer, Progress, Settings, train};
-use ferroflow_learn::{Device, Faces, keep_kernels};
+use ferroflow_learn::{Device, Faces};
 
 type Train = Autodiff<Flex>;
 
@@ -134,9 +133,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
     let device = named.map_or("cpu", String::as_str).parse::<Device>()?.resolve()?;
     if device != Device::Cpu {
-        if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
-            keep_kernels(device, &Path::new(&home).join("kernels"));
-        }
         let began = Instant::now();
         our_step(device, &settings, STEPS_ON_DEVICE, 1)?;
         println!("{STEPS_ON_DEVICE} steps with compiling: {:.1} s", began.elapsed().as_secs_f64());

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     let arguments: Vec<String> = std::env::args().collect();
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
-    let device = named.map_or("cuda", String::as_str).parse::<Device>()?.resolve()?;
+    let device = named.map_or("cuda", String::as_str).parse::<Device>()?.resolve_with_headers()?;
     if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
         keep_kernels(device, &Path::new(&home).join("kernels"));
     }

@@ -7,7 +7,6 @@
 
 pub mod activations;
 pub mod align;
-pub mod cuda;
 pub mod detect;
 pub mod embedding;
 pub mod expression;

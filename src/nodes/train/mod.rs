@@ -117,9 +117,8 @@ pub struct Train {
     /// Another seed trains another network.
     #[serde(default)]
     seed: u64,
-    /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. CUDA is computed
-    /// by Burn's own operations, whose kernels are compiled when they are first needed, which takes minutes, and kept. Networks differ from those of the CPU, so another
-    /// device begins anew.
+    /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks
+    /// differ from those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(extend("default" = "cpu"))]
     device: String,

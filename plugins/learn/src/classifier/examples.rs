@@ -43,4 +43,15 @@ impl<'a> Examples<'a> {
     pub(super) fn label(&self, row: usize) -> usize {
         self.wanted().label(row)
     }
+
+    /// The sum of the weights of some faces, by which their losses are divided.
+    pub(super) fn total<'r>(&self, rows: impl Iterator<Item = &'r usize>) -> f32 {
+        rows.map(|row| self.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE)
+    }
+
+    /// For how many rows the greatest logit (rows x classes) is that of the class that is wanted.
+    pub(super) fn agreeing(&self, logits: &[f32], rows: &[usize]) -> usize {
+        let answers = logits.chunks_exact(self.classes).zip(rows);
+        answers.filter(|(row, at)| greatest(row) == self.label(**at)).count()
+    }
 }

@@ -6,7 +6,10 @@
 mod examples;
 mod export;
 mod feed;
+#[cfg(any(feature = "cuda", test))]
+mod native;
 mod network;
+mod pupil;
 mod settings;
 mod step;
 #[cfg(test)]
@@ -87,9 +90,9 @@ pub struct Trained {
 /// is called after every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
 ///
 /// A CUDA device begins with the same weights and sees the same faces, varied and mixed alike, and the same dropout as
-/// the CPU, but rounds otherwise, and not even the same way twice; the fewer shards, the less it has to be told. So that
-/// a result says where it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's. On an
-/// H100 losses were the CPU's to four digits (`benches/results/2026-11-27-cuda.md`).
+/// the CPU, but rounds otherwise; the fewer shards, the less it has to be told. So that
+/// a result says where it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's. The
+/// kernels (`native`) have been seen to do what the CPU's do on the host; no device has run them yet.
 ///
 /// # Errors
 /// If the examples do not fit each other, there are fewer than two faces for each shard, the faces are too small,
@@ -156,10 +159,7 @@ pub fn train(
 
 #[cfg(feature = "cuda")]
 fn on_cuda(training: &Training<'_>, index: u32) -> Result<Outcome, LearnError> {
-    use burn::backend::Cuda;
-    use burn::backend::cuda::CudaDevice;
-
-    crate::device::failure::guarded(|| training.run::<Autodiff<Cuda>>(&CudaDevice::new(index as usize)))
+    native::train(training, index)
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -204,7 +204,7 @@ fn fingerprint(
         hash.update(&begin.to_bytes()?);
     }
     if let Device::Cuda(_) = device {
-        hash.update(b"cuda");
+        hash.update(b"cuda, kernels of our own");
     }
     Ok(hash.finalize().to_hex().to_string())
 }

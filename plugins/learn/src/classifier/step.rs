@@ -11,9 +11,10 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
-use super::examples::{Examples, greatest};
+use super::examples::Examples;
 use super::feed::Shard;
 use super::network::{INPUTS, Network};
+use super::pupil::Outcome;
 use crate::device::read;
 use crate::error::LearnError;
 use crate::kernels::Kernels;
@@ -22,15 +23,6 @@ use crate::kernels::Kernels;
 pub trait Learner: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
 
 impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> Learner for B {}
-
-/// What a step has come to.
-pub(super) struct Outcome {
-    pub gradients: GradientsParams,
-    /// The mean loss of its faces.
-    pub loss: f32,
-    /// For how many faces the network preferred the class that is wanted.
-    pub right: usize,
-}
 
 /// Computes steps.
 pub(super) struct Steps<'a, B: Backend> {
@@ -43,9 +35,12 @@ pub(super) struct Steps<'a, B: Backend> {
 
 impl<B: Learner> Steps<'_, B> {
     /// The gradients of the mean loss over the faces of these shards.
-    pub fn step(&self, network: &Network<B>, shards: &[Shard]) -> Result<Outcome, LearnError> {
-        let weights = shards.iter().flat_map(|shard| &shard.rows).map(|row| self.examples.weight(*row));
-        let total = weights.sum::<f32>().max(f32::MIN_POSITIVE);
+    pub fn step(
+        &self,
+        network: &Network<B>,
+        shards: &[Shard],
+    ) -> Result<(GradientsParams, Outcome), LearnError> {
+        let total = self.examples.total(shards.iter().flat_map(|shard| &shard.rows));
         let threads = self.threads.clamp(1, shards.len().max(1));
         let outcomes = thread::scope(|scope| {
             let work = |first: usize| {
@@ -66,16 +61,21 @@ impl<B: Learner> Steps<'_, B> {
         let (mut loss, mut right) = (0.0, 0);
         for shard in 0..shards.len() {
             let Some(outcome) = by_thread[shard % threads].next() else { return Err(LearnError::Panicked) };
-            let outcome = outcome?;
-            sum.accumulate::<B>(network, outcome.gradients);
+            let (gradients, outcome) = outcome?;
+            sum.accumulate::<B>(network, gradients);
             loss += outcome.loss;
             right += outcome.right;
         }
-        Ok(Outcome { gradients: sum.grads(), loss, right })
+        Ok((sum.grads(), Outcome { loss, right }))
     }
 
     /// A shard's part of the gradients, where the weights of all of a step's faces sum to `total`.
-    fn gradients(&self, network: &Network<B>, shard: &Shard, total: f32) -> Result<Outcome, LearnError> {
+    fn gradients(
+        &self,
+        network: &Network<B>,
+        shard: &Shard,
+        total: f32,
+    ) -> Result<(GradientsParams, Outcome), LearnError> {
         let Shard { rows, grid, input, targets, keep } = shard;
         let (device, classes, count) = (self.device, self.examples.classes, rows.len());
         let tensor = |values: &[f32], shape: [usize; 2]| {
@@ -90,12 +90,6 @@ impl<B: Learner> Steps<'_, B> {
         // A device is waited for once, when it has been told all that there is to do.
         let found: Vec<f32> = read(found)?.iter::<f32>().collect();
         let Some((loss, logits)) = found.split_first() else { return Err(LearnError::Panicked) };
-        Ok(Outcome { gradients, loss: *loss, right: self.agreeing(logits, rows) })
-    }
-
-    /// For how many rows the greatest logit is that of the class that is wanted.
-    fn agreeing(&self, logits: &[f32], rows: &[usize]) -> usize {
-        let answers = logits.chunks_exact(self.examples.classes).zip(rows);
-        answers.filter(|(row, at)| greatest(row) == self.examples.label(**at)).count()
+        Ok((gradients, Outcome { loss: *loss, right: self.examples.agreeing(logits, rows) }))
     }
 }

@@ -169,15 +169,6 @@ impl<B: Kernels> Classifier<B> {
         let fixed = (!self.moments.is_empty()).then_some(self.moments.as_slice());
         self.network.forward(input, grid, fixed, None)
     }
-
-    /// The same on the CPU.
-    pub(super) fn to_cpu(&self) -> Result<Classifier, LearnError> {
-        let About { layers, classes, .. } = &self.about;
-        let network = Network::from_values(layers, *classes, &self.network.values()?, &Default::default());
-        let network = network.ok_or_else(|| LearnError::Record("a network of another size".to_owned()))?;
-        let moments = self.moments.iter().map(Moments::to_cpu).collect::<Result<_, _>>()?;
-        Ok(Classifier { network, moments, about: self.about.clone() })
-    }
 }
 
 impl Classifier {

@@ -3,26 +3,19 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::module::{AutodiffModule, Module};
-use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{Optimizer, Sgd, SgdConfig};
-use burn::tensor::backend::AutodiffBackend;
+use burn::backend::Flex;
 
 use super::examples::{Examples, greatest};
 use super::feed::Feed;
 use super::network::Network;
+use super::pupil::{BurnPupil, Pupil};
 use super::settings::Settings;
 use super::step::{Learner, Steps};
 use super::trained::{About, Classifier, Looks};
 use super::{EpochResult, Progress};
-use crate::checkpoint::{self, damaged, from_bytes, to_bytes};
-use crate::device::is_finite;
+use crate::checkpoint::{self, damaged};
 use crate::error::LearnError;
 use crate::random::Random;
-
-type Descent<B> = OptimizerAdaptor<Sgd<<B as AutodiffBackend>::InnerBackend>, Network<B>, B>;
 
 /// What a training comes to: a network, and what each epoch has come to.
 pub(crate) type Outcome = (Classifier, Vec<EpochResult>);
@@ -49,29 +42,45 @@ pub(crate) struct Training<'a> {
 }
 
 /// Where a training stands.
-struct State<B: Learner> {
-    network: Network<B>,
-    descent: Descent<B>,
-    /// The exponential mean of the networks so far.
-    mean: Option<Network<B::InnerBackend>>,
+struct State<P> {
+    pupil: P,
     /// The best on the validation rows so far.
     best: Option<Classifier>,
     history: Vec<EpochResult>,
 }
 
 impl Training<'_> {
-    /// Trains to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without
-    /// any the last.
+    /// Trains on a backend of Burn's to the end, from the checkpoint if there is one. Gives the best network on the
+    /// validation rows, without any the last.
     pub fn run<B: Learner>(&self, device: &B::Device) -> Result<Outcome, LearnError> {
-        let mut state = self.begin::<B>(device)?;
+        let steps = Steps::<B> { examples: self.examples, device, threads: self.threads };
+        let network =
+            Network::from_values(&self.settings.layers, self.examples.classes, &self.first_values()?, device);
+        let network = network.ok_or_else(|| damaged(self.state, "it began from another network"))?;
+        self.teach(BurnPupil::new(steps, network, self.settings))
+    }
+
+    /// The weights to begin with.
+    pub(super) fn first_values(&self) -> Result<Vec<f32>, LearnError> {
+        if let Some(begin) = self.begin {
+            return begin.network.values();
+        }
+        let mut random = Random::new(&[self.settings.seed, self.stream, u64::MAX]);
+        let (layers, classes) = (&self.settings.layers, self.examples.classes);
+        Network::<Flex>::new(layers, classes, &mut random, &Default::default()).values()
+    }
+
+    /// The same with a network wherever it is.
+    pub(super) fn teach(&self, pupil: impl Pupil) -> Result<Outcome, LearnError> {
+        let mut state = self.resume(pupil)?;
         while state.history.len() < self.settings.epochs && !self.is_over(&state.history) {
-            state = self.epoch(state, device)?;
-            self.save(&state)?;
+            state = self.epoch(state)?;
+            self.save(&mut state)?;
             (self.epoch_done)(&state.history);
         }
         let last = match state.best {
             Some(best) => best,
-            None => self.measured(&state)?.to_cpu()?,
+            None => self.measured(&mut state.pupil)?,
         };
         Ok((last, state.history))
     }
@@ -82,61 +91,27 @@ impl Training<'_> {
         self.settings.patience > 0 && !self.validate.is_empty() && since >= self.settings.patience
     }
 
-    fn begin<B: Learner>(&self, device: &B::Device) -> Result<State<B>, LearnError> {
-        let settings = self.settings;
-        let mut random = Random::new(&[settings.seed, self.stream, u64::MAX]);
-        let mut network = Network::<B>::new(&settings.layers, self.examples.classes, &mut random, device);
-        if let Some(begin) = self.begin {
-            let values = begin.network.values()?;
-            let begun = Network::from_values(&settings.layers, self.examples.classes, &values, device);
-            network = begun.ok_or_else(|| damaged(self.state, "it began from another network"))?;
-        }
-        let descent: Descent<B> = SgdConfig::new()
-            .with_weight_decay(Some(WeightDecayConfig::new(settings.weight_decay as f32)))
-            .with_momentum(Some(MomentumConfig::new().with_momentum(settings.momentum).with_nesterov(true)))
-            .init();
-        let mean = (settings.averaging > 0.0).then(|| network.valid());
-        let state = State { network, descent, mean, best: None, history: Vec::new() };
-        match checkpoint::read(self.state, self.fingerprint)? {
-            Some(saved) => self.restore(state, &saved.parts, device),
-            None => Ok(state),
-        }
-    }
-
-    fn restore<B: Learner>(
-        &self,
-        state: State<B>,
-        parts: &[Vec<u8>],
-        device: &B::Device,
-    ) -> Result<State<B>, LearnError> {
-        let [weights, momenta, mean, best, history] = parts else {
-            return Err(damaged(self.state, "it has another number of parts"));
+    fn resume<P: Pupil>(&self, pupil: P) -> Result<State<P>, LearnError> {
+        let Some(saved) = checkpoint::read(self.state, self.fingerprint)? else {
+            return Ok(State { pupil, best: None, history: Vec::new() });
         };
-        let mean = match state.mean {
-            Some(network) => {
-                Some(network.load_record(from_bytes::<B::InnerBackend, _>(mean, device, self.state)?))
-            }
-            None => None,
+        let [weights, momenta, mean, best, history] = saved.parts.as_slice() else {
+            return Err(damaged(self.state, "it has another number of parts"));
         };
         let best = match best.is_empty() {
             true => None,
             false => Some(Classifier::from_bytes(best, self.state)?),
         };
         Ok(State {
-            network: state.network.load_record(from_bytes::<B, _>(weights, device, self.state)?),
-            descent: state.descent.load_record(from_bytes::<B, _>(momenta, device, self.state)?),
-            mean,
+            pupil: pupil.restore([weights, momenta, mean], self.state)?,
             best,
             history: serde_json::from_slice(history)
                 .map_err(|error| damaged(self.state, &error.to_string()))?,
         })
     }
 
-    fn save<B: Learner>(&self, state: &State<B>) -> Result<(), LearnError> {
-        let weights = to_bytes::<B, _>(state.network.clone().into_record())?;
-        let momenta = to_bytes::<B, _>(state.descent.to_record())?;
-        let mean = state.mean.clone();
-        let mean = mean.map_or(Ok(Vec::new()), |mean| to_bytes::<B::InnerBackend, _>(mean.into_record()))?;
+    fn save(&self, state: &mut State<impl Pupil>) -> Result<(), LearnError> {
+        let [weights, momenta, mean] = state.pupil.save()?;
         let best = state.best.as_ref().map_or(Ok(Vec::new()), Classifier::to_bytes)?;
         let history =
             serde_json::to_vec(&state.history).map_err(|error| LearnError::Record(error.to_string()))?;
@@ -144,8 +119,8 @@ impl Training<'_> {
         checkpoint::write(self.state, self.fingerprint, state.history.len(), &parts)
     }
 
-    fn epoch<B: Learner>(&self, state: State<B>, device: &B::Device) -> Result<State<B>, LearnError> {
-        let State { network, mut descent, mean, best, mut history } = state;
+    fn epoch<P: Pupil>(&self, state: State<P>) -> Result<State<P>, LearnError> {
+        let State { pupil, best, mut history } = state;
         let settings = self.settings;
         let epoch = history.len();
         let mut random = Random::new(&[settings.seed, self.stream, epoch as u64]);
@@ -157,23 +132,21 @@ impl Training<'_> {
             let end = if step + 1 == steps { order.len() } else { (step + 1) * settings.batch_size };
             &order[step * settings.batch_size..end]
         });
-        let computer = Steps::<B> { examples: self.examples, device, threads: self.threads };
         let (mut loss_sum, mut right, mut seen, mut rate) = (0.0f64, 0usize, 0usize, 0.0);
         let feed = Feed { examples: self.examples, settings };
-        let (network, mean) = feed.run(batches, random, |shards| {
-            let (mut network, mut mean) = (network, mean);
+        let pupil = feed.run(batches, random, |shards| {
+            let mut pupil = pupil;
             for (step, shards) in shards.enumerate() {
                 if self.cancelled.load(Ordering::Relaxed) {
                     return Err(LearnError::Cancelled);
                 }
-                let outcome = computer.step(&network, &shards)?;
+                let done = epoch * steps + step;
+                rate = learning_rate(settings, done as f64 / (settings.epochs * steps) as f64);
+                let outcome;
+                (pupil, outcome) = pupil.step(&shards, rate, averaged(settings, done))?;
                 if !outcome.loss.is_finite() {
                     return Err(LearnError::NotFinite { epoch, step, loss: outcome.loss });
                 }
-                let done = epoch * steps + step;
-                rate = learning_rate(settings, done as f64 / (settings.epochs * steps) as f64);
-                network = descent.step(rate, network, outcome.gradients);
-                mean = mean.map(|mean| mean.approach(&network.valid(), averaged(settings, done)));
                 let faces = shards.iter().map(|shard| shard.rows.len()).sum::<usize>();
                 loss_sum += f64::from(outcome.loss) * faces as f64;
                 seen += faces;
@@ -187,10 +160,11 @@ impl Training<'_> {
                     accuracy: right as f32 / seen as f32,
                 });
             }
-            Ok((network, mean))
+            Ok(pupil)
         })?;
         // Before a checkpoint is written over the last good one.
-        if !is_finite::<B, _>(&network)? {
+        let mut pupil = pupil;
+        if !pupil.is_finite()? {
             return Err(LearnError::NotFinite { epoch, step: steps, loss: f32::NAN });
         }
         history.push(EpochResult {
@@ -200,7 +174,7 @@ impl Training<'_> {
             validation_loss: None,
             learning_rate: rate,
         });
-        let mut state = State { network, descent, mean, best, history };
+        let mut state = State { pupil, best, history };
         if !self.validate.is_empty() {
             self.judge(&mut state)?;
         }
@@ -208,8 +182,8 @@ impl Training<'_> {
     }
 
     /// How good the network is on the validation rows; the best is kept.
-    fn judge<B: Learner>(&self, state: &mut State<B>) -> Result<(), LearnError> {
-        let classifier = self.measured(state)?;
+    fn judge(&self, state: &mut State<impl Pupil>) -> Result<(), LearnError> {
+        let classifier = self.measured(&mut state.pupil)?;
         let (faces, classes) = (self.examples.faces, self.examples.classes);
         let answers = classifier.probabilities(faces, self.validate, Looks::One, self.cancelled)?;
         let answers = answers.chunks_exact(classes).zip(self.validate);
@@ -218,14 +192,13 @@ impl Training<'_> {
             last.validation = Some(right as f32 / self.validate.len() as f32);
         }
         if best_epoch(&state.history) == Some(state.history.len() - 1) {
-            state.best = Some(classifier.to_cpu()?);
+            state.best = Some(classifier);
         }
         Ok(())
     }
 
     /// The network as it is now, with moments to judge single faces with.
-    fn measured<B: Learner>(&self, state: &State<B>) -> Result<Classifier<B::InnerBackend>, LearnError> {
-        let network = state.mean.clone().unwrap_or_else(|| state.network.valid());
+    fn measured(&self, pupil: &mut impl Pupil) -> Result<Classifier, LearnError> {
         let faces = self.examples.faces;
         let about = About {
             layers: self.settings.layers.clone(),
@@ -234,7 +207,7 @@ impl Training<'_> {
             height: faces.height,
         };
         let mut random = Random::new(&[self.settings.seed, self.stream, u64::MAX - 1]);
-        Classifier::measure(network, about, faces, self.learn, &mut random, self.cancelled)
+        Classifier::measure(pupil.network()?, about, faces, self.learn, &mut random, self.cancelled)
     }
 }
 

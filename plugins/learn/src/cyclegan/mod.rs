@@ -148,7 +148,7 @@ pub fn train_on(
             return Err(LearnError::TooFewFaces { class, found: faces.count(), needed });
         }
     }
-    let device = device.resolve()?;
+    let device = device.resolve_with_headers()?;
     let training = Training {
         settings,
         classes,

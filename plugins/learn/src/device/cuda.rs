@@ -1,12 +1,7 @@
-//! Whether networks can be trained on a CUDA device: all that Burn's backend needs is loaded at run time, and it panics
-//! where it is missing.
+//! Whether networks can be trained on a CUDA device: all that is needed is loaded at run time, and Burn's backend panics where it is
+//! missing.
 
 use std::path::{Path, PathBuf};
-
-use cudarc::{
-    driver::{self, CudaContext},
-    nvrtc,
-};
 
 use crate::error::LearnError;
 
@@ -18,34 +13,23 @@ const FOLDERS: [&str; 2] = ["/usr/local/cuda", "/opt/cuda"];
 /// Refuses a device that cannot be used, and says what is missing.
 pub fn check(index: u32) -> Result<(), LearnError> {
     let missing = |reason: &str| LearnError::NoDevice { index, reason: reason.to_owned() };
-    // SAFETY: loads NVIDIA's driver by its name and runs its initialiser, as every CUDA program does.
-    #[allow(unsafe_code)]
-    let has_driver = unsafe { driver::sys::is_culib_present() };
-    if !has_driver {
-        return Err(missing("CUDA's driver (libcuda.so.1) is not here: install NVIDIA's driver"));
-    }
-    let failed = |error: driver::DriverError| missing(&format!("CUDA's driver says {error:?}"));
-    driver::result::init().map_err(failed)?;
-    let count = CudaContext::device_count().map_err(failed)?;
-    if i64::from(index) >= i64::from(count) {
-        return Err(missing(&format!("there is no device cuda:{index}, this machine has {count}")));
-    }
-    // SAFETY: loads NVIDIA's compiler by its name, as every program that uses it does.
-    #[allow(unsafe_code)]
-    let has_compiler = unsafe { nvrtc::sys::is_culib_present() };
-    if !has_compiler {
-        return Err(missing(
-            "CUDA's run-time compiler (libnvrtc.so) is not here: install the Python package nvidia-cuda-nvrtc or the CUDA toolkit and put its folder \
-             of libraries on LD_LIBRARY_PATH",
-        ));
-    }
+    ferroflow_cuda::device_name(index).map_err(|error| missing(&error.to_string()))?;
+    ferroflow_cuda::compiler().map_err(|error| missing(&error.to_string()))?;
+    Ok(())
+}
+
+/// The same for Burn's kernels.
+pub fn check_with_headers(index: u32) -> Result<(), LearnError> {
+    check(index)?;
     let folder = headers(std::env::var_os("CUDA_PATH").map(PathBuf::from));
     if !folder.as_deref().is_some_and(has_headers) {
-        return Err(missing(&format!(
+        let folder = folder.unwrap_or_else(|| PathBuf::from(FOLDERS[0]));
+        let reason = format!(
             "CUDA's headers ({HEADER}) are not in {}: install the CUDA toolkit or the Python package nvidia-cuda-runtime and set CUDA_PATH to \
              the folder that holds `include`",
-            folder.unwrap_or_else(|| PathBuf::from(FOLDERS[0])).display()
-        )));
+            folder.display()
+        );
+        return Err(LearnError::NoDevice { index, reason });
     }
     Ok(())
 }

@@ -6,8 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cubecl_runtime::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
-use cudarc::driver::result::device;
-use cudarc::nvrtc;
 
 /// Has Burn keep them below `folder`, in one of their own for this model of device and this compiler, as CubeCL's own names
 /// tell neither. Gives whether there were any. Of several devices in one process the first decides.
@@ -30,11 +28,8 @@ pub fn keep(index: u32, folder: &Path) -> bool {
 
 /// As a folder is called: `nvidia-h100-80gb-hbm3-nvrtc-13.0`.
 fn name(index: u32) -> Option<String> {
-    let device = device::get_name(device::get(i32::try_from(index).ok()?).ok()?).ok()?;
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: writes two numbers.
-    #[allow(unsafe_code)]
-    unsafe { nvrtc::sys::nvrtcVersion(&raw mut major, &raw mut minor) }.result().ok()?;
+    let device = ferroflow_cuda::device_name(index).ok()?;
+    let (major, minor) = ferroflow_cuda::compiler().ok()?;
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     Some(format!("{}-nvrtc-{major}.{minor}", device.chars().map(plain).collect::<String>()))
 }

@@ -34,8 +34,20 @@ impl Device {
     ///
     /// # Errors
     /// If a CUDA device is asked for and this program was built without the feature `cuda`, or the driver, the
-    /// compiler, its headers or the device are missing.
+    /// compiler or the device are missing.
     pub fn resolve(self) -> Result<Self, LearnError> {
+        self.checked(check)
+    }
+
+    /// The same for what is computed by Burn's kernels, which need CUDA's headers as well.
+    ///
+    /// # Errors
+    /// As above, and if the headers are missing.
+    pub fn resolve_with_headers(self) -> Result<Self, LearnError> {
+        self.checked(check_with_headers)
+    }
+
+    fn checked(self, check: impl Fn(u32) -> Result<(), LearnError>) -> Result<Self, LearnError> {
         match self {
             Self::Cpu => Ok(self),
             Self::Cuda(index) => check(index).map(|()| self),
@@ -44,7 +56,7 @@ impl Device {
     }
 }
 
-/// Keeps the kernels that a CUDA device needs below `folder` once they are compiled. Gives whether they may have to be compiled
+/// Keeps Burn's kernels for a CUDA device below `folder` once they are compiled. Gives whether they may have to be compiled
 /// first, which takes minutes: nothing was kept for this model of device. To be called before anything is trained there.
 pub fn keep_kernels(device: Device, folder: &Path) -> bool {
     #[cfg(feature = "cuda")]
@@ -81,12 +93,15 @@ pub fn is_finite<B: Backend, M: Module<B>>(network: &M) -> Result<bool, LearnErr
 }
 
 #[cfg(feature = "cuda")]
-use cuda::check;
+use cuda::{check, check_with_headers};
 
 #[cfg(not(feature = "cuda"))]
 const fn check(_: u32) -> Result<(), LearnError> {
     Err(LearnError::BuiltWithoutCuda)
 }
+
+#[cfg(not(feature = "cuda"))]
+use check as check_with_headers;
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

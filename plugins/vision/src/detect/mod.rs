@@ -24,8 +24,9 @@ pub use scrfd::Scrfd;
 pub use ssd::Ssd;
 pub use yunet::YuNet;
 
+use ferroflow_cuda::CudaError;
+
 use crate::{
-    cuda::CudaError,
     face::Detection,
     frame::{Frame, FrameError},
     inference::{Device, InferenceError, SessionOptions},
@@ -209,7 +210,7 @@ pub enum DetectError {
         expected: &'static str,
     },
     /// A CUDA device that cannot be used.
-    #[error(transparent)]
+    #[error("{0}; or use device=cpu")]
     Cuda(#[from] CudaError),
     /// No threads to search with.
     #[error("the threads that search for faces could not be started: {0}")]

@@ -1,10 +1,11 @@
 //! The device's kernels run on the host, one thread after the other: everything but the device itself.
 
-use std::{cell::Cell, ffi::c_void, path::Path, process::Command};
+use std::path::Path;
+
+use ferroflow_cuda::{CudaError, compile, emulated::Host};
 
 use super::search::{ANSWERS, KERNELS, Search};
 use crate::{
-    cuda::{Argument, CudaError, Gpu},
     detect::{
         DetectorConfig, DetectorKind, FaceDetector,
         haar::{Haar, answers, shape, xml},
@@ -12,110 +13,6 @@ use crate::{
     frame::{Frame, Plane},
     model::{self, ModelFile},
 };
-
-/// Words behind each memory, and what they hold.
-const GUARD: (usize, u64) = (64, 0xdead_beef_dead_beef);
-
-struct Host {
-    library: libloading::Library,
-    _folder: tempfile::TempDir,
-}
-
-struct Memory {
-    words: Box<[Cell<u64>]>,
-    bytes: usize,
-}
-
-impl Host {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let library = folder.path().join("emulated.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect/haar/cuda/emulated.cpp");
-        let mut command = Command::new("c++");
-        command.args([
-            "-O2",
-            "-ffp-contract=off",
-            "-shared",
-            "-fPIC",
-            "-std=c++17",
-            "-Wno-unused-value",
-            "-o",
-        ]);
-        let status = command.arg(&library).arg(source).status().expect("c++ comes with build-essential");
-        assert!(status.success());
-        // SAFETY: it is what has just been compiled, and has no initialisers.
-        #[allow(unsafe_code)]
-        let library = unsafe { libloading::Library::new(&library) }.unwrap();
-        Self { library, _folder: folder }
-    }
-}
-
-impl Gpu for Host {
-    type Memory = Memory;
-
-    fn reserve(&mut self, bytes: usize) -> Result<Memory, CudaError> {
-        let words = bytes.div_ceil(8);
-        let cells = (0..words).map(|_| 0).chain([GUARD.1; GUARD.0]).map(Cell::new);
-        Ok(Memory { words: cells.collect(), bytes })
-    }
-
-    fn write(&mut self, memory: &mut Memory, bytes: &[u8]) -> Result<(), CudaError> {
-        for (cell, chunk) in memory.words.iter().zip(bytes[..bytes.len().min(memory.bytes)].chunks(8)) {
-            let mut word = cell.get().to_ne_bytes();
-            word[..chunk.len()].copy_from_slice(chunk);
-            cell.set(u64::from_ne_bytes(word));
-        }
-        Ok(())
-    }
-
-    fn clear(&mut self, memory: &mut Memory) -> Result<(), CudaError> {
-        memory.words.iter().take(memory.bytes.div_ceil(8)).for_each(|cell| cell.set(0));
-        Ok(())
-    }
-
-    fn read(&mut self, memory: &Memory, bytes: &mut [u8]) -> Result<(), CudaError> {
-        for (cell, chunk) in memory.words.iter().zip(bytes.chunks_mut(8)) {
-            let length = chunk.len();
-            chunk.copy_from_slice(&cell.get().to_ne_bytes()[..length]);
-        }
-        Ok(())
-    }
-
-    fn launch(
-        &mut self,
-        kernel: &'static str,
-        threads: usize,
-        arguments: &[Argument<'_, Memory>],
-    ) -> Result<(), CudaError> {
-        assert!(KERNELS.contains(&kernel));
-        let mut values: Vec<u64> = arguments
-            .iter()
-            .map(|argument| match argument {
-                Argument::Memory(memory, offset) => memory.words.as_ptr() as u64 + *offset as u64,
-                Argument::Int(value) => u64::from(*value as u32),
-                Argument::Double(value) => value.to_bits(),
-            })
-            .collect();
-        let mut pointers: Vec<*mut c_void> =
-            values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
-        let name = std::ffi::CString::new(kernel).unwrap();
-        // SAFETY: the signature is that of emulated.cpp; memories outlive the call and may be written through.
-        #[allow(unsafe_code)]
-        let failed = unsafe {
-            type Launch = unsafe extern "C" fn(*const std::ffi::c_char, i32, *mut *mut c_void) -> i32;
-            let launch: libloading::Symbol<'_, Launch> = self.library.get(b"launch").unwrap();
-            launch(name.as_ptr(), threads as i32, pointers.as_mut_ptr())
-        };
-        assert_eq!(failed, 0, "{kernel} is not in emulated.cpp");
-        for argument in arguments {
-            if let Argument::Memory(memory, _) = argument {
-                let mut guard = memory.words.iter().rev().take(GUARD.0);
-                assert!(guard.all(|cell| cell.get() == GUARD.1), "{kernel} wrote past a memory");
-            }
-        }
-        Ok(())
-    }
-}
 
 /// A picture with structure at all sizes, in which cascades find windows: overlapping blobs, and noise.
 fn picture(width: usize, height: usize) -> Vec<u8> {
@@ -163,7 +60,8 @@ fn same(host: &mut Host, model: &ModelFile, (width, height): (usize, usize), min
 
 #[test]
 fn kernels_find_what_the_cpu_finds() {
-    let mut host = Host::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect/haar/cuda/haar.cu");
+    let mut host = Host::new(&source, &KERNELS);
     let beside = model::asset_path("haar-frontalface-default").unwrap();
     let mut windows = 0;
     for name in
@@ -182,7 +80,7 @@ fn kernels_find_what_the_cpu_finds() {
 /// Needs NVRTC, which is a package of its own and needs no device.
 #[test]
 fn kernels_compile_for_devices() {
-    match crate::cuda::compile(super::SOURCE) {
+    match compile(super::SOURCE) {
         Ok(ptx) => assert!(KERNELS.iter().all(|kernel| ptx.to_src().contains(&format!(".entry {kernel}(")))),
         Err(CudaError::NoCompiler) => println!("skipped: {}", CudaError::NoCompiler),
         Err(error) => panic!("{error}"),

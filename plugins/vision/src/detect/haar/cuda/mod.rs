@@ -5,10 +5,11 @@
 mod emulated;
 mod search;
 
+use ferroflow_cuda::{CudaDevice, CudaError};
+
 use self::search::Search;
 use super::{answers, cascade::Cascade, shape, xml};
 use crate::{
-    cuda::{CudaDevice, CudaError},
     detect::{DetectError, DetectorConfig, FaceDetector},
     face::Detection,
     frame::{Frame, Plane},

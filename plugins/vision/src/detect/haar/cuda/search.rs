@@ -1,8 +1,9 @@
 //! What is sent to the device, what is launched there, and what is read back. Everything here is 4-byte words, laid out
 //! as the structures in `haar.cu`.
 
+use ferroflow_cuda::{Argument, CudaError, Gpu};
+
 use crate::{
-    cuda::{Argument, CudaError, Gpu},
     detect::haar::{
         cascade::{Branch, Cascade},
         pyramid::{Scale, Shape, scales, tap},

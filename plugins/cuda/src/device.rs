@@ -1,7 +1,4 @@
-//! CUDA devices without CUDA's toolkit: the driver and NVRTC, its compiler, are loaded when a device is first asked for.
-//!
-//! Kernels are compiled without fused multiply-add, so that they round as the CPU does. They find their number with
-//! `THREAD()`.
+//! A device: the driver and NVRTC, its compiler, are loaded when one is first asked for.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,7 +6,8 @@ use cudarc::{
     driver::{self, CudaContext, CudaFunction, CudaSlice, CudaStream, LaunchConfig, PushKernelArg},
     nvrtc,
 };
-use thiserror::Error;
+
+use crate::{Argument, CudaError, Gpu};
 
 /// Threads in a block.
 const BLOCK: u32 = 128;
@@ -17,92 +15,12 @@ const BLOCK: u32 = 128;
 /// Before every source.
 const PRELUDE: &str = "#define THREAD() ((int)(blockIdx.x * blockDim.x + threadIdx.x))\n";
 
-/// Why a device cannot be used.
-#[derive(Debug, Error)]
-pub enum CudaError {
-    /// No driver.
-    #[error("CUDA's driver (libcuda.so.1) is not here: install NVIDIA's driver, or use device=cpu")]
-    NoDriver,
-    /// No compiler.
-    #[error(
-        "CUDA's run-time compiler (libnvrtc.so) is not here: install the Python package nvidia-cuda-nvrtc or the CUDA \
-         toolkit and put its folder of libraries on LD_LIBRARY_PATH, or use device=cpu"
-    )]
-    NoCompiler,
-    /// No such device.
-    #[error("there is no device cuda:{index}: this machine has {count}")]
-    NoDevice {
-        /// The one asked for.
-        index: u32,
-        /// How many there are.
-        count: i32,
-    },
-    /// The device or its driver failed.
-    #[error("CUDA: {0}")]
-    Failed(String),
-    /// NVRTC refused a kernel.
-    #[error("CUDA's compiler: {0}")]
-    Compile(String),
-}
-
-impl From<driver::DriverError> for CudaError {
-    fn from(error: driver::DriverError) -> Self {
-        Self::Failed(match error.error_string() {
-            Ok(text) => text.to_string_lossy().into_owned(),
-            Err(_) => format!("{error:?}"),
-        })
-    }
-}
-
-/// Something to hand to a kernel.
-#[derive(Debug)]
-pub enum Argument<'a, M> {
-    /// Where a memory begins, or so many bytes behind that.
-    Memory(&'a M, usize),
-    /// An `int`.
-    Int(i32),
-    /// A `double`.
-    Double(f64),
-}
-
-impl<M> Clone for Argument<'_, M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for Argument<'_, M> {}
-
-/// What runs kernels: a device, or, in tests, what stands for one.
-pub trait Gpu {
-    /// Memory of the device.
-    type Memory;
-
-    /// New memory, all zero.
-    fn reserve(&mut self, bytes: usize) -> Result<Self::Memory, CudaError>;
-    /// Copies bytes to the beginning of a memory.
-    fn write(&mut self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), CudaError>;
-    /// Sets a memory to zero.
-    fn clear(&mut self, memory: &mut Self::Memory) -> Result<(), CudaError>;
-    /// Waits for all that was launched and copies bytes from the beginning of a memory.
-    fn read(&mut self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), CudaError>;
-    /// Runs a kernel with at least so many threads; kernels check the number they are given.
-    fn launch(
-        &mut self,
-        kernel: &'static str,
-        threads: usize,
-        arguments: &[Argument<'_, Self::Memory>],
-    ) -> Result<(), CudaError>;
-}
-
 /// Compiles a source for any device, as PTX.
+///
+/// # Errors
+/// If there is no compiler or it refuses the source.
 pub fn compile(source: &str) -> Result<nvrtc::Ptx, CudaError> {
-    // SAFETY: loads NVIDIA's compiler by its name, as every program that uses it does.
-    #[allow(unsafe_code)]
-    let has_compiler = unsafe { nvrtc::sys::is_culib_present() };
-    if !has_compiler {
-        return Err(CudaError::NoCompiler);
-    }
+    compiler()?;
     let options = nvrtc::CompileOptions { fmad: Some(false), ..nvrtc::CompileOptions::default() };
     nvrtc::compile_ptx_with_opts(format!("{PRELUDE}{source}"), options).map_err(|error| {
         CudaError::Compile(match error {
@@ -112,14 +30,37 @@ pub fn compile(source: &str) -> Result<nvrtc::Ptx, CudaError> {
     })
 }
 
-/// What device `index` calls itself, if kernels can be compiled for it and run on it.
-pub fn device_name(index: u32) -> Result<String, CudaError> {
-    let context = context(index)?;
-    compile("")?;
-    Ok(context.name()?)
+/// The compiler's version, major and minor.
+///
+/// # Errors
+/// If there is none.
+pub fn compiler() -> Result<(i32, i32), CudaError> {
+    // SAFETY: loads NVIDIA's compiler by its name, as every program that uses it does.
+    #[allow(unsafe_code)]
+    let has_compiler = unsafe { nvrtc::sys::is_culib_present() };
+    if !has_compiler {
+        return Err(CudaError::NoCompiler);
+    }
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: writes two numbers.
+    #[allow(unsafe_code)]
+    let asked = unsafe { nvrtc::sys::nvrtcVersion(&raw mut major, &raw mut minor) };
+    asked.result().map_err(|error| CudaError::Compile(error.to_string()))?;
+    Ok((major, minor))
 }
 
-fn context(index: u32) -> Result<Arc<CudaContext>, CudaError> {
+/// What device `index` calls itself.
+///
+/// # Errors
+/// If there is no driver or no such device.
+pub fn device_name(index: u32) -> Result<String, CudaError> {
+    count(index)?;
+    let device = driver::result::device::get(index.cast_signed())?;
+    Ok(driver::result::device::get_name(device)?)
+}
+
+/// Loads the driver and makes sure that there is a device `index`.
+fn count(index: u32) -> Result<(), CudaError> {
     // SAFETY: loads NVIDIA's driver by its name and runs its initialiser, as every CUDA program does.
     #[allow(unsafe_code)]
     let has_driver = unsafe { driver::sys::is_culib_present() };
@@ -131,7 +72,7 @@ fn context(index: u32) -> Result<Arc<CudaContext>, CudaError> {
     if i64::from(index) >= i64::from(count) {
         return Err(CudaError::NoDevice { index, count });
     }
-    Ok(CudaContext::new(index as usize)?)
+    Ok(())
 }
 
 /// A device with compiled kernels.
@@ -143,8 +84,12 @@ pub struct CudaDevice {
 
 impl CudaDevice {
     /// Opens device `index` and compiles a source for it.
+    ///
+    /// # Errors
+    /// If driver, compiler or device are missing, the source is refused, or a kernel is not in it.
     pub fn open(index: u32, source: &str, kernels: &[&'static str]) -> Result<Self, CudaError> {
-        let context = context(index)?;
+        count(index)?;
+        let context = CudaContext::new(index as usize)?;
         let ptx = compile(source)?;
         let module = context.load_module(ptx)?;
         let load = |name: &&'static str| Ok((*name, module.load_function(name)?));

@@ -1,5 +1,5 @@
-// The kernels of haar.cu as plain functions, each thread after the other: what the tests run where there is no device.
-// `launch` is all that is seen from outside.
+// Kernels as plain functions, each thread after the other. `launch` is all that is seen from outside. The names in capitals are
+// replaced before this is compiled.
 
 #include <cmath>
 #include <cstring>
@@ -15,7 +15,7 @@ static int thread_index;
 static int atomicAdd(int* at, int value) { int before = *at; *at += value; return before; }
 static int atomicCAS(int* at, int expected, int value) { int before = *at; if (before == expected) *at = value; return before; }
 
-#include "haar.cu"
+#include "SOURCE"
 
 template <class... Args, std::size_t... I>
 static void each_thread(void (*kernel)(Args...), int threads, void** args, std::index_sequence<I...>) {
@@ -29,7 +29,6 @@ static void run(void (*kernel)(Args...), int threads, void** args) {
 
 extern "C" int launch(const char* name, int threads, void** args) {
 #define KERNEL(kernel) if (!std::strcmp(name, #kernel)) { run(kernel, threads, args); return 0; }
-    KERNEL(sum_columns) KERNEL(sum_rows) KERNEL(sum_tilted) KERNEL(first_stage) KERNEL(visit) KERNEL(later_stages)
-    KERNEL(late_trees) KERNEL(late_stages)    KERNEL(place) KERNEL(unite) KERNEL(add_up) KERNEL(answer)
+    KERNELS
     return 1;
 }

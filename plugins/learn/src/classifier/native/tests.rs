@@ -1,0 +1,156 @@
+//! The device's kernels run on the host: they learn what the CPU learns.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::backend::{Autodiff, Flex};
+use ferroflow_cuda::emulated::Host;
+
+use super::network::KERNELS;
+use super::*;
+use crate::classifier::training::Outcome as Trained;
+use crate::classifier::{Examples, Layer, Settings};
+use crate::faces::Faces;
+use crate::random::Random;
+
+/// An odd size after the first halving, so that a line and a column are left out.
+const SIDE: usize = 26;
+const ROWS: usize = 41;
+const CLASSES: usize = 3;
+
+struct Data {
+    pixels: Vec<u8>,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Data {
+    fn new() -> Self {
+        let mut random = Random::new(&[7]);
+        let pixel = |at: usize| {
+            let (row, x) = (at / (SIDE * SIDE), at % SIDE);
+            (60.0 + 100.0 * f32::from(x / 9 == row % CLASSES) + 40.0 * random.unit()) as u8
+        };
+        let pixels = (0..ROWS * SIDE * SIDE).map(pixel).collect();
+        let target =
+            |row: usize| (0..CLASSES).map(move |class| if class == row % CLASSES { 0.8 } else { 0.1 });
+        let targets = (0..ROWS).flat_map(target).collect();
+        Self { pixels, targets, weights: (0..ROWS).map(|row| 0.5 + (row % 4) as f32 / 4.0).collect() }
+    }
+
+    fn train(
+        &self,
+        settings: &Settings,
+        state: &Path,
+        stop_after: usize,
+        how: impl FnOnce(&Training<'_>) -> Result<Trained, LearnError>,
+    ) -> Result<Trained, LearnError> {
+        let rows: Vec<usize> = (0..ROWS).collect();
+        let (learn, validate) = rows.split_at(ROWS - 8);
+        let faces = Faces { pixels: &self.pixels, width: SIDE, height: SIDE };
+        let (steps, cancelled) = (std::cell::Cell::new(0), AtomicBool::new(false));
+        how(&Training {
+            examples: Examples {
+                faces,
+                targets: &self.targets,
+                weights: Some(&self.weights),
+                classes: CLASSES,
+            },
+            learn,
+            validate,
+            settings,
+            begin: None,
+            stream: 0,
+            fingerprint: "test",
+            state,
+            threads: 1,
+            progress: &|_| {
+                steps.set(steps.get() + 1);
+                cancelled.store(steps.get() == stop_after, Ordering::Relaxed);
+            },
+            epoch_done: &|_| {},
+            cancelled: &cancelled,
+        })
+    }
+}
+
+fn settings() -> Settings {
+    let layer = |channels, pool| Layer { channels, pool };
+    Settings {
+        // Channels that do and do not fill a thread's tile.
+        layers: vec![layer(5, true), layer(8, false), layer(6, true)],
+        epochs: 2,
+        batch_size: 12,
+        shards: 2,
+        mixup: 0.2,
+        averaging: 0.9,
+        dropout: 0.3,
+        weight_decay: 0.01,
+        ..Settings::default()
+    }
+}
+
+fn host() -> Host {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/classifier/native/kernels.cu");
+    Host::new(&source, &KERNELS)
+}
+
+fn on_host(training: &Training<'_>) -> Result<Trained, LearnError> {
+    training.teach(DevicePupil::new(host(), training)?)
+}
+
+fn on_cpu(training: &Training<'_>) -> Result<Trained, LearnError> {
+    training.run::<Autodiff<Flex>>(&Default::default())
+}
+
+fn greatest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn the_device_learns_what_the_cpu_learns() {
+    let (data, folder) = (Data::new(), tempfile::tempdir().unwrap());
+    for (name, settings) in [
+        ("averaged", settings()),
+        ("plain", Settings { averaging: 0.0, dropout: 0.0, shards: 1, mixup: 0.0, ..settings() }),
+    ] {
+        let path = |device: &str| folder.path().join(format!("{name}-{device}"));
+        let (cpu, of_cpu) = data.train(&settings, &path("cpu"), 0, on_cpu).unwrap();
+        let (device, of_device) = data.train(&settings, &path("device"), 0, on_host).unwrap();
+        for (cpu, device) in of_cpu.iter().zip(&of_device) {
+            assert!((cpu.loss - device.loss).abs() < 1e-3, "{name}: {of_cpu:?} {of_device:?}");
+            assert_eq!(cpu.validation, device.validation, "{name}");
+        }
+        let (cpu, device) = (cpu.network.values().unwrap(), device.network.values().unwrap());
+        let apart = greatest_difference(&cpu, &device);
+        let first = data.train(&Settings { epochs: 0, ..settings }, &path("first"), 0, on_cpu).unwrap();
+        let moved = greatest_difference(&cpu, &first.0.network.values().unwrap());
+        assert!(moved > 0.02 && apart < 0.01 * moved, "{name}: weights moved by {moved}, {apart} apart");
+    }
+}
+
+#[test]
+fn a_training_on_a_device_goes_on_to_the_same_bits() {
+    let (data, folder) = (Data::new(), tempfile::tempdir().unwrap());
+    let whole = data.train(&settings(), &folder.path().join("whole"), 0, on_host).unwrap();
+    let broken = folder.path().join("broken");
+    let stopped = data.train(&settings(), &broken, 3, on_host);
+    assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
+    let resumed = data.train(&settings(), &broken, 0, on_host).unwrap();
+    assert_eq!(whole.0.network.values().unwrap(), resumed.0.network.values().unwrap());
+    assert_eq!(whole.1, resumed.1);
+}
+
+/// Needs NVRTC, which is a package of its own and needs no device.
+#[cfg(feature = "cuda")]
+#[test]
+fn kernels_compile_for_devices() {
+    match ferroflow_cuda::compile(SOURCE) {
+        Ok(ptx) => assert!(KERNELS.iter().all(|kernel| ptx.to_src().contains(&format!(".entry {kernel}(")))),
+        Err(CudaError::NoCompiler) => println!("skipped: {}", CudaError::NoCompiler),
+        Err(error) => panic!("{error}"),
+    }
+}

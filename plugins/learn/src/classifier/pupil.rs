@@ -1,0 +1,107 @@
+//! What is trained: a network with all that descends it, wherever it is.
+
+use std::path::Path;
+
+use burn::backend::Flex;
+use burn::module::{AutodiffModule, Module};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{Optimizer, Sgd, SgdConfig};
+use burn::tensor::backend::AutodiffBackend;
+
+use super::feed::Shard;
+use super::network::Network;
+use super::settings::Settings;
+use super::step::{Learner, Steps};
+use crate::checkpoint::{from_bytes, to_bytes};
+use crate::device::is_finite;
+use crate::error::LearnError;
+
+/// What a step has come to.
+pub(super) struct Outcome {
+    /// The mean loss of its faces.
+    pub loss: f32,
+    /// For how many faces the network preferred the class that is wanted.
+    pub right: usize,
+}
+
+/// Something that learns. What is saved of it are three parts.
+pub(super) trait Pupil: Sized {
+    /// One step down the mean loss of these shards. The mean of the weights, where there is one, moves a `part` of the way.
+    fn step(self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError>;
+
+    /// Whether all weights are numbers.
+    fn is_finite(&mut self) -> Result<bool, LearnError>;
+
+    /// The network as it is to be judged: of the mean of the weights, where there is one.
+    fn network(&mut self) -> Result<Network<Flex>, LearnError>;
+
+    fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError>;
+
+    /// What was saved in the file at `path`.
+    fn restore(self, parts: [&[u8]; 3], path: &Path) -> Result<Self, LearnError>;
+}
+
+type Descent<B> = OptimizerAdaptor<Sgd<<B as AutodiffBackend>::InnerBackend>, Network<B>, B>;
+
+/// A network in Burn's hands.
+pub(super) struct BurnPupil<'a, B: Learner> {
+    steps: Steps<'a, B>,
+    network: Network<B>,
+    descent: Descent<B>,
+    /// The exponential mean of the networks so far.
+    mean: Option<Network<B::InnerBackend>>,
+    settings: &'a Settings,
+}
+
+impl<'a, B: Learner> BurnPupil<'a, B> {
+    pub fn new(steps: Steps<'a, B>, network: Network<B>, settings: &'a Settings) -> Self {
+        let momentum = MomentumConfig::new().with_momentum(settings.momentum).with_nesterov(true);
+        let descent = SgdConfig::new()
+            .with_weight_decay(Some(WeightDecayConfig::new(settings.weight_decay as f32)))
+            .with_momentum(Some(momentum))
+            .init();
+        let mean = (settings.averaging > 0.0).then(|| network.valid());
+        Self { steps, network, descent, mean, settings }
+    }
+}
+
+impl<B: Learner> Pupil for BurnPupil<'_, B> {
+    fn step(mut self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError> {
+        let (gradients, outcome) = self.steps.step(&self.network, shards)?;
+        self.network = self.descent.step(rate, self.network, gradients);
+        self.mean = self.mean.map(|mean| mean.approach(&self.network.valid(), part));
+        Ok((self, outcome))
+    }
+
+    fn is_finite(&mut self) -> Result<bool, LearnError> {
+        is_finite::<B, _>(&self.network)
+    }
+
+    fn network(&mut self) -> Result<Network<Flex>, LearnError> {
+        let network = self.mean.clone().unwrap_or_else(|| self.network.valid());
+        let Settings { layers, .. } = self.settings;
+        let classes = self.steps.examples.classes;
+        Network::from_values(layers, classes, &network.values()?, &Default::default())
+            .ok_or_else(|| LearnError::Record("a network of another size".to_owned()))
+    }
+
+    fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError> {
+        let weights = to_bytes::<B, _>(self.network.clone().into_record())?;
+        let momenta = to_bytes::<B, _>(self.descent.to_record())?;
+        let mean = self.mean.clone();
+        let mean = mean.map_or(Ok(Vec::new()), |mean| to_bytes::<B::InnerBackend, _>(mean.into_record()))?;
+        Ok([weights, momenta, mean])
+    }
+
+    fn restore(mut self, [weights, momenta, mean]: [&[u8]; 3], path: &Path) -> Result<Self, LearnError> {
+        let device = self.steps.device;
+        if let Some(network) = self.mean {
+            self.mean = Some(network.load_record(from_bytes::<B::InnerBackend, _>(mean, device, path)?));
+        }
+        self.network = self.network.load_record(from_bytes::<B, _>(weights, device, path)?);
+        self.descent = self.descent.load_record(from_bytes::<B, _>(momenta, device, path)?);
+        Ok(self)
+    }
+}
