@@ -65,8 +65,10 @@ pub fn run() -> Outcome {
     }
     onnxruntime(&mut doctor);
     match ferroflow_cuda::compiler().and_then(|_| ferroflow_cuda::device_name(0)) {
-        Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar runs there")),
-        Err(error) => doctor.absent("CUDA kernels", &format!("detector=haar runs on the CPU. ({error})")),
+        Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar and train run there")),
+        Err(error) => {
+            doctor.absent("CUDA kernels", &format!("detector=haar and train run on the CPU. ({error})"))
+        }
     }
     models(&mut doctor);
     results(&mut doctor);

@@ -58,15 +58,21 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Loads a file.
     pub fn load(path: &Path, options: &SessionOptions) -> Result<Self, InferenceError> {
+        let cannot = |error: std::io::Error| InferenceError::Load {
+            path: path.to_owned(),
+            device: if options.device == Device::Auto { Device::Cpu } else { options.device },
+            reason: error.to_string(),
+        };
+        let bytes = std::fs::read(path).map_err(cannot)?;
         let (session, device) = match options.device {
-            Device::Auto => match load_on(path, options, Device::Cuda(0)) {
+            Device::Auto => match load_on(path, &bytes, options, Device::Cuda(0)) {
                 Ok(session) => (session, Device::Cuda(0)),
                 Err(reason) => {
                     tracing::debug!(%reason, "CUDA is not usable, taking the CPU");
-                    (load_on(path, options, Device::Cpu)?, Device::Cpu)
+                    (load_on(path, &bytes, options, Device::Cpu)?, Device::Cpu)
                 }
             },
-            device => (load_on(path, options, device)?, device),
+            device => (load_on(path, &bytes, options, device)?, device),
         };
         let info = |outlet: &ort::value::Outlet| TensorInfo {
             name: outlet.name().to_owned(),
@@ -77,7 +83,9 @@ impl Loaded {
         let (few_shapes, network): (_, Box<dyn Network>) = match device {
             Device::Cuda(_) => {
                 let (path, options) = (path.to_owned(), options.clone());
-                let make = move || load_on(&path, &options, device).map_err(|error| error.to_string());
+                // Of the same bytes, whatever becomes of the file.
+                let make =
+                    move || load_on(&path, &bytes, &options, device).map_err(|error| error.to_string());
                 (true, Box::new(ByShape::new(session, make)))
             }
             _ => (false, Box::new(session)),
@@ -86,10 +94,14 @@ impl Loaded {
     }
 }
 
-fn load_on(path: &Path, options: &SessionOptions, device: Device) -> Result<Session, InferenceError> {
+fn load_on(
+    path: &Path,
+    bytes: &[u8],
+    options: &SessionOptions,
+    device: Device,
+) -> Result<Session, InferenceError> {
     let environment = runtime::environment()?;
     let failed = |reason: String| InferenceError::Load { path: path.to_owned(), device, reason };
-    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let build = || -> ort::Result<Session> {
         let threads = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -103,7 +115,7 @@ fn load_on(path: &Path, options: &SessionOptions, device: Device) -> Result<Sess
         if let Device::Cuda(index) = device {
             builder = builder.with_execution_providers([runtime::cuda(index)])?;
         }
-        builder.commit_from_memory(&bytes)
+        builder.commit_from_memory(bytes)
     };
     let session = build().map_err(|error| failed(error.to_string()))?;
     match device {
@@ -122,7 +134,8 @@ mod tests {
     #[test]
     fn a_session_on_the_cpu_does_not_pass_for_one_on_cuda() {
         let path = resolve_model("default").unwrap().path;
-        let session = load_on(&path, &SessionOptions::default(), Device::Cpu).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let session = load_on(&path, &bytes, &SessionOptions::default(), Device::Cpu).unwrap();
         assert!(!runtime::has_cuda(&session, 0));
     }
 

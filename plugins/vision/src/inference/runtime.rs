@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ort::{
     environment::Environment,
-    ep::{CUDA, ExecutionProviderDispatch, cuda::ConvAlgorithmSearch},
+    ep::{ArenaExtendStrategy, CUDA, ExecutionProviderDispatch, cuda::ConvAlgorithmSearch},
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
     session::Session,
 };
@@ -38,8 +38,13 @@ pub fn cuda_provider() -> Result<(), InferenceError> {
 /// The CUDA provider on this device. That it cannot be registered is an error, which is not ort's default. Convolutions are chosen
 /// by cuDNN's heuristics: trying all, which is ONNX Runtime's default, takes a second and more for each new shape of input.
 pub(super) fn cuda(index: u32) -> ExecutionProviderDispatch {
-    let cuda = CUDA::default().with_device_id(number(index));
-    cuda.with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic).build().error_on_failure()
+    CUDA::default()
+        .with_device_id(number(index))
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        // What one shape needs, for each session sees one: not the next power of two.
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        .build()
+        .error_on_failure()
 }
 
 /// True when a loaded session really has the CUDA provider of this device: only then has it an allocator for the device's

@@ -123,6 +123,10 @@ impl<G: Gpu> DeviceNetwork<G> {
             let outputs = layer.channels;
             let (weights, gain) = (at, at + 9 * inputs * outputs);
             let numbers = here.rows() * outputs;
+            // Kernels count in 32 bits.
+            if i32::try_from(numbers).is_err() {
+                return Err(CudaError::NoMemory);
+            }
             let of_weights = most_parts(here, inputs, outputs) * 9 * inputs * outputs;
             most = most.max(of_weights).max(here.body().div_ceil(CHUNK) * 2 * outputs);
             maps = maps.max(numbers);
