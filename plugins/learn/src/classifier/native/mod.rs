@@ -2,6 +2,7 @@
 //! They compute what the CPU's do, in single precision and always in the same order.
 
 mod network;
+mod passes;
 #[cfg(test)]
 mod tests;
 
