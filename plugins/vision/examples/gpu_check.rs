@@ -95,7 +95,11 @@ fn run() -> Result<bool> {
     let mut kinds = DetectorKind::ALL.to_vec();
     if let Some(at) = arguments.iter().position(|argument| argument == "--only") {
         let only = arguments.get(at + 1).ok_or("--only needs detectors")?;
-        kinds.retain(|kind| only.split(',').any(|name| name == kind.name()));
+        let named = |name: &str| kinds.iter().copied().find(|kind| kind.name() == name);
+        kinds = only
+            .split(',')
+            .map(|name| named(name).ok_or_else(|| format!("--only: there is no detector `{name}`")))
+            .collect::<std::result::Result<_, _>>()?;
         arguments.drain(at..at + 2);
     }
     let pictures = arguments.iter().map(|path| Picture::read(path)).collect::<Result<Vec<_>>>()?;

@@ -9,9 +9,10 @@ const MOST: usize = 16;
 
 /// Sessions of one network, each for one shape. ONNX Runtime's CUDA provider plans every convolution anew when a shape is not
 /// that of the run before (`Conv::UpdateState`), which takes up to a second; each session sees one shape only. Beyond
-/// [`MOST`], the session that has not run for the longest takes the new shape.
+/// [`MOST`], or where memory does not suffice for another, the session that has not run for the longest takes the new shape.
 pub(super) struct ByShape<N> {
     make: Box<dyn Fn() -> Result<N, String> + Send>,
+    most: usize,
     /// The one that ran last comes last; before its first run a session has no shape.
     sessions: Vec<(Option<[usize; 4]>, N)>,
 }
@@ -19,7 +20,27 @@ pub(super) struct ByShape<N> {
 impl<N> ByShape<N> {
     /// Begins with a session, and makes others.
     pub fn new(first: N, make: impl Fn() -> Result<N, String> + Send + 'static) -> Self {
-        Self { make: Box::new(make), sessions: vec![(None, first)] }
+        Self { make: Box::new(make), most: MOST, sessions: vec![(None, first)] }
+    }
+}
+
+impl<N> ByShape<N> {
+    /// A session for a new shape.
+    fn another(&mut self) -> Result<N, String> {
+        if self.sessions.len() < self.most {
+            match (self.make)() {
+                Err(reason) if !self.sessions.is_empty() => {
+                    tracing::warn!(
+                        reason,
+                        sessions = self.sessions.len(),
+                        "no session for another shape of input; those that are there take turns, which is slow"
+                    );
+                    self.most = self.sessions.len();
+                }
+                made => return made,
+            }
+        }
+        Ok(self.sessions.remove(0).1)
     }
 }
 
@@ -28,8 +49,7 @@ impl<N: Network> Network for ByShape<N> {
         let is_for = |of: &Option<[usize; 4]>| of.is_none_or(|of| of == shape);
         let mut session = match self.sessions.iter().rposition(|(of, _)| is_for(of)) {
             Some(at) => self.sessions.remove(at).1,
-            None if self.sessions.len() < MOST => (self.make)()?,
-            None => self.sessions.remove(0).1,
+            None => self.another()?,
         };
         let outcome = session.run(shape, input, outputs);
         self.sessions.push((Some(shape), session));
@@ -85,11 +105,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_cannot_be_made_is_an_error() {
-        let first = Counting { shape: None, changes: Arc::default() };
-        let mut network = ByShape::new(first, || Err("no memory".to_owned()));
-        assert!(network.run([1; 4], &[], &mut Vec::new()).is_ok());
-        assert_eq!(network.run([2; 4], &[], &mut Vec::new()), Err("no memory".to_owned()));
-        assert!(network.run([1; 4], &[], &mut Vec::new()).is_ok());
+    fn where_no_other_session_can_be_made_the_one_that_is_there_takes_all_shapes() {
+        let (changes, tried) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let first = Counting { shape: None, changes: Arc::clone(&changes) };
+        let make = {
+            let tried = Arc::clone(&tried);
+            move || {
+                tried.fetch_add(1, Ordering::Relaxed);
+                Err("no memory".to_owned())
+            }
+        };
+        let mut network = ByShape::new(first, make);
+        for side in [1, 2, 2, 3] {
+            network.run([side; 4], &[], &mut Vec::new()).unwrap();
+        }
+        assert_eq!((changes.load(Ordering::Relaxed), tried.load(Ordering::Relaxed)), (3, 1));
     }
 }
