@@ -68,7 +68,10 @@ fn told(asked: Device, device: Device, context: &Context) -> Device {
 pub fn for_burn(asked: &str, context: &Context) -> anyhow::Result<Device> {
     let asked: Device = asked.parse()?;
     let device = told(asked, asked.resolve_with_headers()?, context);
-    if keep_kernels(device, &store::home()?.join("kernels")) {
+    // Without a folder for it all is compiled anew each time.
+    if let (Device::Cuda(_), Ok(home)) = (device, store::home())
+        && keep_kernels(device, &home.join("kernels"))
+    {
         context.progress.message(format!(
             "{device}: its kernels are compiled first, once for this machine; this takes minutes"
         ));

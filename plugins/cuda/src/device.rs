@@ -54,13 +54,13 @@ pub fn compiler() -> Result<(i32, i32), CudaError> {
 /// # Errors
 /// If there is no driver or no such device.
 pub fn device_name(index: u32) -> Result<String, CudaError> {
-    count(index)?;
+    require(index)?;
     let device = driver::result::device::get(index.cast_signed())?;
     Ok(driver::result::device::get_name(device)?)
 }
 
 /// Loads the driver and makes sure that there is a device `index`.
-fn count(index: u32) -> Result<(), CudaError> {
+fn require(index: u32) -> Result<(), CudaError> {
     // SAFETY: loads NVIDIA's driver by its name and runs its initialiser, as every CUDA program does.
     #[allow(unsafe_code)]
     let has_driver = unsafe { driver::sys::is_culib_present() };
@@ -88,7 +88,7 @@ impl CudaDevice {
     /// # Errors
     /// If driver, compiler or device are missing, the source is refused, or a kernel is not in it.
     pub fn open(index: u32, source: &str, kernels: &[&'static str]) -> Result<Self, CudaError> {
-        count(index)?;
+        require(index)?;
         let context = CudaContext::new(index as usize)?;
         let ptx = compile(source)?;
         let module = context.load_module(ptx)?;
