@@ -64,7 +64,7 @@ pub fn run() -> Outcome {
         None => doctor.absent("OpenCV", "this build has none, and with it no backend=opencv"),
     }
     onnxruntime(&mut doctor);
-    match ferroflow_cuda::compiler().and_then(|_| ferroflow_cuda::device_name(0)) {
+    match ferroflow_cuda::device_name(0).and_then(|name| ferroflow_cuda::compiler().map(|_| name)) {
         Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar and train run there")),
         Err(error) => {
             doctor.absent("CUDA kernels", &format!("detector=haar and train run on the CPU. ({error})"))
