@@ -11,6 +11,7 @@ mod export;
 mod generator;
 mod layers;
 mod losses;
+mod pair;
 mod settings;
 mod step;
 #[cfg(test)]

@@ -1,21 +1,17 @@
 //! All steps of a training, and what a killed one goes on from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
-use burn::optim::Optimizer;
-
-use super::buffer::Buffer;
 use super::losses::Direction;
+use super::pair::{BurnPair, Pair};
 use super::settings::Settings;
-use super::step::{Learner, Side, Steps};
+use super::step::{Learner, Steps};
 use super::translator::Translator;
 use super::watch;
 use super::{Epoch, Progress, Samples, to_gray, to_values};
-use crate::checkpoint::{self, from_bytes, to_bytes};
-use crate::device::is_finite;
+use crate::checkpoint;
 use crate::error::LearnError;
 use crate::faces::Faces;
 use crate::random::Random;
@@ -44,8 +40,8 @@ pub(super) struct Training<'a> {
 }
 
 /// Where a training stands.
-struct State<B: Learner> {
-    sides: [Side<B>; 2],
+struct State<P> {
+    pair: P,
     /// Steps done, over all epochs.
     steps: usize,
     /// Losses of both directions in each epoch; those of the last one are sums of its steps so far.
@@ -53,13 +49,18 @@ struct State<B: Learner> {
 }
 
 impl Training<'_> {
-    /// Trains to the end, from the last checkpoint if there is one.
+    /// Trains on a backend of Burn's to the end, from the last checkpoint if there is one.
     pub fn run<B: Learner>(&self, device: &B::Device) -> Result<Outcome, LearnError> {
-        let settings = self.settings;
-        let side = (self.classes[0].height, self.classes[0].width);
+        let side = self.side();
         let ssim = Ssim::new(side.0, side.1, 2.0, device);
-        let steps = Steps::<B> { settings, ssim, device, parallel: self.parallel, side };
-        let mut state = self.begin(device)?;
+        let parallel = self.parallel;
+        self.teach(BurnPair::new(Steps::<B> { settings: self.settings, ssim, device, parallel, side }))
+    }
+
+    /// The same with networks wherever they are.
+    pub(super) fn teach(&self, pair: impl Pair) -> Result<Outcome, LearnError> {
+        let settings = self.settings;
+        let mut state = self.resume(pair)?;
         let in_epoch = self.steps_in_epoch();
         let mut saved = Instant::now();
         while state.steps < in_epoch * settings.all_epochs() {
@@ -67,21 +68,26 @@ impl Training<'_> {
             let order = [0, 1].map(|class| self.order(epoch, class, in_epoch * settings.batch_size));
             for step in state.steps % in_epoch..in_epoch {
                 if self.cancelled.load(Ordering::Relaxed) {
-                    self.save(&state)?;
+                    self.save(&mut state)?;
                     return Err(LearnError::Cancelled);
                 }
-                state = self.step(state, &steps, epoch, step, &order)?;
+                state = self.step(state, epoch, step, &order)?;
                 if saved.elapsed() >= CHECKPOINTS && step + 1 < in_epoch {
-                    self.save(&state)?;
+                    self.save(&mut state)?;
                     saved = Instant::now();
                 }
             }
-            self.tell(&state, epoch)?;
-            self.save(&state)?;
+            self.tell(&mut state, epoch)?;
+            self.save(&mut state)?;
             saved = Instant::now();
         }
-        let translators = self.translators(&state)?;
+        let translators = self.translators(&mut state)?;
         Ok((translators, state.history))
+    }
+
+    /// Lines of a face, and pixels in a line.
+    pub(super) const fn side(&self) -> (usize, usize) {
+        (self.classes[0].height, self.classes[0].width)
     }
 
     /// Steps in an epoch.
@@ -104,14 +110,13 @@ impl Training<'_> {
         order
     }
 
-    fn step<B: Learner>(
+    fn step<P: Pair>(
         &self,
-        state: State<B>,
-        steps: &Steps<'_, B>,
+        state: State<P>,
         epoch: usize,
         step: usize,
         order: &[Vec<usize>; 2],
-    ) -> Result<State<B>, LearnError> {
+    ) -> Result<State<P>, LearnError> {
         let settings = self.settings;
         let mut random = Random::new(&[settings.seed, epoch as u64, step as u64, u64::MAX]);
         let batch = [0, 1].map(|class| {
@@ -123,8 +128,8 @@ impl Training<'_> {
             rows.iter().flat_map(face).collect::<Vec<f32>>()
         });
         let sources = [Random::new(&[random.next()]), Random::new(&[random.next()])];
-        let State { sides, steps: done, mut history } = state;
-        let (sides, losses) = steps.step(sides, batch, settings.rate(epoch), sources)?;
+        let State { pair, steps: done, mut history } = state;
+        let (pair, losses) = pair.step(batch, settings.rate(epoch), sources)?;
         if let Some(loss) = losses.iter().flat_map(Direction::values).find(|loss| !loss.is_finite()) {
             return Err(LearnError::NotFinite { epoch, step, loss });
         }
@@ -146,11 +151,11 @@ impl Training<'_> {
             steps: in_epoch,
             losses: means,
         });
-        Ok(State { sides, steps: done + 1, history })
+        Ok(State { pair, steps: done + 1, history })
     }
 
     /// Shows what an epoch has come to.
-    fn tell<B: Learner>(&self, state: &State<B>, epoch: usize) -> Result<(), LearnError> {
+    fn tell(&self, state: &mut State<impl Pair>, epoch: usize) -> Result<(), LearnError> {
         let translators = self.translators_of_batch(state)?;
         let mut samples = [Samples::default(), Samples::default()];
         let mut warnings = [Vec::new(), Vec::new()];
@@ -184,105 +189,47 @@ impl Training<'_> {
     }
 
     /// Networks that normalise with what they are given, as while they learn.
-    fn translators_of_batch<B: Learner>(&self, state: &State<B>) -> Result<[Translator; 2], LearnError> {
-        let side = (self.classes[0].height, self.classes[0].width);
-        let [there, back] = &state.sides;
-        let translator =
-            |of: &Side<B>| Ok::<_, LearnError>(Translator::new(of.generator.to_cpu()?, self.settings, side));
-        Ok([translator(there)?, translator(back)?])
+    fn translators_of_batch(&self, state: &mut State<impl Pair>) -> Result<[Translator; 2], LearnError> {
+        let generators = state.pair.generators()?;
+        Ok(generators.map(|generator| Translator::new(generator, self.settings, self.side())))
     }
 
     /// Networks that translate each face for itself.
-    fn translators<B: Learner>(&self, state: &State<B>) -> Result<[Translator; 2], LearnError> {
+    fn translators(&self, state: &mut State<impl Pair>) -> Result<[Translator; 2], LearnError> {
         let [mut there, mut back] = self.translators_of_batch(state)?;
         there.measure(&self.classes[0], self.settings.batch_size)?;
         back.measure(&self.classes[1], self.settings.batch_size)?;
         Ok([there, back])
     }
 
-    fn begin<B: Learner>(&self, device: &B::Device) -> Result<State<B>, LearnError> {
-        let settings = self.settings;
-        let sides =
-            [0, 1].map(|at| Side::new(settings, &mut Random::new(&[settings.seed, at, u64::MAX]), device));
-        let fresh = State { sides, steps: 0, history: Vec::new() };
-        match checkpoint::read(&self.checkpoint, self.fingerprint)? {
-            Some(saved) => self.load(fresh, &saved, device),
-            None => Ok(fresh),
-        }
+    fn resume<P: Pair>(&self, pair: P) -> Result<State<P>, LearnError> {
+        let path = &self.checkpoint;
+        let Some(saved) = checkpoint::read(path, self.fingerprint)? else {
+            return Ok(State { pair, steps: 0, history: Vec::new() });
+        };
+        let [parts @ .., losses] = saved.parts.as_slice() else {
+            return Err(checkpoint::damaged(path, "it has no parts"));
+        };
+        let values: Vec<f32> = losses.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let history = values.as_chunks::<10>().0.iter().map(|values| {
+            let (there, back) = values.split_at(5);
+            [there, back].map(Direction::from_values)
+        });
+        let steps = saved.epochs;
+        Ok(State { pair: pair.restore(parts, steps, path)?, steps, history: history.collect() })
     }
 
     /// Writes a checkpoint, unless that would put networks that are no numbers in the place of the last good one.
-    fn save<B: Learner>(&self, state: &State<B>) -> Result<(), LearnError> {
-        let mut finite = true;
-        for side in &state.sides {
-            finite &= is_finite::<B, _>(&side.generator)? && is_finite::<B, _>(&side.discriminator)?;
-        }
-        if !finite {
+    fn save(&self, state: &mut State<impl Pair>) -> Result<(), LearnError> {
+        if !state.pair.is_finite()? {
             let (epoch, step) = (state.steps / self.steps_in_epoch(), state.steps % self.steps_in_epoch());
             return Err(LearnError::NotFinite { epoch, step, loss: f32::NAN });
         }
-        let mut parts = Vec::new();
-        for side in &state.sides {
-            parts.push(to_bytes::<B, _>(side.generator.clone().into_record())?);
-            parts.push(to_bytes::<B, _>(side.generator_descent.to_record())?);
-            parts.push(to_bytes::<B, _>(side.discriminator.clone().into_record())?);
-            parts.push(to_bytes::<B, _>(side.discriminator_descent.to_record())?);
-            parts.push(side.buffer.to_bytes());
-        }
+        let mut parts = state.pair.save()?;
         let losses = state.history.iter().flatten().flat_map(Direction::values);
         parts.push(losses.flat_map(f32::to_le_bytes).collect());
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         checkpoint::write(&self.checkpoint, self.fingerprint, state.steps, &parts)
-    }
-
-    fn load<B: Learner>(
-        &self,
-        fresh: State<B>,
-        saved: &checkpoint::Checkpoint,
-        device: &B::Device,
-    ) -> Result<State<B>, LearnError> {
-        let path: &Path = &self.checkpoint;
-        let size = self.classes[0].width * self.classes[0].height;
-        let [there @ .., losses] = saved.parts.as_slice() else {
-            return Err(checkpoint::damaged(path, "it has no parts"));
-        };
-        let side = |side: Side<B>, parts: &[Vec<u8>]| {
-            let [generator, generator_descent, discriminator, discriminator_descent, buffer] = parts else {
-                return Err(checkpoint::damaged(path, "it has another number of parts"));
-            };
-            Ok(Side {
-                generator: side.generator.load_record(from_bytes::<B, _>(generator, device, path)?),
-                generator_descent: side.generator_descent.load_record(from_bytes::<B, _>(
-                    generator_descent,
-                    device,
-                    path,
-                )?),
-                discriminator: side.discriminator.load_record(from_bytes::<B, _>(
-                    discriminator,
-                    device,
-                    path,
-                )?),
-                discriminator_descent: side.discriminator_descent.load_record(from_bytes::<B, _>(
-                    discriminator_descent,
-                    device,
-                    path,
-                )?),
-                buffer: Buffer::from_bytes(self.settings.buffer, buffer, size),
-            })
-        };
-        let (first, second) = there.split_at(there.len() / 2);
-        let [there, back] = fresh.sides;
-        let values: Vec<f32> = losses.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let history = values.as_chunks::<10>().0.iter();
-        let history = history.map(|values| {
-            let (there, back) = values.split_at(5);
-            [there, back].map(Direction::from_values)
-        });
-        Ok(State {
-            sides: [side(there, first)?, side(back, second)?],
-            steps: saved.epochs,
-            history: history.collect(),
-        })
     }
 }
 
