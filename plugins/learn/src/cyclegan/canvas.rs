@@ -1,7 +1,8 @@
-//! What a generator's layers can be carried out on, so that its structure is written down once.
+//! What a network's layers can be carried out on, so that its structure is written down once.
 
 use burn::module::Param;
 use burn::tensor::Tensor;
+use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::PadMode;
 
@@ -36,8 +37,11 @@ pub trait Canvas<B: Backend> {
     /// The sum of both.
     fn add(&mut self, x: Self::Maps, y: Self::Maps) -> Self::Maps;
 
-    /// Adds a `bias` to the network's one channel and squeezes it into -1..1.
-    fn finish(&mut self, x: Self::Maps, bias: &Param<Tensor<B, 1>>) -> Self::Maps;
+    /// Adds a channel's `bias` and multiplies what is negative by `slope` (1: no change).
+    fn shift(&mut self, x: Self::Maps, bias: &Param<Tensor<B, 1>>, slope: f32) -> Self::Maps;
+
+    /// Squeezes numbers into -1..1 (tanh).
+    fn squash(&mut self, x: Self::Maps) -> Self::Maps;
 
     /// A whole layer: [`Self::convolve`], then [`Self::norm`].
     fn layer(&mut self, x: Self::Maps, layer: &NormedWeights<B>, window: Window, slope: f32) -> Self::Maps {
@@ -77,7 +81,12 @@ impl<B: PlaneKernels> Canvas<B> for Pass<'_, B> {
         x + y
     }
 
-    fn finish(&mut self, x: Tensor<B, 4>, bias: &Param<Tensor<B, 1>>) -> Tensor<B, 4> {
-        (x + bias.val().reshape([1, 1, 1, 1])).tanh()
+    fn shift(&mut self, x: Tensor<B, 4>, bias: &Param<Tensor<B, 1>>, slope: f32) -> Tensor<B, 4> {
+        let x = x + bias.val().reshape([1, -1, 1, 1]);
+        if slope == 1.0 { x } else { leaky_relu(x, f64::from(slope)) }
+    }
+
+    fn squash(&mut self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        x.tanh()
     }
 }

@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 
-use super::layers::{NormedWeights, Pass, convolve, weights};
+use super::canvas::Canvas;
+use super::layers::{NormedWeights, Pass, weights};
 use super::settings;
 use crate::kernels::planes::PlaneKernels;
 use crate::kernels::planes::window::Window;
@@ -46,18 +46,24 @@ impl<B: Backend> Discriminator<B> {
             last_bias: Param::from_tensor(Tensor::zeros([1], device)),
         }
     }
+
+    /// Carries the layers out on a canvas, from faces (faces, 1, height, width) to verdicts (faces, 1, patches down, patches
+    /// across).
+    pub fn draw<C: Canvas<B>>(&self, faces: C::Maps, canvas: &mut C) -> C::Maps {
+        let x = canvas.convolve(faces, &self.first, HALVING);
+        let mut x = canvas.shift(x, &self.first_bias, SLOPE);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let window = if index + 1 < self.layers.len() { HALVING } else { PLAIN };
+            x = canvas.layer(x, layer, window, SLOPE);
+        }
+        let x = canvas.convolve(x, &self.last, PLAIN);
+        canvas.shift(x, &self.last_bias, 1.0)
+    }
 }
 
 impl<B: PlaneKernels> Discriminator<B> {
-    /// Verdicts (faces, 1, patches down, patches across) on faces (faces, 1, height, width).
+    /// Judges faces (faces, 1, height, width).
     pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_, B>) -> Tensor<B, 4> {
-        let bias = |bias: &Param<Tensor<B, 1>>| bias.val().reshape([1, -1, 1, 1]);
-        let x = convolve(faces, &self.first, HALVING) + bias(&self.first_bias);
-        let mut x = leaky_relu(x, f64::from(SLOPE));
-        for (index, layer) in self.layers.iter().enumerate() {
-            let window = if index + 1 < self.layers.len() { HALVING } else { PLAIN };
-            x = layer.norm(convolve(x, &layer.weights, window), SLOPE, pass);
-        }
-        convolve(x, &self.last, PLAIN) + bias(&self.last_bias)
+        self.draw(faces, pass)
     }
 }

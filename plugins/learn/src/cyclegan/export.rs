@@ -82,6 +82,15 @@ impl Sketch<'_> {
         self.builder.floats(&self.name(kind), &dims, &values)
     }
 
+    /// Multiplies what is negative by `slope`.
+    fn leak(&mut self, x: String, slope: f32) -> String {
+        match slope {
+            0.0 => self.node("Relu", &[&x], vec![]),
+            1.0 => x,
+            _ => self.node("LeakyRelu", &[&x], vec![float("alpha", slope)]),
+        }
+    }
+
     /// Mirrors maps at their outermost pixels, which are not repeated.
     fn reflect(&mut self, x: &str, border: usize) -> String {
         let border = border as i64;
@@ -133,11 +142,7 @@ impl Canvas<Flex> for Sketch<'_> {
         } else {
             self.node("InstanceNormalization", &[&x, &gain, &bias], epsilon)
         };
-        match slope {
-            0.0 => self.node("Relu", &[&y], vec![]),
-            1.0 => y,
-            _ => self.node("LeakyRelu", &[&y], vec![float("alpha", slope)]),
-        }
+        self.leak(y, slope)
     }
 
     fn drop(&mut self, x: String) -> String {
@@ -148,10 +153,15 @@ impl Canvas<Flex> for Sketch<'_> {
         self.node("Add", &[&x, &y], vec![])
     }
 
-    fn finish(&mut self, x: String, bias: &Param<Tensor<Flex, 1>>) -> String {
-        let bias = self.constant("bias", bias);
+    fn shift(&mut self, x: String, bias: &Param<Tensor<Flex, 1>>, slope: f32) -> String {
+        let values: Vec<f32> = bias.val().into_data().iter::<f32>().collect();
+        let bias = self.builder.floats(&self.name("bias"), &[values.len(), 1, 1], &values);
         let y = self.node("Add", &[&x, &bias], vec![]);
-        self.builder.node("Tanh", OUTPUT, &[&y], vec![])
+        self.leak(y, slope)
+    }
+
+    fn squash(&mut self, x: String) -> String {
+        self.builder.node("Tanh", OUTPUT, &[&x], vec![])
     }
 }
 

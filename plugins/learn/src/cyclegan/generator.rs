@@ -107,7 +107,8 @@ impl<B: Backend> Generator<B> {
         }
         // A 7x7 convolution to one channel, written as a transposed one: that unfolds the one channel and not the many.
         let y = canvas.transpose(x, &self.last, 3, LAST);
-        canvas.finish(y, &self.last_bias)
+        let y = canvas.shift(y, &self.last_bias, 1.0);
+        canvas.squash(y)
     }
 }
 
