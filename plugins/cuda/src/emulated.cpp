@@ -1,5 +1,5 @@
-// Kernels as plain functions, each thread after the other. `launch` is all that is seen from outside. The names in capitals are
-// replaced before this is compiled.
+// Kernels as plain functions, each thread after the other. `launch` is all that is seen from outside. Their source lies beside this, and
+// what stands in capitals in `launch` is replaced by their names.
 
 #include <cmath>
 #include <cstring>
@@ -11,11 +11,13 @@ static int thread_index;
 #define __global__
 #define __device__
 #define __restrict__ __restrict
+// Memories of the host begin where eight bytes do.
+#define __align__(bytes)
 
 static int atomicAdd(int* at, int value) { int before = *at; *at += value; return before; }
 static int atomicCAS(int* at, int expected, int value) { int before = *at; if (before == expected) *at = value; return before; }
 
-#include "SOURCE"
+#include "source.cu"
 
 template <class... Args, std::size_t... I>
 static void each_thread(void (*kernel)(Args...), int threads, void** args, std::index_sequence<I...>) {

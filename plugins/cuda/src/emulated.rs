@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-use std::{cell::Cell, ffi::c_void, path::Path, process::Command};
+use std::{cell::Cell, ffi::c_void, process::Command};
 
 use crate::{Argument, CudaError, Gpu};
 
@@ -24,17 +24,16 @@ pub struct Memory {
 }
 
 impl Host {
-    /// Compiles these kernels of a `.cu` file.
+    /// Compiles these kernels of a source.
     ///
     /// # Panics
     /// If there is no `c++` or it refuses the source: this is for tests.
-    pub fn new(source: &Path, kernels: &[&'static str]) -> Self {
+    pub fn new(source: &str, kernels: &[&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (wrapper, library) = (folder.path().join("emulated.cpp"), folder.path().join("emulated.so"));
+        std::fs::write(folder.path().join("source.cu"), source).unwrap();
         let list: String = kernels.iter().map(|kernel| format!("KERNEL({kernel})\n")).collect();
-        let text = include_str!("emulated.cpp");
-        let text = text.replace("SOURCE", &source.display().to_string()).replace("KERNELS", &list);
-        std::fs::write(&wrapper, text).unwrap();
+        std::fs::write(&wrapper, include_str!("emulated.cpp").replace("KERNELS", &list)).unwrap();
         let mut command = Command::new("c++");
         command.args([
             "-O2",
@@ -46,7 +45,7 @@ impl Host {
             "-o",
         ]);
         let status = command.arg(&library).arg(&wrapper).status().expect("c++ comes with build-essential");
-        assert!(status.success(), "{}", source.display());
+        assert!(status.success(), "c++ refuses the kernels");
         // SAFETY: it is what has just been compiled, and has no initialisers.
         #[allow(unsafe_code)]
         let library = unsafe { libloading::Library::new(&library) }.unwrap();

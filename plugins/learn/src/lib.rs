@@ -18,6 +18,7 @@ pub mod fidelity;
 pub mod head;
 mod kernels;
 pub mod label_quality;
+mod native;
 mod random;
 mod rules;
 pub mod ssim;

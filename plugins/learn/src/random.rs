@@ -15,6 +15,11 @@ impl Random {
         random
     }
 
+    /// What it is given to another to go on from.
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
     /// 64 random bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -33,7 +33,7 @@ impl<B: Backend> Ssim<B> {
     pub fn new(height: usize, width: usize, range: f64, device: &B::Device) -> Self {
         let down = Tensor::<B, 2>::from_data(band(height), device).unsqueeze();
         let across = Tensor::<B, 2>::from_data(band(width), device).transpose().unsqueeze();
-        Self { down, across, stabilisers: ((K1 * range).powi(2), (K2 * range).powi(2)) }
+        Self { down, across, stabilisers: stabilisers(range) }
     }
 
     /// The mean over all pictures of `x` and `y` (maps, channels, height, width): 1 where they are equal, -1 at the least.
@@ -102,16 +102,24 @@ pub fn of_gray(x: &[u8], y: &[u8], width: usize, height: usize) -> Result<Vec<f3
     Ok(similarities)
 }
 
+/// The window along a side.
+pub(crate) fn window() -> [f32; WINDOW] {
+    let weight = |offset: usize| (-((offset as f32 - (WINDOW / 2) as f32) / DEVIATION).powi(2) / 2.0).exp();
+    let sum: f32 = (0..WINDOW).map(weight).sum();
+    std::array::from_fn(|offset| weight(offset) / sum)
+}
+
+/// What keeps quotients of pictures apart from zero, whose values span `range`.
+pub(crate) fn stabilisers(range: f64) -> (f64, f64) {
+    ((K1 * range).powi(2), (K2 * range).powi(2))
+}
+
 /// The window as a matrix: each row holds it at one place of a side.
 fn band(side: usize) -> TensorData {
     let places = (side + 1).saturating_sub(WINDOW);
-    let weight = |offset: usize| (-((offset as f32 - (WINDOW / 2) as f32) / DEVIATION).powi(2) / 2.0).exp();
-    let sum: f32 = (0..WINDOW).map(weight).sum();
     let mut rows = vec![0.0f32; places * side];
     for (place, row) in rows.chunks_exact_mut(side.max(1)).enumerate() {
-        for offset in 0..WINDOW {
-            row[place + offset] = weight(offset) / sum;
-        }
+        row[place..place + WINDOW].copy_from_slice(&window());
     }
     TensorData::new(rows, [places, side])
 }

@@ -6,7 +6,6 @@
 mod examples;
 mod export;
 mod feed;
-#[cfg(any(feature = "cuda", test))]
 mod native;
 mod network;
 mod pupil;
@@ -33,7 +32,7 @@ pub(crate) use training::Training;
 use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use training::{Outcome, best_epoch};
+use training::best_epoch;
 
 /// Raised whenever the same settings and faces would give another network than before.
 const VERSION: u32 = 1;
@@ -150,21 +149,11 @@ pub fn train(
         cancelled,
     };
     let (classifier, history) = match device {
-        Device::Cuda(index) => on_cuda(&training, index),
+        Device::Cuda(index) => native::train(&training, index),
         Device::Cpu | Device::Auto => training.run::<Autodiff<Flex>>(&Default::default()),
     }?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
     Ok(Trained { classifier, history, epoch })
-}
-
-#[cfg(feature = "cuda")]
-fn on_cuda(training: &Training<'_>, index: u32) -> Result<Outcome, LearnError> {
-    native::train(training, index)
-}
-
-#[cfg(not(feature = "cuda"))]
-const fn on_cuda(_: &Training<'_>, _: u32) -> Result<Outcome, LearnError> {
-    Err(LearnError::BuiltWithoutCuda)
 }
 
 /// Refuses faces that the network halves to nothing.

@@ -1,7 +1,7 @@
 //! What both kinds of network are made of.
 
 use burn::backend::Flex;
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -31,6 +31,37 @@ pub fn to_cpu<B: Backend, const D: usize>(
     weights: &Param<Tensor<B, D>>,
 ) -> Result<Param<Tensor<Flex, D>>, LearnError> {
     Ok(Param::from_data(read(weights.val())?, &Default::default()))
+}
+
+/// A network's numbers, in the order in which its layers are drawn.
+pub fn values(network: &impl Module<Flex>) -> Vec<f32> {
+    struct Values(Vec<f32>);
+    impl ModuleVisitor<Flex> for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Flex, D>>) {
+            self.0.extend(param.val().into_data().iter::<f32>());
+        }
+    }
+    let mut values = Values(Vec::new());
+    network.visit(&mut values);
+    values.0
+}
+
+/// A network of the same shape with these numbers; it keeps its own where there are none.
+pub fn from_values<M: Module<Flex>>(network: M, values: &[f32]) -> M {
+    struct Rest<'a>(&'a [f32]);
+    impl ModuleMapper<Flex> for Rest<'_> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<Flex, D>>) -> Param<Tensor<Flex, D>> {
+            let (id, tensor, mapper) = param.consume();
+            let shape = tensor.shape();
+            let Some((values, rest)) = self.0.split_at_checked(shape.num_elements()) else {
+                return Param::from_mapped_value(id, tensor, mapper);
+            };
+            self.0 = rest;
+            let tensor = Tensor::from_data(TensorData::new(values.to_vec(), shape), &tensor.device());
+            Param::from_mapped_value(id, tensor, mapper)
+        }
+    }
+    network.map(&mut Rest(values))
 }
 
 /// `x` through a window.

@@ -11,6 +11,7 @@ mod export;
 mod generator;
 mod layers;
 mod losses;
+mod native;
 mod pair;
 mod settings;
 mod step;
@@ -32,7 +33,7 @@ pub use watch::Warning;
 use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use train::{Outcome, Training};
+use train::Training;
 
 /// Raised whenever the same settings and faces would give other networks than before.
 const VERSION: u32 = 1;
@@ -110,16 +111,10 @@ pub fn train(
 /// Trains as [`train`] does, on a device. `workers` are of use to the CPU only.
 ///
 /// A CUDA device begins with the same weights and sees the same faces and the same dropout as the CPU, but rounds
-/// otherwise, and not even the same way twice: its networks are others in their last digits at first, and in more as
-/// training goes on. So that a result says where it comes from, checkpoints of a CUDA device and of the CPU are not
-/// taken for each other's; those of one CUDA device do for another.
-///
-/// Where a device has tensor cores, Burn rounds what convolutions and products of matrices multiply to ten bits (TF32).
-/// The first steps are slow: kernels are compiled, and the fastest of several for each layer is found and remembered on
-/// disk.
-///
-/// Whether a CUDA device gives what the CPU gives has not been seen yet (`make gpu-check` looks); its operations are tested on the
-/// CPU.
+/// otherwise: its networks are others in their last digits at first, and in more as training goes on. The same training
+/// gives the same bytes each time on one model of device. So that a result says where it comes from, checkpoints of a CUDA
+/// device and of the CPU are not taken for each other's; those of one CUDA device do for another. Its kernels (`native`) have
+/// been seen to do what the CPU's do on the host; no device has run them yet (`make gpu-check` does).
 ///
 /// # Errors
 /// As [`train`]; and if the device cannot be used, fails, or has too little memory (the last checkpoint is kept).
@@ -149,7 +144,7 @@ pub fn train_on(
             return Err(LearnError::TooFewFaces { class, found: faces.count(), needed });
         }
     }
-    let device = device.resolve_with_headers()?;
+    let device = device.resolve()?;
     let training = Training {
         settings,
         classes,
@@ -162,23 +157,10 @@ pub fn train_on(
         cancelled,
     };
     let (translators, history) = match device {
-        Device::Cuda(index) => on_cuda(&training, index),
+        Device::Cuda(index) => native::train(&training, index),
         Device::Cpu | Device::Auto => training.run::<Autodiff<Flex>>(&Default::default()),
     }?;
     Ok(Trained { translators, history })
-}
-
-#[cfg(feature = "cuda")]
-fn on_cuda(training: &Training<'_>, index: u32) -> Result<Outcome, LearnError> {
-    use burn::backend::Cuda;
-    use burn::backend::cuda::CudaDevice;
-
-    crate::device::failure::guarded(|| training.run::<Autodiff<Cuda>>(&CudaDevice::new(index as usize)))
-}
-
-#[cfg(not(feature = "cuda"))]
-const fn on_cuda(_: &Training<'_>, _: u32) -> Result<Outcome, LearnError> {
-    Err(LearnError::BuiltWithoutCuda)
 }
 
 /// Whose checkpoints they are.

@@ -157,6 +157,11 @@ impl Settings {
         self.learning_rate * (1.0 - into_decay / (self.decay_epochs + 1) as f64)
     }
 
+    /// What discriminators are to say of faces.
+    pub(super) const fn target(&self, real: bool) -> f64 {
+        if real == self.flipped_labels { 0.0 } else { 1.0 }
+    }
+
     /// Refuses what cannot be trained with.
     ///
     /// # Errors

@@ -25,6 +25,11 @@ use crate::kernels::planes::PlaneKernels;
 use crate::random::Random;
 use crate::ssim::Ssim;
 
+/// Adam's betas, those of Zhu et al.
+pub const BETAS: (f32, f32) = (0.5, 0.999);
+/// Adam's epsilon; Burn's is a thousand times everyone else's.
+pub const EPSILON: f32 = 1e-8;
+
 /// A backend that can learn: one with gradients and the operations of the layers.
 pub trait Learner: AutodiffBackend + PlaneKernels {}
 
@@ -51,8 +56,7 @@ pub struct Side<B: Learner> {
 impl<B: Learner> Side<B> {
     /// One that knows nothing yet.
     pub fn new(settings: &Settings, random: &mut Random, device: &B::Device) -> Self {
-        // The betas of Zhu et al.; Burn's epsilon is a thousand times everyone else's.
-        let adam = AdamConfig::new().with_beta_1(0.5).with_beta_2(0.999).with_epsilon(1e-8);
+        let adam = AdamConfig::new().with_beta_1(BETAS.0).with_beta_2(BETAS.1).with_epsilon(EPSILON);
         Self {
             generator: Generator::new(&settings.generator, random, device),
             generator_descent: adam.init(),
@@ -146,7 +150,7 @@ impl<B: Learner> Steps<'_, B> {
         let generated = there.forward(real.clone(), &mut pass());
         let returned = back.forward(generated.clone(), &mut pass());
         let verdicts = discriminator.forward(generated.clone(), &mut pass());
-        let adversarial = losses::adversarial(verdicts, self.target(true));
+        let adversarial = losses::adversarial(verdicts, self.settings.target(true));
         let cycle = losses::cycle(real.clone(), returned.clone(), &self.ssim, weights);
         let mut loss = adversarial.clone() * weights.adversarial + cycle.clone() * weights.cycle;
         let mut identity = Tensor::zeros([1], self.device);
@@ -184,18 +188,13 @@ impl<B: Learner> Steps<'_, B> {
         let [real, generated] = faces;
         let judge = |faces: Faces<B>, real: bool| {
             let mut pass = Pass::plain(self.settings.normalisation.into(), None);
-            losses::adversarial(discriminator.forward(faces, &mut pass), self.target(real))
+            losses::adversarial(discriminator.forward(faces, &mut pass), self.settings.target(real))
         };
         let loss = (judge(real, true) + judge(generated, false)) * 0.5;
         let value = loss.clone().inner();
         let gradients = GradientsParams::from_grads(loss.backward(), &discriminator);
         let discriminator = discriminator_descent.step(rate, discriminator, gradients);
         (Side { generator, generator_descent, discriminator, discriminator_descent, buffer }, value)
-    }
-
-    /// What discriminators are to say of faces.
-    fn target(&self, real: bool) -> f64 {
-        if real == self.settings.flipped_labels { 0.0 } else { 1.0 }
     }
 
     fn tensor(&self, faces: Vec<f32>) -> Faces<B> {

@@ -17,7 +17,7 @@ use crate::error::LearnError;
 use crate::faces::Faces;
 
 type Plain = Autodiff<NdArray>;
-type Ours = Autodiff<Flex>;
+pub(super) type Ours = Autodiff<Flex>;
 
 const SIDE: usize = 16;
 
@@ -31,7 +31,7 @@ fn faces(count: usize, rising: bool) -> Vec<u8> {
     (0..count * SIDE * SIDE).map(pixel).collect()
 }
 
-fn small(batch_size: usize) -> Settings {
+pub(super) fn small(batch_size: usize) -> Settings {
     Settings {
         generator: Generator { width: 4, halvings: 2, blocks: 1, dropout: 0.5 },
         discriminator: Discriminator { width: 4, halvings: 1 },
@@ -43,12 +43,22 @@ fn small(batch_size: usize) -> Settings {
     }
 }
 
-/// Trains, until so many steps are done.
+/// Trains on a backend of Burn's, until so many steps are done.
 fn run<B: Learner>(settings: &Settings, folder: &Path, stop_after: usize) -> Result<Outcome, LearnError> {
+    train(settings, folder, stop_after, |training| training.run::<B>(&Default::default()))
+}
+
+/// The same anywhere.
+pub(super) fn train(
+    settings: &Settings,
+    folder: &Path,
+    stop_after: usize,
+    how: impl FnOnce(&Training<'_>) -> Result<Outcome, LearnError>,
+) -> Result<Outcome, LearnError> {
     let (falling, rising) = (faces(6, false), faces(8, true));
     let classes = [&falling, &rising].map(|pixels| Faces { pixels, width: SIDE, height: SIDE });
     let (cancelled, steps) = (AtomicBool::new(false), Cell::new(0));
-    Training {
+    how(&Training {
         settings,
         classes,
         fingerprint: "test",
@@ -60,12 +70,11 @@ fn run<B: Learner>(settings: &Settings, folder: &Path, stop_after: usize) -> Res
         },
         epoch_done: &|_| {},
         cancelled: &cancelled,
-    }
-    .run::<B>(&Default::default())
+    })
 }
 
 /// Losses of all epochs, and what becomes of a few faces.
-fn found(outcome: &Outcome) -> (Vec<f32>, Vec<u8>) {
+pub(super) fn found(outcome: &Outcome) -> (Vec<f32>, Vec<u8>) {
     let (translators, history) = outcome;
     let losses = history.iter().flatten().flat_map(super::Direction::values).collect();
     let pixels = faces(4, false);

@@ -21,11 +21,9 @@ use crate::checkpoint::damaged;
 use crate::error::LearnError;
 use crate::kernels::grid::Grid;
 
-#[cfg(feature = "cuda")]
 const SOURCE: &str = include_str!("kernels.cu");
 
 /// Trains on device `index`.
-#[cfg(feature = "cuda")]
 pub(super) fn train(training: &Training<'_>, index: u32) -> Result<super::training::Outcome, LearnError> {
     let device = ferroflow_cuda::CudaDevice::open(index, SOURCE, &network::KERNELS).map_err(failed)?;
     training.teach(DevicePupil::new(device, training)?)

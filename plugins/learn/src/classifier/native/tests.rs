@@ -93,8 +93,7 @@ fn settings() -> Settings {
 }
 
 fn host() -> Host {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/classifier/native/kernels.cu");
-    Host::new(&source, &KERNELS)
+    Host::new(SOURCE, &KERNELS)
 }
 
 fn on_host(training: &Training<'_>) -> Result<Trained, LearnError> {
@@ -145,7 +144,6 @@ fn a_training_on_a_device_goes_on_to_the_same_bits() {
 }
 
 /// Needs NVRTC, which is a package of its own and needs no device.
-#[cfg(feature = "cuda")]
 #[test]
 fn kernels_compile_for_devices() {
     match ferroflow_cuda::compile(SOURCE) {

@@ -57,7 +57,7 @@ impl Window {
     }
 
     /// Where on a side of the map the `tap`-th pixel of the window at `place` lies; `None` over a border of zeros.
-    fn source(self, place: usize, tap: usize, side: usize) -> Option<usize> {
+    pub fn source(self, place: usize, tap: usize, side: usize) -> Option<usize> {
         let at = place * self.stride + tap;
         let (low, high) = (self.padding, self.padding + side);
         match self.border {

@@ -60,8 +60,7 @@ fn same(host: &mut Host, model: &ModelFile, (width, height): (usize, usize), min
 
 #[test]
 fn kernels_find_what_the_cpu_finds() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect/haar/cuda/haar.cu");
-    let mut host = Host::new(&source, &KERNELS);
+    let mut host = Host::new(SOURCE, &KERNELS);
     let beside = model::asset_path("haar-frontalface-default").unwrap();
     let mut windows = 0;
     for name in

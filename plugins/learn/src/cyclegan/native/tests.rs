@@ -1,0 +1,87 @@
+//! The device's kernels run on the host: they learn what the CPU learns.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use burn::backend::{Autodiff, Flex};
+use ferroflow_cuda::emulated::Host;
+
+use super::super::tests::{found, small, train};
+use super::super::train::Outcome;
+use super::*;
+use crate::cyclegan::{Discriminator, Generator, Losses, Normalisation};
+
+fn on_host(training: &Training<'_>) -> Result<Outcome, LearnError> {
+    let host = Host::new(SOURCE, &kernels());
+    training.teach(DevicePair::new(host, training).map_err(failed)?)
+}
+
+fn on_cpu(training: &Training<'_>) -> Result<Outcome, LearnError> {
+    training.run::<Autodiff<Flex>>(&Default::default())
+}
+
+/// Settings for so many steps in one epoch.
+fn steps(steps: usize, settings: &Settings) -> Settings {
+    let epoch_faces = steps * settings.batch_size;
+    Settings { epochs: 1, decay_epochs: 0, epoch_faces, ..settings.clone() }
+}
+
+#[test]
+fn the_device_learns_what_the_cpu_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = Losses { identity: 0.0, cycle_l1: false, cycle_l2: false, ..Losses::default() };
+    let cases = [
+        ("one", small(1)),
+        ("two", small(2)),
+        ("instance", Settings { normalisation: Normalisation::Instance, ..small(2) }),
+        // Channels that do not fill a tile, and no dropout.
+        (
+            "odd",
+            Settings {
+                generator: Generator { width: 5, halvings: 1, blocks: 2, dropout: 0.0 },
+                discriminator: Discriminator { width: 3, halvings: 2 },
+                losses: plain,
+                flipped_labels: false,
+                ..small(1)
+            },
+        ),
+    ];
+    for (name, settings) in cases {
+        // Rounding differs, and Adam makes steps of one length of differences however small: what agrees in a first step agrees
+        // less and less in those that follow.
+        for (count, losses_apart, levels_apart) in [(1, 1e-5, 1), (6, 5e-3, 4)] {
+            let (settings, folder) = (steps(count, &settings), folder.path().join(format!("{name}-{count}")));
+            let (cpu, cpu_faces) = found(&train(&settings, &folder.join("cpu"), 0, on_cpu).unwrap());
+            let (device, device_faces) =
+                found(&train(&settings, &folder.join("device"), 0, on_host).unwrap());
+            assert_eq!(cpu.len(), device.len());
+            for (cpu, device) in cpu.iter().zip(&device) {
+                assert!((cpu - device).abs() < losses_apart, "{name}: {cpu} {device} after {count}");
+            }
+            let apart = cpu_faces.iter().zip(&device_faces).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(apart.is_some_and(|apart| apart <= levels_apart), "{name}: {apart:?} gray levels apart");
+        }
+    }
+}
+
+#[test]
+fn a_training_on_a_device_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, whole, broken) = (small(2), folder.path().join("whole"), folder.path().join("broken"));
+    let whole = train(&settings, &whole, 0, on_host).unwrap();
+    // In the middle of the second epoch.
+    let stopped = train(&settings, &broken, 6, on_host);
+    assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
+    assert_eq!(found(&train(&settings, &broken, 0, on_host).unwrap()), found(&whole));
+}
+
+/// Needs NVRTC, which is a package of its own and needs no device.
+#[test]
+fn kernels_compile_for_devices() {
+    match ferroflow_cuda::compile(SOURCE) {
+        Ok(ptx) => {
+            assert!(kernels().iter().all(|kernel| ptx.to_src().contains(&format!(".entry {kernel}("))))
+        }
+        Err(CudaError::NoCompiler) => println!("skipped: {}", CudaError::NoCompiler),
+        Err(error) => panic!("{error}"),
+    }
+}
