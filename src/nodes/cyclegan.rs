@@ -114,9 +114,8 @@ pub struct CycleGan {
     /// Another seed trains other networks.
     #[serde(default)]
     seed: u64,
-    /// Where it trains: cpu, cuda, cuda:N or auto. CUDA is there unless ferroflow was built without its feature `cuda`;
-    /// its kernels are compiled when they are first needed, which takes minutes, and kept. Networks differ from those of the CPU, in their last digits at first, so another
-    /// device begins anew.
+    /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks differ from
+    /// those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(extend("default" = "cpu"))]
     device: String,
@@ -241,7 +240,7 @@ impl Stage for CycleGan {
                 bail!("the class `{name}` has {count} faces in the split `{split}`: two are needed at least");
             }
         }
-        let device = device::for_burn(&self.device, context)?;
+        let device = device::for_training(&self.device, context)?;
         let checkpoints = device::checkpoints(&context.checkpoints, device);
         let trained = self.train(pictures, device, &checkpoints, context)?;
         self.write(&trained, &checkpoints.join(SAMPLES), context)?;

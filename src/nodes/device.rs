@@ -5,11 +5,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use ferroflow_learn::{Device, keep_kernels};
-use ferroflow_vision::{
-    inference::{self, SessionOptions},
-    model::store,
-};
+use ferroflow_learn::Device;
+use ferroflow_vision::inference::{self, SessionOptions};
 
 use crate::batch::Context;
 
@@ -54,27 +51,9 @@ impl WorkerSessions {
 /// The device to train on, which is there.
 pub fn for_training(asked: &str, context: &Context) -> anyhow::Result<Device> {
     let asked: Device = asked.parse()?;
-    Ok(told(asked, asked.resolve()?, context))
-}
-
-fn told(asked: Device, device: Device, context: &Context) -> Device {
+    let device = asked.resolve()?;
     if device != asked {
         context.progress.message(format!("device=auto: training on {device}"));
-    }
-    device
-}
-
-/// The same for networks that are trained by Burn's kernels.
-pub fn for_burn(asked: &str, context: &Context) -> anyhow::Result<Device> {
-    let asked: Device = asked.parse()?;
-    let device = told(asked, asked.resolve_with_headers()?, context);
-    // Without a folder for it all is compiled anew each time.
-    if let (Device::Cuda(_), Ok(home)) = (device, store::home())
-        && keep_kernels(device, &home.join("kernels"))
-    {
-        context.progress.message(format!(
-            "{device}: its kernels are compiled first, once for this machine; this takes minutes"
-        ));
     }
     Ok(device)
 }

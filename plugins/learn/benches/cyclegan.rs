@@ -1,20 +1,18 @@
 //! A step of a CycleGAN's training, on two threads: the paper's networks on one face of 48x48 of each class, and the
 //! small ones of `pipelines/cyclegan-small.toml`. `benches/cyclegan_torch.py` is the same step in PyTorch.
 //!
-//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are
-//! first needed: `cargo bench -p ferroflow-learn --features cuda --bench cyclegan -- --device cuda`, and
+//! Another device is named behind `--`: `cargo bench -p ferroflow-learn --bench cyclegan -- --device cuda`, and
 //! `benches/cyclegan_torch.py --device cuda`.
 
 use std::{
     cell::RefCell,
     error::Error,
-    path::Path,
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
 use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train_on};
-use ferroflow_learn::{Device, Faces, keep_kernels};
+use ferroflow_learn::{Device, Faces};
 
 const SIDE: usize = 48;
 const ROUNDS: usize = 5;
@@ -53,10 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
     let device: Device = named.map_or("cpu", String::as_str).parse()?;
-    let device = device.resolve_with_headers()?;
-    if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
-        keep_kernels(device, &Path::new(&home).join("kernels"));
-    }
+    let device = device.resolve()?;
     let workers: &[usize] = if device == Device::Cpu { &[2, 1] } else { &[1] };
     let small = Settings {
         generator: Generator { width: 16, blocks: 3, ..Generator::default() },

@@ -2,7 +2,7 @@
 //! `benches/classifier_torch.py` is the same in PyTorch.
 //!
 //! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are
-//! first needed: `cargo bench -p ferroflow-learn --features cuda --bench step -- --device cuda`, and
+//! first needed: `cargo bench -p ferroflow-learn --bench step -- --device cuda`, and
 //! `benches/classifier_torch.py --device cuda`.
 //!
 //! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of

@@ -12,7 +12,7 @@ use std::{
 use ferroflow_learn::{
     Device, Faces, LearnError,
     classifier::{self, Examples, Layer, Looks},
-    cyclegan, keep_kernels,
+    cyclegan,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -68,10 +68,7 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     let arguments: Vec<String> = std::env::args().collect();
     let named = arguments.iter().skip_while(|argument| *argument != "--device").nth(1);
-    let device = named.map_or("cuda", String::as_str).parse::<Device>()?.resolve_with_headers()?;
-    if let Some(home) = std::env::var_os("FERROFLOW_HOME") {
-        keep_kernels(device, &Path::new(&home).join("kernels"));
-    }
+    let device = named.map_or("cuda", String::as_str).parse::<Device>()?.resolve()?;
     let data = Generated::new();
     let checks = [
         classifiers_are_alike(device, &data)?,

@@ -210,9 +210,6 @@ pub enum LearnError {
     /// Not the name of a device.
     #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
     UnknownDevice(String),
-    /// This program cannot use CUDA.
-    #[error("this program was built without CUDA: build it with --features cuda, or use device=cpu")]
-    BuiltWithoutCuda,
     /// A device that was asked for cannot be used.
     #[error("cuda:{index} cannot be used: {reason}; or use device=cpu")]
     NoDevice {

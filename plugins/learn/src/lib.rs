@@ -24,6 +24,6 @@ mod rules;
 pub mod ssim;
 mod targets;
 
-pub use device::{Device, keep_kernels};
+pub use device::Device;
 pub use error::LearnError;
 pub use faces::Faces;

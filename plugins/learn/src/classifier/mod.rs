@@ -20,7 +20,6 @@ mod views;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use burn::backend::{Autodiff, Flex};
 use serde::{Deserialize, Serialize};
 
 pub use examples::Examples;
@@ -150,7 +149,7 @@ pub fn train(
     };
     let (classifier, history) = match device {
         Device::Cuda(index) => native::train(&training, index),
-        Device::Cpu | Device::Auto => training.run::<Autodiff<Flex>>(&Default::default()),
+        Device::Cpu | Device::Auto => training.run(),
     }?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
     Ok(Trained { classifier, history, epoch })

@@ -9,9 +9,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::device::read;
-use crate::error::LearnError;
 use crate::kernels::grid::Grid;
+use crate::kernels::norm::Moments;
 use crate::kernels::{Kernels, primitive, tensor};
 use crate::random::Random;
 
@@ -72,26 +71,19 @@ impl<B: Backend> Network<B> {
 
 impl<B: Backend> Network<B> {
     /// All numbers, block by block: weights, gain, bias; then the head and its bias.
-    ///
-    /// # Errors
-    /// If the device failed.
-    pub fn values(&self) -> Result<Vec<f32>, LearnError> {
-        fn add<B: Backend, const D: usize>(
-            all: &mut Vec<f32>,
-            values: &Param<Tensor<B, D>>,
-        ) -> Result<(), LearnError> {
-            all.extend(read(values.val())?.iter::<f32>());
-            Ok(())
+    pub fn values(&self) -> Vec<f32> {
+        fn add<B: Backend, const D: usize>(all: &mut Vec<f32>, values: &Param<Tensor<B, D>>) {
+            all.extend(values.val().into_data().iter::<f32>());
         }
         let mut all = Vec::new();
         for block in &self.blocks {
-            add(&mut all, &block.weights)?;
-            add(&mut all, &block.gain)?;
-            add(&mut all, &block.bias)?;
+            add(&mut all, &block.weights);
+            add(&mut all, &block.gain);
+            add(&mut all, &block.bias);
         }
-        add(&mut all, &self.head)?;
-        add(&mut all, &self.head_bias)?;
-        Ok(all)
+        add(&mut all, &self.head);
+        add(&mut all, &self.head_bias);
+        all
     }
 
     /// The network with these numbers; nothing if there are too few or too many.
@@ -148,10 +140,10 @@ impl<B: Kernels> Network<B> {
         &self,
         input: Tensor<B, 2>,
         mut grid: Grid,
-        fixed: Option<&[B::Moments]>,
+        fixed: Option<&[Moments]>,
         keep: Option<Tensor<B, 2>>,
-    ) -> (Tensor<B, 2>, Vec<B::Moments>) {
-        let mut x = B::maps(primitive(input), grid);
+    ) -> (Tensor<B, 2>, Vec<Moments>) {
+        let mut x = primitive(input);
         let mut used = Vec::with_capacity(self.blocks.len());
         for (index, block) in self.blocks.iter().enumerate() {
             let y = B::convolution(x, primitive(block.weights.val()), grid);

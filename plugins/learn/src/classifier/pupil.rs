@@ -8,15 +8,14 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{Optimizer, Sgd, SgdConfig};
-use burn::tensor::backend::AutodiffBackend;
 
 use super::feed::Shard;
 use super::network::Network;
 use super::settings::Settings;
-use super::step::{Learner, Steps};
+use super::step::Steps;
 use crate::checkpoint::{from_bytes, to_bytes};
-use crate::device::is_finite;
 use crate::error::LearnError;
+use crate::kernels::Train;
 
 /// What a step has come to.
 pub(super) struct Outcome {
@@ -43,20 +42,20 @@ pub(super) trait Pupil: Sized {
     fn restore(self, parts: [&[u8]; 3], path: &Path) -> Result<Self, LearnError>;
 }
 
-type Descent<B> = OptimizerAdaptor<Sgd<<B as AutodiffBackend>::InnerBackend>, Network<B>, B>;
+type Descent = OptimizerAdaptor<Sgd<Flex>, Network<Train>, Train>;
 
-/// A network in Burn's hands.
-pub(super) struct BurnPupil<'a, B: Learner> {
-    steps: Steps<'a, B>,
-    network: Network<B>,
-    descent: Descent<B>,
+/// A network on the CPU, in Burn's hands.
+pub(super) struct CpuPupil<'a> {
+    steps: Steps<'a>,
+    network: Network<Train>,
+    descent: Descent,
     /// The exponential mean of the networks so far.
-    mean: Option<Network<B::InnerBackend>>,
+    mean: Option<Network<Flex>>,
     settings: &'a Settings,
 }
 
-impl<'a, B: Learner> BurnPupil<'a, B> {
-    pub fn new(steps: Steps<'a, B>, network: Network<B>, settings: &'a Settings) -> Self {
+impl<'a> CpuPupil<'a> {
+    pub fn new(steps: Steps<'a>, network: Network<Train>, settings: &'a Settings) -> Self {
         let momentum = MomentumConfig::new().with_momentum(settings.momentum).with_nesterov(true);
         let descent = SgdConfig::new()
             .with_weight_decay(Some(WeightDecayConfig::new(settings.weight_decay as f32)))
@@ -67,7 +66,7 @@ impl<'a, B: Learner> BurnPupil<'a, B> {
     }
 }
 
-impl<B: Learner> Pupil for BurnPupil<'_, B> {
+impl Pupil for CpuPupil<'_> {
     fn step(mut self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError> {
         let (gradients, outcome) = self.steps.step(&self.network, shards)?;
         self.network = self.descent.step(rate, self.network, gradients);
@@ -76,32 +75,32 @@ impl<B: Learner> Pupil for BurnPupil<'_, B> {
     }
 
     fn is_finite(&mut self) -> Result<bool, LearnError> {
-        is_finite::<B, _>(&self.network)
+        Ok(self.network.values().into_iter().all(f32::is_finite))
     }
 
     fn network(&mut self) -> Result<Network<Flex>, LearnError> {
         let network = self.mean.clone().unwrap_or_else(|| self.network.valid());
         let Settings { layers, .. } = self.settings;
         let classes = self.steps.examples.classes;
-        Network::from_values(layers, classes, &network.values()?, &Default::default())
+        Network::from_values(layers, classes, &network.values(), &Default::default())
             .ok_or_else(|| LearnError::Record("a network of another size".to_owned()))
     }
 
     fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError> {
-        let weights = to_bytes::<B, _>(self.network.clone().into_record())?;
-        let momenta = to_bytes::<B, _>(self.descent.to_record())?;
+        let weights = to_bytes::<Train, _>(self.network.clone().into_record())?;
+        let momenta = to_bytes::<Train, _>(self.descent.to_record())?;
         let mean = self.mean.clone();
-        let mean = mean.map_or(Ok(Vec::new()), |mean| to_bytes::<B::InnerBackend, _>(mean.into_record()))?;
+        let mean = mean.map_or(Ok(Vec::new()), |mean| to_bytes::<Flex, _>(mean.into_record()))?;
         Ok([weights, momenta, mean])
     }
 
     fn restore(mut self, [weights, momenta, mean]: [&[u8]; 3], path: &Path) -> Result<Self, LearnError> {
-        let device = self.steps.device;
+        let device = &Default::default();
         if let Some(network) = self.mean {
-            self.mean = Some(network.load_record(from_bytes::<B::InnerBackend, _>(mean, device, path)?));
+            self.mean = Some(network.load_record(from_bytes::<Flex, _>(mean, device, path)?));
         }
-        self.network = self.network.load_record(from_bytes::<B, _>(weights, device, path)?);
-        self.descent = self.descent.load_record(from_bytes::<B, _>(momenta, device, path)?);
+        self.network = self.network.load_record(from_bytes::<Train, _>(weights, device, path)?);
+        self.descent = self.descent.load_record(from_bytes::<Train, _>(momenta, device, path)?);
         Ok(self)
     }
 }

@@ -8,36 +8,27 @@ use std::thread;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
 use super::examples::Examples;
 use super::feed::Shard;
 use super::network::{INPUTS, Network};
 use super::pupil::Outcome;
-use crate::device::read;
 use crate::error::LearnError;
-use crate::kernels::Kernels;
-
-/// A backend that can learn: one with gradients and the operations of the layers, without gradients as well.
-pub trait Learner: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
-
-impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> Learner for B {}
+use crate::kernels::Train;
 
 /// Computes steps.
-pub(super) struct Steps<'a, B: Backend> {
+pub(super) struct Steps<'a> {
     pub examples: Examples<'a>,
-    /// Where the network is.
-    pub device: &'a B::Device,
     /// Threads at most.
     pub threads: usize,
 }
 
-impl<B: Learner> Steps<'_, B> {
+impl Steps<'_> {
     /// The gradients of the mean loss over the faces of these shards.
     pub fn step(
         &self,
-        network: &Network<B>,
+        network: &Network<Train>,
         shards: &[Shard],
     ) -> Result<(GradientsParams, Outcome), LearnError> {
         let total = self.examples.total(shards.iter().flat_map(|shard| &shard.rows));
@@ -45,7 +36,7 @@ impl<B: Learner> Steps<'_, B> {
         let outcomes = thread::scope(|scope| {
             let work = |first: usize| {
                 // Leaves of their own, so that no two threads share a graph.
-                let network = network.clone().fork(self.device);
+                let network = network.clone().fork(&Default::default());
                 let mine = shards.iter().skip(first).step_by(threads);
                 mine.map(|shard| self.gradients(&network, shard, total)).collect::<Vec<_>>()
             };
@@ -62,7 +53,7 @@ impl<B: Learner> Steps<'_, B> {
         for shard in 0..shards.len() {
             let Some(outcome) = by_thread[shard % threads].next() else { return Err(LearnError::Panicked) };
             let (gradients, outcome) = outcome?;
-            sum.accumulate::<B>(network, gradients);
+            sum.accumulate::<Train>(network, gradients);
             loss += outcome.loss;
             right += outcome.right;
         }
@@ -72,14 +63,14 @@ impl<B: Learner> Steps<'_, B> {
     /// A shard's part of the gradients, where the weights of all of a step's faces sum to `total`.
     fn gradients(
         &self,
-        network: &Network<B>,
+        network: &Network<Train>,
         shard: &Shard,
         total: f32,
     ) -> Result<(GradientsParams, Outcome), LearnError> {
         let Shard { rows, grid, input, targets, keep } = shard;
-        let (device, classes, count) = (self.device, self.examples.classes, rows.len());
+        let (classes, count) = (self.examples.classes, rows.len());
         let tensor = |values: &[f32], shape: [usize; 2]| {
-            Tensor::<B, 2>::from_data(TensorData::new(values.to_vec(), shape), device)
+            Tensor::<Train, 2>::from_data(TensorData::new(values.to_vec(), shape), &Default::default())
         };
         let keep = keep.as_ref().map(|keep| tensor(keep, [count, keep.len() / count.max(1)]));
         let (logits, _) = network.forward(tensor(input, [grid.rows(), INPUTS]), *grid, None, keep);
@@ -87,8 +78,7 @@ impl<B: Learner> Steps<'_, B> {
         let loss = (log_softmax(logits.clone(), 1) * targets).sum().neg() / total;
         let found = Tensor::cat(vec![loss.clone().inner(), logits.inner().reshape([count * classes])], 0);
         let gradients = GradientsParams::from_grads(loss.backward(), network);
-        // A device is waited for once, when it has been told all that there is to do.
-        let found: Vec<f32> = read(found)?.iter::<f32>().collect();
+        let found: Vec<f32> = found.into_data().iter::<f32>().collect();
         let Some((loss, logits)) = found.split_first() else { return Err(LearnError::Panicked) };
         Ok((gradients, Outcome { loss: *loss, right: self.examples.agreeing(logits, rows) }))
     }

@@ -13,10 +13,9 @@ use super::network::{INPUTS, Layer, Network};
 use super::settings::Settings;
 use super::views::{View, batch};
 use crate::checkpoint::damaged;
-use crate::device::read;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use crate::kernels::{Kernels, Moments, norm};
+use crate::kernels::norm::Moments;
 use crate::random::Random;
 
 /// Faces in a batch of those that only ask.
@@ -51,9 +50,9 @@ impl Looks {
 
 /// A network with the moments that single faces are normalised with.
 #[derive(Clone, Debug)]
-pub struct Classifier<B: Kernels = Flex> {
-    pub(super) network: Network<B>,
-    pub(super) moments: Vec<B::Moments>,
+pub struct Classifier {
+    pub(super) network: Network<Flex>,
+    pub(super) moments: Vec<Moments>,
     pub(super) about: About,
 }
 
@@ -76,10 +75,10 @@ struct File {
     hash: String,
 }
 
-impl<B: Kernels> Classifier<B> {
+impl Classifier {
     /// Takes the moments of `network`: means over batches of faces that it learnt from, whose rows are `learnt`.
     pub(super) fn measure(
-        network: Network<B>,
+        network: Network<Flex>,
         about: About,
         faces: Faces<'_>,
         learnt: &[usize],
@@ -93,7 +92,7 @@ impl<B: Kernels> Classifier<B> {
         let batches: Vec<&[usize]> =
             if rows.len() < BATCH { vec![&rows] } else { rows.chunks_exact(BATCH).collect() };
         let mut classifier = Self { network, moments: Vec::new(), about };
-        let mut mean: Vec<B::Moments> = Vec::new();
+        let mut mean: Vec<Moments> = Vec::new();
         for (index, rows) in batches.iter().enumerate() {
             check(cancelled)?;
             let (_, moments) = classifier.look(faces, rows, View::plain(index % 2 == 1, 1.0));
@@ -152,7 +151,7 @@ impl<B: Kernels> Classifier<B> {
             let mut sum = vec![0.0f32; rows.len() * self.classes()];
             for view in views {
                 let (logits, _) = self.look(faces, rows, *view);
-                let probabilities = read(softmax(logits, 1))?;
+                let probabilities = softmax(logits, 1).into_data();
                 let parts = sum.iter_mut().zip(probabilities.iter::<f32>());
                 parts.for_each(|(sum, probability)| *sum += probability / views.len() as f32);
             }
@@ -162,16 +161,14 @@ impl<B: Kernels> Classifier<B> {
     }
 
     /// Logits of some faces, and the moments they were normalised with: the batch's own while it has none.
-    fn look(&self, faces: Faces<'_>, rows: &[usize], view: View) -> (Tensor<B, 2>, Vec<B::Moments>) {
+    fn look(&self, faces: Faces<'_>, rows: &[usize], view: View) -> (Tensor<Flex, 2>, Vec<Moments>) {
         let device = self.network.head.val().device();
         let (grid, input) = batch(faces, rows.iter().map(|row| (*row, view)));
         let input = Tensor::from_data(TensorData::new(input, [grid.rows(), INPUTS]), &device);
         let fixed = (!self.moments.is_empty()).then_some(self.moments.as_slice());
         self.network.forward(input, grid, fixed, None)
     }
-}
 
-impl Classifier {
     /// As bytes, from which training can go on: a line of JSON (what it is, its moments, a hash), then the numbers of
     /// the network as f32 in little-endian order.
     ///
@@ -179,7 +176,7 @@ impl Classifier {
     /// If it cannot be written down.
     pub fn to_bytes(&self) -> Result<Vec<u8>, LearnError> {
         let moments = self.moments.iter().map(|block| (block.mean.clone(), block.variance.clone()));
-        let values: Vec<u8> = self.network.values()?.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let values: Vec<u8> = self.network.values().iter().flat_map(|value| value.to_le_bytes()).collect();
         let hash = blake3::hash(&values).to_hex().to_string();
         let file = File { about: self.about.clone(), moments: moments.collect(), hash };
         let mut bytes = serde_json::to_vec(&file).map_err(|error| LearnError::Record(error.to_string()))?;
@@ -205,7 +202,7 @@ impl Classifier {
         let values: Vec<f32> = body.chunks_exact(4).map(value).collect();
         let network = Network::from_values(&about.layers, about.classes, &values, &Default::default());
         let network = network.ok_or_else(|| damaged(path, "it has another number of weights"))?;
-        let moments = moments.into_iter().map(|(mean, variance)| norm::Moments { mean, variance });
+        let moments = moments.into_iter().map(|(mean, variance)| Moments { mean, variance });
         Ok(Self { network, moments: moments.collect(), about })
     }
 }

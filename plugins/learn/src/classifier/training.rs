@@ -8,9 +8,9 @@ use burn::backend::Flex;
 use super::examples::{Examples, greatest};
 use super::feed::Feed;
 use super::network::Network;
-use super::pupil::{BurnPupil, Pupil};
+use super::pupil::{CpuPupil, Pupil};
 use super::settings::Settings;
-use super::step::{Learner, Steps};
+use super::step::Steps;
 use super::trained::{About, Classifier, Looks};
 use super::{EpochResult, Progress};
 use crate::checkpoint::{self, damaged};
@@ -50,18 +50,18 @@ struct State<P> {
 }
 
 impl Training<'_> {
-    /// Trains on a backend of Burn's to the end, from the checkpoint if there is one. Gives the best network on the
-    /// validation rows, without any the last.
-    pub fn run<B: Learner>(&self, device: &B::Device) -> Result<Outcome, LearnError> {
-        let steps = Steps::<B> { examples: self.examples, device, threads: self.threads };
-        let network =
-            Network::from_values(&self.settings.layers, self.examples.classes, &self.first_values()?, device);
+    /// Trains on the CPU to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without
+    /// any the last.
+    pub fn run(&self) -> Result<Outcome, LearnError> {
+        let steps = Steps { examples: self.examples, threads: self.threads };
+        let (layers, classes) = (&self.settings.layers, self.examples.classes);
+        let network = Network::from_values(layers, classes, &self.first_values(), &Default::default());
         let network = network.ok_or_else(|| damaged(self.state, "it began from another network"))?;
-        self.teach(BurnPupil::new(steps, network, self.settings))
+        self.teach(CpuPupil::new(steps, network, self.settings))
     }
 
     /// The weights to begin with.
-    pub(super) fn first_values(&self) -> Result<Vec<f32>, LearnError> {
+    pub(super) fn first_values(&self) -> Vec<f32> {
         if let Some(begin) = self.begin {
             return begin.network.values();
         }

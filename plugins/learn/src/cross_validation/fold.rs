@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use burn::backend::{Autodiff, Flex};
-
 use super::{Progress, Settings};
 use crate::checkpoint;
 use crate::classifier::{Examples, Looks, Training};
@@ -60,13 +58,12 @@ impl Fold<'_> {
             epoch_done: &|_| {},
             cancelled: self.cancelled,
         };
-        let (classifier, _) =
-            training.run::<Autodiff<Flex>>(&Default::default()).map_err(|error| match error {
-                LearnError::NotFinite { epoch, step, loss } => {
-                    LearnError::Diverged { fold: self.index, epoch, step, loss }
-                }
-                other => other,
-            })?;
+        let (classifier, _) = training.run().map_err(|error| match error {
+            LearnError::NotFinite { epoch, step, loss } => {
+                LearnError::Diverged { fold: self.index, epoch, step, loss }
+            }
+            other => other,
+        })?;
         let faces = self.examples.faces;
         let probabilities = classifier.probabilities(faces, &self.ask, Looks::Four, self.cancelled)?;
         let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();

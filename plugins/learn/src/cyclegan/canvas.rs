@@ -50,7 +50,7 @@ pub trait Canvas<B: Backend> {
     }
 }
 
-impl<B: PlaneKernels> Canvas<B> for Pass<'_, B> {
+impl<B: PlaneKernels> Canvas<B> for Pass<'_> {
     type Maps = Tensor<B, 4>;
 
     fn convolve(&mut self, x: Tensor<B, 4>, weights: &Param<Tensor<B, 4>>, window: Window) -> Tensor<B, 4> {

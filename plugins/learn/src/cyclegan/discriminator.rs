@@ -63,7 +63,7 @@ impl<B: Backend> Discriminator<B> {
 
 impl<B: PlaneKernels> Discriminator<B> {
     /// Judges faces (faces, 1, height, width).
-    pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_, B>) -> Tensor<B, 4> {
+    pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_>) -> Tensor<B, 4> {
         self.draw(faces, pass)
     }
 }

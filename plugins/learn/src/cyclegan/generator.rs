@@ -1,14 +1,12 @@
 //! The network that translates (Johnson, Alahi & Fei-Fei 2016, as Zhu et al. 2017 use it).
 
-use burn::backend::Flex;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::canvas::Canvas;
-use super::layers::{NormedWeights, Pass, to_cpu, weights};
+use super::layers::{NormedWeights, Pass, weights};
 use super::settings;
-use crate::error::LearnError;
 use crate::kernels::planes::PlaneKernels;
 use crate::kernels::planes::window::Window;
 use crate::random::Random;
@@ -71,24 +69,6 @@ impl<B: Backend> Generator<B> {
         }
     }
 
-    /// The same on the CPU.
-    pub fn to_cpu(&self) -> Result<Generator<Flex>, LearnError> {
-        let all = |layers: &[NormedWeights<B>]| -> Result<Vec<_>, LearnError> {
-            layers.iter().map(NormedWeights::to_cpu).collect()
-        };
-        let block = |Block { first, second }: &Block<B>| {
-            Ok::<_, LearnError>(Block { first: first.to_cpu()?, second: second.to_cpu()? })
-        };
-        Ok(Generator {
-            first: self.first.to_cpu()?,
-            halvings: all(&self.halvings)?,
-            blocks: self.blocks.iter().map(block).collect::<Result<_, _>>()?,
-            doublings: all(&self.doublings)?,
-            last: to_cpu(&self.last)?,
-            last_bias: to_cpu(&self.last_bias)?,
-        })
-    }
-
     /// Carries the layers out on a canvas, from faces (faces, 1, height, width) to faces.
     pub fn draw<C: Canvas<B>>(&self, faces: C::Maps, canvas: &mut C) -> C::Maps {
         let mut x = canvas.layer(faces, &self.first, OUTER, 0.0);
@@ -114,7 +94,7 @@ impl<B: Backend> Generator<B> {
 
 impl<B: PlaneKernels> Generator<B> {
     /// Translates faces (faces, 1, height, width).
-    pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_, B>) -> Tensor<B, 4> {
+    pub fn forward(&self, faces: Tensor<B, 4>, pass: &mut Pass<'_>) -> Tensor<B, 4> {
         self.draw(faces, pass)
     }
 }

@@ -5,8 +5,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::device::read;
-use crate::error::LearnError;
+use crate::kernels::norm::Moments;
 use crate::kernels::planes::PlaneKernels;
 use crate::kernels::planes::norm::Over;
 use crate::kernels::planes::window::Window;
@@ -24,13 +23,6 @@ pub fn weights<B: Backend>(
 ) -> Param<Tensor<B, 4>> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| DEVIATION * random.normal()).collect();
     Param::from_data(TensorData::new(values, shape), device)
-}
-
-/// Weights on the CPU.
-pub fn to_cpu<B: Backend, const D: usize>(
-    weights: &Param<Tensor<B, D>>,
-) -> Result<Param<Tensor<Flex, D>>, LearnError> {
-    Ok(Param::from_data(read(weights.val())?, &Default::default()))
 }
 
 /// A network's numbers, in the order in which its layers are drawn.
@@ -104,20 +96,11 @@ impl<B: Backend> NormedWeights<B> {
             bias: Param::from_tensor(Tensor::zeros([channels], device)),
         }
     }
-
-    /// The same on the CPU.
-    pub fn to_cpu(&self) -> Result<NormedWeights<Flex>, LearnError> {
-        Ok(NormedWeights {
-            weights: to_cpu(&self.weights)?,
-            gain: to_cpu(&self.gain)?,
-            bias: to_cpu(&self.bias)?,
-        })
-    }
 }
 
 impl<B: PlaneKernels> NormedWeights<B> {
     /// Normalises what the weights gave.
-    pub fn norm(&self, x: Tensor<B, 4>, slope: f32, pass: &mut Pass<'_, B>) -> Tensor<B, 4> {
+    pub fn norm(&self, x: Tensor<B, 4>, slope: f32, pass: &mut Pass<'_>) -> Tensor<B, 4> {
         let fixed = pass.fixed.and_then(|fixed| fixed.get(pass.used.len()));
         let (gain, bias) = (primitive(self.gain.val()), primitive(self.bias.val()));
         let (y, moments) = B::maps_norm(primitive(x), gain, bias, fixed, pass.over, slope);
@@ -128,29 +111,29 @@ impl<B: PlaneKernels> NormedWeights<B> {
 
 /// One way through a network.
 #[derive(Debug)]
-pub struct Pass<'a, B: PlaneKernels> {
+pub struct Pass<'a> {
     over: Over,
     /// Moments to normalise with, in the order of the layers.
-    fixed: Option<&'a [B::Moments]>,
+    fixed: Option<&'a [Moments]>,
     /// Those that were used.
-    pub used: Vec<B::Moments>,
+    pub used: Vec<Moments>,
     /// The part that is left out, and what draws it.
     dropout: Option<(f32, Random)>,
 }
 
-impl<'a, B: PlaneKernels> Pass<'a, B> {
+impl<'a> Pass<'a> {
     /// One that learns: with the batch's own moments, and with dropout.
     pub const fn learning(over: Over, dropout: f32, random: Random) -> Self {
         Self { over, fixed: None, used: Vec::new(), dropout: Some((dropout, random)) }
     }
 
     /// One that does not.
-    pub const fn plain(over: Over, fixed: Option<&'a [B::Moments]>) -> Self {
+    pub const fn plain(over: Over, fixed: Option<&'a [Moments]>) -> Self {
         Self { over, fixed, used: Vec::new(), dropout: None }
     }
 
     /// Leaves out values at random and makes the others larger instead.
-    pub fn leave_out(&mut self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    pub fn leave_out<B: Backend>(&mut self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let Some((rate, random)) = self.dropout.as_mut().filter(|(rate, _)| *rate > 0.0) else { return x };
         let shape = x.dims();
         let kept = 1.0 / (1.0 - *rate);

@@ -24,7 +24,6 @@ mod watch;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use burn::backend::{Autodiff, Flex};
 pub use losses::Direction;
 pub use settings::{Discriminator, Generator, Losses, Normalisation, Settings};
 pub use translator::Translator;
@@ -158,7 +157,7 @@ pub fn train_on(
     };
     let (translators, history) = match device {
         Device::Cuda(index) => native::train(&training, index),
-        Device::Cpu | Device::Auto => training.run::<Autodiff<Flex>>(&Default::default()),
+        Device::Cpu | Device::Auto => training.run(),
     }?;
     Ok(Trained { translators, history })
 }

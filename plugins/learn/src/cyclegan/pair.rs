@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use burn::backend::Flex;
-use burn::module::Module;
+use burn::module::{AutodiffModule, Module};
 use burn::optim::Optimizer;
 
 use super::buffer::Buffer;
 use super::generator::Generator;
+use super::layers::values;
 use super::losses::Direction;
-use super::step::{Learner, Side, Steps};
+use super::step::{Side, Steps};
 use crate::checkpoint::{damaged, from_bytes, to_bytes};
-use crate::device::is_finite;
 use crate::error::LearnError;
+use crate::kernels::Train;
 use crate::random::Random;
 
 /// Both directions as they learn.
@@ -38,22 +39,22 @@ pub(super) trait Pair: Sized {
     fn restore(self, parts: &[Vec<u8>], steps: usize, path: &Path) -> Result<Self, LearnError>;
 }
 
-/// Networks in Burn's hands.
-pub(super) struct BurnPair<'a, B: Learner> {
-    sides: [Side<B>; 2],
-    steps: Steps<'a, B>,
+/// Networks on the CPU, in Burn's hands.
+pub(super) struct CpuPair<'a> {
+    sides: [Side; 2],
+    steps: Steps<'a>,
 }
 
-impl<'a, B: Learner> BurnPair<'a, B> {
+impl<'a> CpuPair<'a> {
     /// One that knows nothing yet.
-    pub fn new(steps: Steps<'a, B>) -> Self {
+    pub fn new(steps: Steps<'a>) -> Self {
         let seed = steps.settings.seed;
-        let side = |at| Side::new(steps.settings, &mut Random::new(&[seed, at, u64::MAX]), steps.device);
+        let side = |at| Side::new(steps.settings, &mut Random::new(&[seed, at, u64::MAX]));
         Self { sides: [side(0), side(1)], steps }
     }
 }
 
-impl<B: Learner> Pair for BurnPair<'_, B> {
+impl Pair for CpuPair<'_> {
     fn step(
         mut self,
         batch: [Vec<f32>; 2],
@@ -66,44 +67,43 @@ impl<B: Learner> Pair for BurnPair<'_, B> {
     }
 
     fn is_finite(&mut self) -> Result<bool, LearnError> {
-        for side in &self.sides {
-            if !(is_finite::<B, _>(&side.generator)? && is_finite::<B, _>(&side.discriminator)?) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let numbers = self
+            .sides
+            .iter()
+            .flat_map(|side| [values(&side.generator.valid()), values(&side.discriminator.valid())].concat());
+        Ok(numbers.into_iter().all(f32::is_finite))
     }
 
     fn generators(&mut self) -> Result<[Generator<Flex>; 2], LearnError> {
         let [there, back] = &self.sides;
-        Ok([there.generator.to_cpu()?, back.generator.to_cpu()?])
+        Ok([there.generator.valid(), back.generator.valid()])
     }
 
     fn save(&mut self) -> Result<Vec<Vec<u8>>, LearnError> {
         let mut parts = Vec::new();
         for side in &self.sides {
-            parts.push(to_bytes::<B, _>(side.generator.clone().into_record())?);
-            parts.push(to_bytes::<B, _>(side.generator_descent.to_record())?);
-            parts.push(to_bytes::<B, _>(side.discriminator.clone().into_record())?);
-            parts.push(to_bytes::<B, _>(side.discriminator_descent.to_record())?);
+            parts.push(to_bytes::<Train, _>(side.generator.clone().into_record())?);
+            parts.push(to_bytes::<Train, _>(side.generator_descent.to_record())?);
+            parts.push(to_bytes::<Train, _>(side.discriminator.clone().into_record())?);
+            parts.push(to_bytes::<Train, _>(side.discriminator_descent.to_record())?);
             parts.push(side.buffer.to_bytes());
         }
         Ok(parts)
     }
 
     fn restore(mut self, parts: &[Vec<u8>], _: usize, path: &Path) -> Result<Self, LearnError> {
-        let (device, (height, width)) = (self.steps.device, self.steps.side);
+        let (device, (height, width)) = (&Default::default(), self.steps.side);
         let capacity = self.steps.settings.buffer;
-        let side = |side: Side<B>, parts: &[Vec<u8>]| {
+        let side = |side: Side, parts: &[Vec<u8>]| {
             let [generator, generator_descent, discriminator, discriminator_descent, buffer] = parts else {
                 return Err(damaged(path, "it has another number of parts"));
             };
-            let generator_descent = from_bytes::<B, _>(generator_descent, device, path)?;
-            let discriminator_descent = from_bytes::<B, _>(discriminator_descent, device, path)?;
+            let generator_descent = from_bytes::<Train, _>(generator_descent, device, path)?;
+            let discriminator_descent = from_bytes::<Train, _>(discriminator_descent, device, path)?;
             Ok(Side {
-                generator: side.generator.load_record(from_bytes::<B, _>(generator, device, path)?),
+                generator: side.generator.load_record(from_bytes::<Train, _>(generator, device, path)?),
                 generator_descent: side.generator_descent.load_record(generator_descent),
-                discriminator: side.discriminator.load_record(from_bytes::<B, _>(
+                discriminator: side.discriminator.load_record(from_bytes::<Train, _>(
                     discriminator,
                     device,
                     path,

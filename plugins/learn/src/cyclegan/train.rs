@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::losses::Direction;
-use super::pair::{BurnPair, Pair};
+use super::pair::{CpuPair, Pair};
 use super::settings::Settings;
-use super::step::{Learner, Steps};
+use super::step::Steps;
 use super::translator::Translator;
 use super::watch;
 use super::{Epoch, Progress, Samples, to_gray, to_values};
@@ -49,12 +49,11 @@ struct State<P> {
 }
 
 impl Training<'_> {
-    /// Trains on a backend of Burn's to the end, from the last checkpoint if there is one.
-    pub fn run<B: Learner>(&self, device: &B::Device) -> Result<Outcome, LearnError> {
+    /// Trains on the CPU to the end, from the last checkpoint if there is one.
+    pub fn run(&self) -> Result<Outcome, LearnError> {
         let side = self.side();
-        let ssim = Ssim::new(side.0, side.1, 2.0, device);
-        let parallel = self.parallel;
-        self.teach(BurnPair::new(Steps::<B> { settings: self.settings, ssim, device, parallel, side }))
+        let ssim = Ssim::new(side.0, side.1, 2.0, &Default::default());
+        self.teach(CpuPair::new(Steps { settings: self.settings, ssim, parallel: self.parallel, side }))
     }
 
     /// The same with networks wherever they are.

@@ -9,7 +9,6 @@ use super::settings::{Normalisation, Settings};
 use super::{to_gray, to_values};
 use crate::error::LearnError;
 use crate::faces::Faces;
-use crate::kernels::Moments as _;
 use crate::kernels::norm::Moments;
 
 /// Faces in a batch that is translated.
@@ -85,7 +84,7 @@ impl Translator {
         Ok(out)
     }
 
-    fn forward(&self, faces: &[f32], pass: &mut Pass<'_, Flex>) -> Result<Vec<f32>, LearnError> {
+    fn forward(&self, faces: &[f32], pass: &mut Pass<'_>) -> Result<Vec<f32>, LearnError> {
         let shape = [faces.len() / (self.height * self.width), 1, self.height, self.width];
         let faces = Tensor::<Flex, 4>::from_data(TensorData::new(faces.to_vec(), shape), &Default::default());
         let out = self.generator.forward(faces, pass).into_data().to_vec();

@@ -8,35 +8,23 @@ pub mod conv;
 pub mod grid;
 pub mod norm;
 mod operations;
-mod plain;
 pub mod planes;
 pub mod pool;
 mod product;
 pub mod relu;
 
-use std::fmt::Debug;
-
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
-use crate::error::LearnError;
 pub use operations::Kernels;
 
 #[cfg(test)]
 mod tests;
 
-/// Mean and variance of each channel, kept where a backend computes them.
-pub trait Moments: Clone + Debug {
-    /// Moves towards others by a `part` of the difference: with 1 / n for the n-th, to the mean of all.
-    fn approach(&mut self, others: &Self, part: f32);
-
-    /// The same on the CPU.
-    ///
-    /// # Errors
-    /// If the device failed.
-    fn to_cpu(&self) -> Result<norm::Moments, LearnError>;
-}
+/// What networks learn on: the CPU, with gradients.
+pub type Train = Autodiff<Flex>;
 
 /// A tensor of any rank as kernels give it.
 pub fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {

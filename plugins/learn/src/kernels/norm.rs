@@ -5,7 +5,6 @@
 use multiversion::multiversion;
 
 use super::grid::Grid;
-use crate::error::LearnError;
 
 /// Added to the variance before its root, as everywhere.
 pub const EPSILON: f32 = 1e-5;
@@ -19,16 +18,13 @@ pub struct Moments {
     pub variance: Vec<f32>,
 }
 
-impl super::Moments for Moments {
-    fn approach(&mut self, others: &Self, part: f32) {
+impl Moments {
+    /// Moves towards others by a `part` of the difference: with 1 / n for the n-th, to the mean of all.
+    pub fn approach(&mut self, others: &Self, part: f32) {
         let pairs = [(&mut self.mean, &others.mean), (&mut self.variance, &others.variance)];
         for (mine, theirs) in pairs {
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += part * (theirs - *mine));
         }
-    }
-
-    fn to_cpu(&self) -> Result<Self, LearnError> {
-        Ok(self.clone())
     }
 }
 

@@ -1,6 +1,4 @@
 //! The kernels as operations on Burn's tensors: for Flex, and with their gradients for autodiff over Flex.
-//!
-//! On other backends the same operations are made of Burn's own (`plain`).
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -15,14 +13,8 @@ use super::grid::Grid;
 use super::norm::{self, Moments};
 use super::{conv, pool, primitive, tensor};
 
-/// Operations on batches of maps, which lie as the backend likes: for kernels of ours, as a `Grid` says.
+/// Operations on batches of maps: matrices of rows x channels that lie as a `Grid` says.
 pub trait Kernels: Backend {
-    /// Mean and variance of each channel, kept where the backend computes them.
-    type Moments: super::Moments;
-
-    /// Maps from a matrix of rows x channels that lies as `grid` says.
-    fn maps(rows: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
-
     /// 3x3 convolution without a bias; `weights` are `9 * inputs` x `outputs`. What lies between the pixels becomes
     /// meaningless.
     fn convolution(x: FloatTensor<Self>, weights: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
@@ -33,9 +25,9 @@ pub trait Kernels: Backend {
         x: FloatTensor<Self>,
         gain: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        fixed: Option<&Self::Moments>,
+        fixed: Option<&Moments>,
         grid: Grid,
-    ) -> (FloatTensor<Self>, Self::Moments);
+    ) -> (FloatTensor<Self>, Moments);
 
     /// The greatest of each 2x2 pixels, with zeros between the pixels.
     fn max_pool(x: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self>;
@@ -45,12 +37,6 @@ pub trait Kernels: Backend {
 }
 
 impl Kernels for Flex {
-    type Moments = Moments;
-
-    fn maps(rows: FlexTensor, _: Grid) -> FlexTensor {
-        rows
-    }
-
     fn convolution(x: FlexTensor, weights: FlexTensor, grid: Grid) -> FlexTensor {
         let (inputs, outputs) = (columns(&x), columns(&weights));
         let (x, weights) = (x.to_contiguous(), weights.to_contiguous());
@@ -82,12 +68,6 @@ impl Kernels for Flex {
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
-    type Moments = Moments;
-
-    fn maps(rows: FloatTensor<Self>, _: Grid) -> FloatTensor<Self> {
-        rows
-    }
-
     fn convolution(x: FloatTensor<Self>, weights: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self> {
         let output = Flex::convolution(x.primitive.clone(), weights.primitive.clone(), grid);
         match Convolution.prepare::<C>([x.node.clone(), weights.node.clone()]).compute_bound().stateful() {

@@ -49,7 +49,7 @@ impl<'a, G: Gpu> DevicePupil<'a, G> {
         // The last batch takes what is left over.
         let faces = (2 * settings.batch_size).min(training.learn.len()).div_ceil(settings.shards).max(1);
         let grid = Grid { faces, height, width };
-        let values = training.first_values()?;
+        let values = training.first_values();
         let classes = training.examples.classes;
         let network = DeviceNetwork::new(&mut gpu, settings, classes, grid, &values).map_err(failed)?;
         Ok(Self { gpu, network, training })

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use burn::backend::{Autodiff, Flex};
 use ferroflow_cuda::emulated::Host;
 
 use super::super::tests::{found, small, train};
@@ -16,7 +15,7 @@ fn on_host(training: &Training<'_>) -> Result<Outcome, LearnError> {
 }
 
 fn on_cpu(training: &Training<'_>) -> Result<Outcome, LearnError> {
-    training.run::<Autodiff<Flex>>(&Default::default())
+    training.run()
 }
 
 /// Settings for so many steps in one epoch.

@@ -5,7 +5,6 @@
 pub mod conv;
 pub mod norm;
 mod operations;
-pub mod plain;
 pub mod window;
 
 pub use operations::PlaneKernels;

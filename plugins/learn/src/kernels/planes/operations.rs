@@ -1,8 +1,4 @@
 //! The kernels as operations on Burn's tensors: for Flex, and with their gradients for autodiff over Flex.
-//!
-//! On other backends the same operations are made of Burn's own (`plain`).
-
-use std::fmt::Debug;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -20,9 +16,6 @@ use super::window::{Size, Window};
 
 /// Operations on maps (maps, channels, height, width).
 pub trait PlaneKernels: Backend {
-    /// Mean and variance of what is normalised together, kept where the backend computes them.
-    type Moments: Clone + Debug;
-
     /// Convolution without a bias; `weights` are (outputs, inputs, kernel, kernel).
     fn maps_convolution(
         x: FloatTensor<Self>,
@@ -45,15 +38,13 @@ pub trait PlaneKernels: Backend {
         x: FloatTensor<Self>,
         gain: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        fixed: Option<&Self::Moments>,
+        fixed: Option<&Moments>,
         over: Over,
         slope: f32,
-    ) -> (FloatTensor<Self>, Self::Moments);
+    ) -> (FloatTensor<Self>, Moments);
 }
 
 impl PlaneKernels for Flex {
-    type Moments = Moments;
-
     fn maps_convolution(x: FlexTensor, weights: FlexTensor, window: Window) -> FlexTensor {
         let ([maps, channels, height, width], [outputs, ..]) = (sides(&x), sides(&weights));
         let (x, weights) = (x.to_contiguous(), weights.to_contiguous());
@@ -92,8 +83,6 @@ impl PlaneKernels for Flex {
 }
 
 impl<C: CheckpointStrategy> PlaneKernels for Autodiff<Flex, C> {
-    type Moments = Moments;
-
     fn maps_convolution(
         x: FloatTensor<Self>,
         weights: FloatTensor<Self>,

@@ -6,9 +6,9 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Tensor, TensorPrimitive, backend::Backend};
 use proptest::prelude::*;
 
+use super::PlaneKernels;
 use super::norm::Over;
 use super::window::{Border, Window};
-use super::{PlaneKernels, plain};
 use crate::random::Random;
 
 type Train = Autodiff<Flex>;
@@ -114,74 +114,5 @@ proptest! {
         let y = centred / (variance + 1e-5).sqrt() * gain.clone() + bias.clone();
         let theirs = y.clone().clamp_min(0.0) + y.clamp_max(0.0) * slope;
         alike(wrap(ours), theirs, [&x, &gain, &bias], &mut random);
-    }
-
-    #[test]
-    fn plain_convolutions_are_ours_for_all_windows_of_the_networks(
-        seed in 0u64..1000, count in 1usize..4, inputs in 1usize..4, outputs in 1usize..4,
-        height in 8usize..13, width in 8usize..13,
-        window in prop::sample::select(vec![
-            Window::reflecting(7), Window::new(3, 2, 1), Window::reflecting(3), Window::new(4, 2, 1), Window::new(4, 1, 1),
-        ]),
-    ) {
-        let mut random = Random::new(&[seed]);
-        let x = maps([count, inputs, height, width], &mut random);
-        let weights = maps([outputs, inputs, window.kernel, window.kernel], &mut random);
-        let ours = wrap(Train::maps_convolution(primitive(&x), primitive(&weights), window));
-        let plain = plain::convolution(x.clone(), weights.clone(), window);
-        alike(ours, plain, [&x, &weights], &mut random);
-    }
-
-    #[test]
-    fn plain_transposed_convolutions_are_ours_for_all_windows_of_the_networks(
-        seed in 0u64..1000, count in 1usize..4, inputs in 1usize..4, outputs in 1usize..4,
-        height in 8usize..13, width in 8usize..13, last: bool,
-    ) {
-        let mut random = Random::new(&[seed]);
-        // The generator's last layer, over maps with three more pixels on each side; and its doublings.
-        let (window, border, stride) = if last { (Window::new(7, 1, 6), 3, 1) } else { (Window::new(3, 2, 1), 0, 2) };
-        let x = maps([count, inputs, height + 2 * border, width + 2 * border], &mut random);
-        let weights = maps([inputs, outputs, window.kernel, window.kernel], &mut random);
-        let side = (stride * height, stride * width);
-        let ours = wrap(Train::maps_transposed(primitive(&x), primitive(&weights), window, side));
-        let plain = plain::transposed(x.clone(), weights.clone(), window, side);
-        alike(ours, plain, [&x, &weights], &mut random);
-    }
-
-    #[test]
-    fn plain_normalisation_is_ours_with_own_and_with_fixed_moments(
-        seed in 0u64..1000, count in 1usize..4, channels in 1usize..4, side in 3usize..9,
-        instance: bool, fixed: bool, slope in prop::sample::select(vec![0.0f32, 0.2, 1.0]),
-    ) {
-        let mut random = Random::new(&[seed]);
-        let x = maps([count, channels, side, side], &mut random);
-        let vector = |random: &mut Random| {
-            let values: Vec<f32> = (0..channels).map(|_| random.normal()).collect();
-            Tensor::<Train, 1>::from_data(values.as_slice(), &Default::default()).require_grad()
-        };
-        let (gain, bias) = (vector(&mut random), vector(&mut random));
-        let over = if instance { Over::Instance } else { Over::Batch };
-        // Fixed moments are those of other maps.
-        let other = maps(x.dims(), &mut random).detach();
-        let flat = |tensor: &Tensor<Train, 1>| primitive(tensor);
-        let (_, our_moments) = Train::maps_norm(primitive(&other), flat(&gain), flat(&bias), None, over, slope);
-        let (_, moments) = plain::norm(other, gain.clone(), bias.clone(), None, over, slope);
-        let values = |tensor: &Maps| tensor.to_data().to_vec::<f32>().unwrap();
-        for (ours, plain) in [(&our_moments.mean, &moments.mean), (&our_moments.variance, &moments.variance)] {
-            let plain = values(plain);
-            prop_assert_eq!(ours.len(), plain.len());
-            prop_assert!(ours.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-4));
-        }
-        let ours_fixed = fixed.then_some(&our_moments);
-        let (ours, _) = Train::maps_norm(primitive(&x), flat(&gain), flat(&bias), ours_fixed, over, slope);
-        let (plain, _) = plain::norm(x.clone(), gain.clone(), bias.clone(), fixed.then_some(&moments), over, slope);
-        let weighting = maps(x.dims(), &mut random).detach();
-        let ours = wrap(ours);
-        close(ours.clone(), plain.clone());
-        let (ours, plain) = ((ours * weighting.clone()).sum().backward(), (plain * weighting).sum().backward());
-        close(x.grad(&ours).unwrap(), x.grad(&plain).unwrap());
-        for tensor in [&gain, &bias] {
-            close(tensor.grad(&ours).unwrap(), tensor.grad(&plain).unwrap());
-        }
     }
 }

@@ -1,19 +1,7 @@
 //! Where networks are trained.
 
-#[cfg(feature = "cuda")]
-mod cuda;
-#[cfg(any(feature = "cuda", test))]
-pub mod failure;
-#[cfg(feature = "cuda")]
-mod kernels;
-
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
-
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
 
 use crate::error::LearnError;
 
@@ -33,21 +21,8 @@ impl Device {
     /// The device that is meant, which is there: never [`Device::Auto`].
     ///
     /// # Errors
-    /// If a CUDA device is asked for and this program was built without the feature `cuda`, or the driver, the
-    /// compiler or the device are missing.
+    /// If a CUDA device is asked for and the driver, the compiler or the device are missing.
     pub fn resolve(self) -> Result<Self, LearnError> {
-        self.checked(check)
-    }
-
-    /// The same for what is computed by Burn's kernels, which need CUDA's headers as well.
-    ///
-    /// # Errors
-    /// As above, and if the headers are missing.
-    pub fn resolve_with_headers(self) -> Result<Self, LearnError> {
-        self.checked(check_with_headers)
-    }
-
-    fn checked(self, check: impl Fn(u32) -> Result<(), LearnError>) -> Result<Self, LearnError> {
         match self {
             Self::Cpu => Ok(self),
             Self::Cuda(index) => check(index).map(|()| self),
@@ -56,52 +31,11 @@ impl Device {
     }
 }
 
-/// Keeps Burn's kernels for a CUDA device below `folder` once they are compiled. Gives whether they may have to be compiled
-/// first, which takes minutes: nothing was kept for this model of device. To be called before anything is trained there.
-pub fn keep_kernels(device: Device, folder: &Path) -> bool {
-    #[cfg(feature = "cuda")]
-    if let Device::Cuda(index) = device {
-        return !kernels::keep(index, folder);
-    }
-    let _ = (device, folder);
-    false
+/// Refuses a device that cannot be used, and says what is missing.
+fn check(index: u32) -> Result<(), LearnError> {
+    let found = ferroflow_cuda::device_name(index).and_then(|_| ferroflow_cuda::compiler());
+    found.map(|_| ()).map_err(|error| LearnError::NoDevice { index, reason: error.to_string() })
 }
-
-/// A tensor's numbers, once the device has computed them.
-///
-/// # Errors
-/// If the device failed, at this or at anything before.
-pub fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<TensorData, LearnError> {
-    tensor.try_into_data().map_err(|error| LearnError::DeviceFailed(error.to_string()))
-}
-
-/// Whether all of a network's weights are numbers. The device is waited for once.
-///
-/// # Errors
-/// If the device failed.
-pub fn is_finite<B: Backend, M: Module<B>>(network: &M) -> Result<bool, LearnError> {
-    // One that is no number makes the sum none.
-    struct Sums<B: Backend>(Vec<Tensor<B, 1>>);
-    impl<B: Backend> ModuleVisitor<B> for Sums<B> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            self.0.push(param.val().detach().sum());
-        }
-    }
-    let mut sums = Sums::<B>(Vec::new());
-    network.visit(&mut sums);
-    Ok(read(Tensor::cat(sums.0, 0))?.iter::<f32>().all(f32::is_finite))
-}
-
-#[cfg(feature = "cuda")]
-use cuda::{check, check_with_headers};
-
-#[cfg(not(feature = "cuda"))]
-const fn check(_: u32) -> Result<(), LearnError> {
-    Err(LearnError::BuiltWithoutCuda)
-}
-
-#[cfg(not(feature = "cuda"))]
-use check as check_with_headers;
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,12 +90,5 @@ mod tests {
         assert!(error.contains("device=cpu") || error.contains("there is no device cuda:60000"), "{error}");
         let found = Device::Auto.resolve().unwrap();
         assert_eq!(found == Device::Cpu, Device::Cuda(0).resolve().is_err());
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    #[test]
-    fn a_program_built_without_cuda_says_how_to_build_it_with() {
-        let error = Device::Cuda(0).resolve().unwrap_err().to_string();
-        assert!(error.contains("--features cuda"), "{error}");
     }
 }
