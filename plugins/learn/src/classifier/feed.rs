@@ -24,6 +24,17 @@ pub(super) struct Shard {
     pub targets: Vec<f32>,
     /// Factors on the features (faces x channels): dropout.
     pub keep: Option<Vec<f32>>,
+    /// What these were drawn from: a device draws its own.
+    pub seed: u64,
+}
+
+impl Shard {
+    /// The input without what lies between its pixels: faces x pixels x `INPUTS`.
+    pub fn packed(&self) -> Vec<f32> {
+        let grid = self.grid;
+        let lines = (0..grid.faces).flat_map(|face| (0..grid.height).map(move |y| grid.row(face, y)));
+        lines.flat_map(|row| &self.input[row * INPUTS..(row + grid.width) * INPUTS]).copied().collect()
+    }
 }
 
 /// Makes shards of rows.
@@ -72,7 +83,7 @@ impl Feed<'_> {
             (share, partners)
         });
         let channels = settings.layers.last().map_or(0, |layer| layer.channels);
-        let rate = settings.dropout;
+        let (rate, seed) = (settings.dropout, random.state());
         // Zero for features left out, 1 / (1 - rate) for those kept.
         let mut factor = || if random.unit() < rate { 0.0 } else { 1.0 / (1.0 - rate) };
         let keep = (rate > 0.0).then(|| (0..rows.len() * channels).map(|_| factor()).collect());
@@ -83,7 +94,7 @@ impl Feed<'_> {
             mix(&mut input[body], grid.face() * INPUTS, &partners, share);
             mix(&mut targets, self.examples.classes, &partners, share);
         }
-        Shard { rows: rows.to_vec(), grid, input, targets, keep }
+        Shard { rows: rows.to_vec(), grid, input, targets, keep, seed }
     }
 
     /// Targets, smoothed, times the weights of their faces.

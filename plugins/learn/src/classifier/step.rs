@@ -67,7 +67,7 @@ impl Steps<'_> {
         shard: &Shard,
         total: f32,
     ) -> Result<(GradientsParams, Outcome), LearnError> {
-        let Shard { rows, grid, input, targets, keep } = shard;
+        let Shard { rows, grid, input, targets, keep, .. } = shard;
         let (classes, count) = (self.examples.classes, rows.len());
         let tensor = |values: &[f32], shape: [usize; 2]| {
             Tensor::<Train, 2>::from_data(TensorData::new(values.to_vec(), shape), &Default::default())

@@ -281,3 +281,51 @@ extern "C" __global__ void squash_back(int count, const float* __restrict__ y, c
     int item = THREAD();
     if (item < count) out[item] = gradient[item] * (1.0f - y[item] * y[item]);
 }
+
+// The greatest of each 2x2 pixels of maps of height x width.
+extern "C" __global__ void pool(int count, int height, int width, int channels, const float* __restrict__ x, float* __restrict__ out) {
+    int item = THREAD();
+    if (item >= count) return;
+    int half_width = width / 2, half_height = height / 2, channel = item % channels, pixel = item / channels;
+    int column = pixel % half_width, line = pixel / half_width % half_height, map = pixel / half_width / half_height;
+    const float* upper = x + ((map * height + 2 * line) * width + 2 * column) * channels + channel;
+    const float* lower = upper + width * channels;
+    out[item] = fmaxf(fmaxf(upper[0], upper[channels]), fmaxf(lower[0], lower[channels]));
+}
+
+// The gradient of what was halved: it goes to the first of the greatest.
+extern "C" __global__ void pool_back(int count, int height, int width, int channels, const float* __restrict__ x,
+                                     const float* __restrict__ gradient, float* __restrict__ out) {
+    int item = THREAD();
+    if (item >= count) return;
+    int half_width = width / 2, half_height = height / 2, channel = item % channels, pixel = item / channels;
+    int column = pixel % width, line = pixel / width % height, map = pixel / width / height;
+    float slope = 0.0f;
+    if (line / 2 < half_height && column / 2 < half_width) {
+        const float* upper = x + ((map * height + line / 2 * 2) * width + column / 2 * 2) * channels + channel;
+        const float* lower = upper + width * channels;
+        float four[4] = {upper[0], upper[channels], lower[0], lower[channels]};
+        int first = 0;
+        for (int other = 1; other < 4; other++) if (four[other] > four[first]) first = other;
+        if (first == line % 2 * 2 + column % 2) {
+            slope = gradient[((map * half_height + line / 2) * half_width + column / 2) * channels + channel];
+        }
+    }
+    out[item] = slope;
+}
+
+// The mean over a map's pixels.
+extern "C" __global__ void average(int count, int pixels, int channels, const float* __restrict__ x, float* __restrict__ out) {
+    int item = THREAD();
+    if (item >= count) return;
+    const float* first = x + item / channels * pixels * channels + item % channels;
+    float sum = 0.0f;
+    for (int pixel = 0; pixel < pixels; pixel++) sum += first[pixel * channels];
+    out[item] = sum / (float)pixels;
+}
+
+extern "C" __global__ void average_back(int count, int pixels, int channels, const float* __restrict__ gradient,
+                                        float* __restrict__ out) {
+    int item = THREAD();
+    if (item < count) out[item] = gradient[item / channels / pixels * channels + item % channels] / (float)pixels;
+}

@@ -15,7 +15,7 @@ pub use plan::{Plan, Shape, Value};
 use crate::error::LearnError;
 
 /// The kernels of `layers.cu`.
-pub const KERNELS: [&str; 14] = [
+pub const KERNELS: [&str; 18] = [
     "convolve",
     "weigh",
     "add_up",
@@ -30,6 +30,10 @@ pub const KERNELS: [&str; 14] = [
     "add",
     "squash",
     "squash_back",
+    "pool",
+    "pool_back",
+    "average",
+    "average_back",
 ];
 
 /// What went wrong on a device.

@@ -50,14 +50,28 @@ impl<G: Gpu> Network<G> {
     /// Puts other numbers into their place.
     pub fn set(&mut self, gpu: &mut G, values: &[Vec<f32>]) -> Result<(), CudaError> {
         let arranged: Vec<f32> = values.iter().flat_map(|values| self.plan.arrange(values)).collect();
-        gpu.write(&mut self.weights, cast_slice(&arranged))?;
+        self.set_arranged(gpu, &arranged)
+    }
+
+    /// The same with numbers as they lie on a device.
+    pub fn set_arranged(&mut self, gpu: &mut G, arranged: &[f32]) -> Result<(), CudaError> {
+        gpu.write(&mut self.weights, cast_slice(arranged))?;
         self.turn(gpu)
     }
 
     /// The numbers of each network, in the order in which layers were drawn.
     pub fn values(&self, gpu: &mut G) -> Result<Vec<Vec<f32>>, CudaError> {
-        let arranged = read(gpu, &self.weights, self.len())?;
-        Ok(arranged.chunks_exact(self.plan.len()).map(|numbers| self.plan.collect(numbers)).collect())
+        Ok(self.collect(&self.arranged(gpu)?))
+    }
+
+    /// All numbers as they lie on a device.
+    pub fn arranged(&self, gpu: &mut G) -> Result<Vec<f32>, CudaError> {
+        read(gpu, &self.weights, self.len())
+    }
+
+    /// What lies so on a device, in the order in which layers were drawn.
+    pub fn collect(&self, arranged: &[f32]) -> Vec<Vec<f32>> {
+        arranged.chunks_exact(self.plan.len()).map(|numbers| self.plan.collect(numbers)).collect()
     }
 
     /// Numbers of all networks.

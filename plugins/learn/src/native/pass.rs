@@ -50,6 +50,8 @@ pub struct Wanted {
 /// Memory for one way through a network: its maps, and their gradients.
 pub struct Pass<G: Gpu> {
     batch: Batch,
+    /// Maps in a batch that there is room for.
+    most: usize,
     over: Over,
     dropout: f32,
     maps: Vec<G::Memory>,
@@ -126,6 +128,7 @@ impl<G: Gpu> Pass<G> {
         }
         Ok(Self {
             batch,
+            most: batch.maps,
             over,
             dropout,
             maps: maps(gpu)?,
@@ -135,6 +138,11 @@ impl<G: Gpu> Pass<G> {
             parts: floats(gpu, parts)?,
             slopes: floats(gpu, slopes)?,
         })
+    }
+
+    /// Says how many maps a batch has from now on: as many as there is room for, or fewer.
+    pub fn set_maps(&mut self, maps: usize) {
+        self.batch.maps = maps.min(self.most);
     }
 
     /// Sets what goes in (sides x groups x maps x pixels x channels).
@@ -188,6 +196,14 @@ impl<G: Gpu> Pass<G> {
                     each(gpu, "add", count, &[at(from_x), at(&self.maps[*other]), at(out)])?;
                 }
                 Layer::Squash => each(gpu, "squash", count, &[at(from_x), at(out)])?,
+                Layer::Pool => {
+                    let Shape { height, width, channels } = network.plan.shape(*x);
+                    each(gpu, "pool", count, &[n(height), n(width), n(channels), at(from_x), at(out)])?;
+                }
+                Layer::Mean => {
+                    let pixels = network.plan.shape(*x).pixels();
+                    each(gpu, "average", count, &[n(pixels), n(shape.channels), at(from_x), at(out)])?;
+                }
             }
         }
         Ok(())
@@ -238,6 +254,22 @@ impl<G: Gpu> Pass<G> {
                     }
                 }
                 Layer::Squash => each(gpu, "squash_back", count, &[maps, gradient, of_x].map(at))?,
+                Layer::Pool => {
+                    let Shape { height, width, channels } = network.plan.shape(*x);
+                    let count = self.batch.all() * height * width * channels;
+                    let memories = [from_x, gradient, of_x].map(at);
+                    each(
+                        gpu,
+                        "pool_back",
+                        count,
+                        &[&[n(height), n(width), n(channels)][..], &memories].concat(),
+                    )?;
+                }
+                Layer::Mean => {
+                    let pixels = network.plan.shape(*x).pixels();
+                    let rest = [n(pixels), n(shape.channels), at(gradient), at(of_x)];
+                    each(gpu, "average_back", count * pixels, &rest)?;
+                }
             }
         }
         Ok(())

@@ -33,6 +33,8 @@ impl Shape {
 /// How weights are ordered outside of a device, where they are (taps, inputs, outputs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// The same.
+    TapsFirst,
     /// (outputs, inputs, taps), as convolutions have them.
     OutputsFirst,
     /// (inputs, outputs, taps), as transposed ones have them.
@@ -57,11 +59,13 @@ impl Weights {
     /// Where each number, in the order that it has outside, lies on a device.
     fn places(self) -> impl Iterator<Item = usize> {
         let Self { at, taps, inputs, outputs, order } = self;
-        let inner = if order == Order::OutputsFirst { inputs } else { outputs };
         (0..self.count()).map(move |index| {
-            let (tap, second, first) = (index % taps, index / taps % inner, index / taps / inner);
-            let (input, output) =
-                if order == Order::OutputsFirst { (second, first) } else { (first, second) };
+            let (tap, rest) = (index % taps, index / taps);
+            let (input, output) = match order {
+                Order::TapsFirst => return at + index,
+                Order::OutputsFirst => (rest % inputs, rest / inputs),
+                Order::InputsFirst => (rest / outputs, rest % outputs),
+            };
             at + (tap * inputs + input) * outputs + output
         })
     }
@@ -100,6 +104,10 @@ pub enum Layer {
     Add(Value),
     /// tanh
     Squash,
+    /// The greatest of each 2x2 pixels.
+    Pool,
+    /// The mean over all pixels.
+    Mean,
 }
 
 /// A layer, and what it is given; its result is the value after those before.
@@ -172,9 +180,18 @@ impl Plan {
 
     /// `x` through a window, whose weights are (outputs, inputs, taps).
     pub fn convolve(&mut self, x: Value, outputs: usize, window: Window) -> Value {
+        self.window(x, outputs, Order::OutputsFirst, window)
+    }
+
+    /// The same where weights are (taps, inputs, outputs).
+    pub fn convolve_by_taps(&mut self, x: Value, outputs: usize, window: Window) -> Value {
+        self.window(x, outputs, Order::TapsFirst, window)
+    }
+
+    fn window(&mut self, x: Value, outputs: usize, order: Order, window: Window) -> Value {
         let Shape { height, width, .. } = self.shape(x);
         let side = (window.places(height), window.places(width));
-        self.through(x, outputs, Order::OutputsFirst, Table::convolution(window, (height, width)), side)
+        self.through(x, outputs, order, Table::convolution(window, (height, width)), side)
     }
 
     /// `x`, reflected by `border` pixels, through the transpose of a window of zero borders, onto maps `window.stride` times as large;
@@ -214,6 +231,18 @@ impl Plan {
     /// tanh
     pub fn squash(&mut self, x: Value) -> Value {
         self.step(x, Layer::Squash, self.shape(x))
+    }
+
+    /// The greatest of each 2x2 pixels; a line or column that is left over is left out.
+    pub fn pool(&mut self, x: Value) -> Value {
+        let Shape { channels, height, width } = self.shape(x);
+        self.step(x, Layer::Pool, Shape { channels, height: height / 2, width: width / 2 })
+    }
+
+    /// The mean over all pixels.
+    pub fn mean(&mut self, x: Value) -> Value {
+        let shape = Shape { height: 1, width: 1, ..self.shape(x) };
+        self.step(x, Layer::Mean, shape)
     }
 
     /// Numbers that a network has on a device.

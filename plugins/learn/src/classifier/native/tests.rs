@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_cuda::emulated::Host;
 
-use super::network::KERNELS;
 use super::*;
 use crate::classifier::training::Outcome as Trained;
 use crate::classifier::{Examples, Layer, Settings};
@@ -92,11 +91,11 @@ fn settings() -> Settings {
 }
 
 fn host() -> Host {
-    Host::new(SOURCE, &KERNELS)
+    Host::new(SOURCE, &kernels())
 }
 
 fn on_host(training: &Training<'_>) -> Result<Trained, LearnError> {
-    training.teach(DevicePupil::new(host(), training)?)
+    training.teach(DevicePupil::new(host(), training).map_err(failed)?)
 }
 
 fn on_cpu(training: &Training<'_>) -> Result<Trained, LearnError> {
@@ -146,7 +145,9 @@ fn a_training_on_a_device_goes_on_to_the_same_bits() {
 #[test]
 fn kernels_compile_for_devices() {
     match ferroflow_cuda::compile(SOURCE) {
-        Ok(ptx) => assert!(KERNELS.iter().all(|kernel| ptx.to_src().contains(&format!(".entry {kernel}(")))),
+        Ok(ptx) => {
+            assert!(kernels().iter().all(|kernel| ptx.to_src().contains(&format!(".entry {kernel}("))))
+        }
         Err(CudaError::NoCompiler) => println!("skipped: {}", CudaError::NoCompiler),
         Err(error) => panic!("{error}"),
     }
