@@ -34,11 +34,11 @@ impl Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The same.
-    TapsFirst,
+    Taps,
     /// (outputs, inputs, taps), as convolutions have them.
-    OutputsFirst,
+    Outputs,
     /// (inputs, outputs, taps), as transposed ones have them.
-    InputsFirst,
+    Inputs,
 }
 
 /// Weights, and where on a device they begin.
@@ -62,9 +62,9 @@ impl Weights {
         (0..self.count()).map(move |index| {
             let (tap, rest) = (index % taps, index / taps);
             let (input, output) = match order {
-                Order::TapsFirst => return at + index,
-                Order::OutputsFirst => (rest % inputs, rest / inputs),
-                Order::InputsFirst => (rest / outputs, rest % outputs),
+                Order::Taps => return at + index,
+                Order::Outputs => (rest % inputs, rest / inputs),
+                Order::Inputs => (rest / outputs, rest % outputs),
             };
             at + (tap * inputs + input) * outputs + output
         })
@@ -180,12 +180,12 @@ impl Plan {
 
     /// `x` through a window, whose weights are (outputs, inputs, taps).
     pub fn convolve(&mut self, x: Value, outputs: usize, window: Window) -> Value {
-        self.window(x, outputs, Order::OutputsFirst, window)
+        self.window(x, outputs, Order::Outputs, window)
     }
 
     /// The same where weights are (taps, inputs, outputs).
     pub fn convolve_by_taps(&mut self, x: Value, outputs: usize, window: Window) -> Value {
-        self.window(x, outputs, Order::TapsFirst, window)
+        self.window(x, outputs, Order::Taps, window)
     }
 
     fn window(&mut self, x: Value, outputs: usize, order: Order, window: Window) -> Value {
@@ -199,7 +199,7 @@ impl Plan {
     pub fn transpose(&mut self, x: Value, outputs: usize, border: usize, window: Window) -> Value {
         let Shape { height, width, .. } = self.shape(x);
         let side = (window.stride * height, window.stride * width);
-        self.through(x, outputs, Order::InputsFirst, Table::transposed(window, border, (height, width)), side)
+        self.through(x, outputs, Order::Inputs, Table::transposed(window, border, (height, width)), side)
     }
 
     /// Normalises each channel, and multiplies what is negative by `slope`: a gain and a bias for each channel.

@@ -139,7 +139,7 @@ impl<G: Gpu> Losses<G> {
             let terms = [
                 losses.cycle_l1.then(|| mean(distances().map(f64::abs))),
                 losses.cycle_l2.then(|| mean(distances().map(|distance| distance * distance))),
-                losses.cycle_ssim.then(|| 1.0 - similarity),
+                losses.cycle_ssim.then_some(1.0 - similarity),
             ];
             let direction = Direction {
                 adversarial: self.distance(&verdicts[of * patches..][..patches], true) as f32,

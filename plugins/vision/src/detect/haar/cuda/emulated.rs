@@ -1,7 +1,5 @@
 //! The device's kernels run on the host, one thread after the other: everything but the device itself.
 
-use std::path::Path;
-
 use ferroflow_cuda::{CudaError, compile, emulated::Host};
 
 use super::search::{ANSWERS, KERNELS, Search};
@@ -60,7 +58,7 @@ fn same(host: &mut Host, model: &ModelFile, (width, height): (usize, usize), min
 
 #[test]
 fn kernels_find_what_the_cpu_finds() {
-    let mut host = Host::new(SOURCE, &KERNELS);
+    let mut host = Host::new(super::SOURCE, &KERNELS);
     let beside = model::asset_path("haar-frontalface-default").unwrap();
     let mut windows = 0;
     for name in
