@@ -28,15 +28,6 @@ pub(super) struct Shard {
     pub seed: u64,
 }
 
-impl Shard {
-    /// The input without what lies between its pixels: faces x pixels x `INPUTS`.
-    pub fn packed(&self) -> Vec<f32> {
-        let grid = self.grid;
-        let lines = (0..grid.faces).flat_map(|face| (0..grid.height).map(move |y| grid.row(face, y)));
-        lines.flat_map(|row| &self.input[row * INPUTS..(row + grid.width) * INPUTS]).copied().collect()
-    }
-}
-
 /// Makes shards of rows.
 #[derive(Clone, Copy)]
 pub(super) struct Feed<'a> {

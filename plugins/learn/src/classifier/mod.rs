@@ -6,6 +6,7 @@
 mod examples;
 mod export;
 mod feed;
+mod looking;
 mod native;
 mod network;
 mod pupil;
@@ -23,9 +24,10 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 pub use examples::Examples;
+pub use looking::Looks;
 pub use network::Layer;
 pub use settings::{Augmentation, Settings};
-pub use trained::{Classifier, Looks};
+pub use trained::Classifier;
 pub(crate) use training::Training;
 
 use crate::device::Device;

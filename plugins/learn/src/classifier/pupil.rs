@@ -10,6 +10,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{Optimizer, Sgd, SgdConfig};
 
 use super::feed::Shard;
+use super::looking::Looker;
 use super::network::Network;
 use super::settings::Settings;
 use super::step::Steps;
@@ -35,6 +36,9 @@ pub(super) trait Pupil: Sized {
 
     /// The network as it is to be judged: of the mean of the weights, where there is one.
     fn network(&mut self) -> Result<Network<Flex>, LearnError>;
+
+    /// The same where it is.
+    fn looker(&mut self) -> Result<Box<dyn Looker + '_>, LearnError>;
 
     fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError>;
 
@@ -84,6 +88,10 @@ impl Pupil for CpuPupil<'_> {
         let classes = self.steps.examples.classes;
         Network::from_values(layers, classes, &network.values(), &Default::default())
             .ok_or_else(|| LearnError::Record("a network of another size".to_owned()))
+    }
+
+    fn looker(&mut self) -> Result<Box<dyn Looker + '_>, LearnError> {
+        Ok(Box::new(self.mean.clone().unwrap_or_else(|| self.network.valid())))
     }
 
     fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError> {

@@ -1,52 +1,19 @@
 //! A trained classifier.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use burn::backend::Flex;
-use burn::tensor::activation::softmax;
-use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::examples::Examples;
-use super::network::{INPUTS, Layer, Network};
+use super::looking::{self, Looks};
+use super::network::{Layer, Network};
 use super::settings::Settings;
-use super::views::{View, batch};
 use crate::checkpoint::damaged;
 use crate::error::LearnError;
 use crate::faces::Faces;
 use crate::kernels::norm::Moments;
-use crate::random::Random;
-
-/// Faces in a batch of those that only ask.
-const BATCH: usize = 128;
-
-/// Faces over which the moments of normalisation are taken.
-const MEASURED: usize = 4096;
-
-/// How often each face is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looks {
-    /// Once, as it is. What the exported network does.
-    One,
-    /// Four times, and the mean taken: the middle in its own size and a little smaller, and both mirrored.
-    Four,
-}
-
-impl Looks {
-    const fn views(self) -> &'static [View] {
-        const VIEWS: [View; 4] = [
-            View::plain(false, 1.0),
-            View::plain(true, 1.0),
-            View::plain(false, 1.08),
-            View::plain(true, 1.08),
-        ];
-        match self {
-            Self::One => VIEWS.split_at(1).0,
-            Self::Four => &VIEWS,
-        }
-    }
-}
 
 /// A network with the moments that single faces are normalised with.
 #[derive(Clone, Debug)]
@@ -76,37 +43,6 @@ struct File {
 }
 
 impl Classifier {
-    /// Takes the moments of `network`: means over batches of faces that it learnt from, whose rows are `learnt`.
-    pub(super) fn measure(
-        network: Network<Flex>,
-        about: About,
-        faces: Faces<'_>,
-        learnt: &[usize],
-        random: &mut Random,
-        cancelled: &AtomicBool,
-    ) -> Result<Self, LearnError> {
-        let mut rows = learnt.to_vec();
-        random.shuffle(&mut rows);
-        rows.truncate(MEASURED);
-        // No batch may be much smaller than the others: what is left over is left out.
-        let batches: Vec<&[usize]> =
-            if rows.len() < BATCH { vec![&rows] } else { rows.chunks_exact(BATCH).collect() };
-        let mut classifier = Self { network, moments: Vec::new(), about };
-        let mut mean: Vec<Moments> = Vec::new();
-        for (index, rows) in batches.iter().enumerate() {
-            check(cancelled)?;
-            let (_, moments) = classifier.look(faces, rows, View::plain(index % 2 == 1, 1.0));
-            if mean.is_empty() {
-                mean = moments;
-            } else {
-                let part = 1.0 / (index + 1) as f32;
-                mean.iter_mut().zip(&moments).for_each(|(mean, new)| mean.approach(new, part));
-            }
-        }
-        classifier.moments = mean;
-        Ok(classifier)
-    }
-
     /// Width and height of the faces that it was trained with.
     pub const fn size(&self) -> (usize, usize) {
         (self.about.width, self.about.height)
@@ -144,29 +80,7 @@ impl Classifier {
         if (faces.width, faces.height) != self.size() {
             return Err(LearnError::OtherSize { found: (faces.width, faces.height), expected: self.size() });
         }
-        let views = looks.views();
-        let mut all = Vec::with_capacity(rows.len() * self.classes());
-        for rows in rows.chunks(BATCH) {
-            check(cancelled)?;
-            let mut sum = vec![0.0f32; rows.len() * self.classes()];
-            for view in views {
-                let (logits, _) = self.look(faces, rows, *view);
-                let probabilities = softmax(logits, 1).into_data();
-                let parts = sum.iter_mut().zip(probabilities.iter::<f32>());
-                parts.for_each(|(sum, probability)| *sum += probability / views.len() as f32);
-            }
-            all.extend(sum);
-        }
-        Ok(all)
-    }
-
-    /// Logits of some faces, and the moments they were normalised with: the batch's own while it has none.
-    fn look(&self, faces: Faces<'_>, rows: &[usize], view: View) -> (Tensor<Flex, 2>, Vec<Moments>) {
-        let device = self.network.head.val().device();
-        let (grid, input) = batch(faces, rows.iter().map(|row| (*row, view)));
-        let input = Tensor::from_data(TensorData::new(input, [grid.rows(), INPUTS]), &device);
-        let fixed = (!self.moments.is_empty()).then_some(self.moments.as_slice());
-        self.network.forward(input, grid, fixed, None)
+        looking::probabilities(&mut &self.network, &self.moments, faces, rows, looks, cancelled)
     }
 
     /// As bytes, from which training can go on: a line of JSON (what it is, its moments, a hash), then the numbers of
@@ -205,10 +119,6 @@ impl Classifier {
         let moments = moments.into_iter().map(|(mean, variance)| Moments { mean, variance });
         Ok(Self { network, moments: moments.collect(), about })
     }
-}
-
-fn check(cancelled: &AtomicBool) -> Result<(), LearnError> {
-    if cancelled.load(Ordering::Relaxed) { Err(LearnError::Cancelled) } else { Ok(()) }
 }
 
 /// A network in words.

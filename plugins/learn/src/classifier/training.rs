@@ -7,14 +7,16 @@ use burn::backend::Flex;
 
 use super::examples::{Examples, greatest};
 use super::feed::Feed;
+use super::looking::{Looks, moments, probabilities};
 use super::network::Network;
 use super::pupil::{CpuPupil, Pupil};
 use super::settings::Settings;
 use super::step::Steps;
-use super::trained::{About, Classifier, Looks};
+use super::trained::{About, Classifier};
 use super::{EpochResult, Progress};
 use crate::checkpoint::{self, damaged};
 use crate::error::LearnError;
+use crate::kernels::norm::Moments;
 use crate::random::Random;
 
 /// What a training comes to: a network, and what each epoch has come to.
@@ -80,7 +82,10 @@ impl Training<'_> {
         }
         let last = match state.best {
             Some(best) => best,
-            None => self.measured(&mut state.pupil)?,
+            None => {
+                let moments = self.moments(&mut state.pupil)?;
+                self.classifier(&mut state.pupil, moments)?
+            }
         };
         Ok((last, state.history))
     }
@@ -183,22 +188,31 @@ impl Training<'_> {
 
     /// How good the network is on the validation rows; the best is kept.
     fn judge(&self, state: &mut State<impl Pupil>) -> Result<(), LearnError> {
-        let classifier = self.measured(&mut state.pupil)?;
         let (faces, classes) = (self.examples.faces, self.examples.classes);
-        let answers = classifier.probabilities(faces, self.validate, Looks::One, self.cancelled)?;
+        let moments = self.moments(&mut state.pupil)?;
+        let mut looker = state.pupil.looker()?;
+        let answers =
+            probabilities(&mut *looker, &moments, faces, self.validate, Looks::One, self.cancelled)?;
+        drop(looker);
         let answers = answers.chunks_exact(classes).zip(self.validate);
         let right = answers.filter(|(row, at)| greatest(row) == self.examples.label(**at)).count();
         if let Some(last) = state.history.last_mut() {
             last.validation = Some(right as f32 / self.validate.len() as f32);
         }
         if best_epoch(&state.history) == Some(state.history.len() - 1) {
-            state.best = Some(classifier);
+            state.best = Some(self.classifier(&mut state.pupil, moments)?);
         }
         Ok(())
     }
 
-    /// The network as it is now, with moments to judge single faces with.
-    fn measured(&self, pupil: &mut impl Pupil) -> Result<Classifier, LearnError> {
+    /// The moments to judge single faces with.
+    fn moments(&self, pupil: &mut impl Pupil) -> Result<Vec<Moments>, LearnError> {
+        let mut random = Random::new(&[self.settings.seed, self.stream, u64::MAX - 1]);
+        moments(&mut *pupil.looker()?, self.examples.faces, self.learn, &mut random, self.cancelled)
+    }
+
+    /// The network as it is now.
+    fn classifier(&self, pupil: &mut impl Pupil, moments: Vec<Moments>) -> Result<Classifier, LearnError> {
         let faces = self.examples.faces;
         let about = About {
             layers: self.settings.layers.clone(),
@@ -206,8 +220,7 @@ impl Training<'_> {
             width: faces.width,
             height: faces.height,
         };
-        let mut random = Random::new(&[self.settings.seed, self.stream, u64::MAX - 1]);
-        Classifier::measure(pupil.network()?, about, faces, self.learn, &mut random, self.cancelled)
+        Ok(Classifier { network: pupil.network()?, moments, about })
     }
 }
 

@@ -155,7 +155,7 @@ extern "C" __global__ void sum_moments(int threads, int groups, int rows, int ch
 }
 
 // What is done to each channel of a group: the factor, the summand, the mean, and one by the deviation. Where nothing is normalised, only
-// a bias is added.
+// a bias is added. Without parts, values are means and variances that are the same for all groups.
 extern "C" __global__ void finish_moments(int count, int groups, int of_side, int channels, int parts, int is_normed, int stride,
                                           double rows, double epsilon, const float* values, const float* gain, const float* bias,
                                           float* affine) {
@@ -170,6 +170,10 @@ extern "C" __global__ void finish_moments(int count, int groups, int of_side, in
         square += (double)of_part[channels];
     }
     double mean = sum / rows, variance = square / rows - mean * mean;
+    if (is_normed && parts == 0) {
+        mean = (double)values[channel];
+        variance = (double)values[channels + channel];
+    }
     double inverse = 1.0 / sqrt((variance > 0.0 ? variance : 0.0) + epsilon);
     float scale = is_normed ? (float)((double)gain[at] * inverse) : 1.0f;
     out[0] = scale;

@@ -89,6 +89,11 @@ impl<G: Gpu> Network<G> {
         [&self.weights, &self.gradient]
     }
 
+    /// Has other numbers in the place of its own, which come to lie where those were.
+    pub const fn exchange(&mut self, numbers: &mut G::Memory) {
+        std::mem::swap(&mut self.weights, numbers);
+    }
+
     /// What gradients of inputs are computed with, once weights have changed.
     pub fn turn(&self, gpu: &mut G) -> Result<(), CudaError> {
         let shapes = self.plan.weights().count();

@@ -6,8 +6,8 @@ use ferroflow_cuda::{Argument, CudaError, Gpu};
 use super::network::Network;
 use super::plan::{Layer, Shape, Step, Value, Weights};
 use super::table::Table;
-use super::{at, each, flag, floats, from, n, real};
-use crate::kernels::norm::EPSILON;
+use super::{at, each, flag, floats, from, n, read, real};
+use crate::kernels::norm::{EPSILON, Moments};
 use crate::kernels::planes::norm::Over;
 
 /// Rows and columns of a product that a thread computes.
@@ -58,6 +58,8 @@ pub struct Pass<G: Gpu> {
     gradients: Vec<G::Memory>,
     /// Of each step that is an affine one.
     affines: Vec<Option<G::Memory>>,
+    /// Means and variances that steps normalise with, one after the other, instead of those of their batches; may be none.
+    fixed: Vec<G::Memory>,
     /// What each batch draws its random numbers from.
     seeds: G::Memory,
     /// What kernels need in between.
@@ -101,9 +103,30 @@ impl<G: Gpu> Pass<G> {
         over: Over,
         dropout: f32,
     ) -> Result<Self, CudaError> {
+        Self::with(gpu, network, batch, over, dropout, true)
+    }
+
+    /// One that never goes back.
+    pub fn only_forward(
+        gpu: &mut G,
+        network: &Network<G>,
+        batch: Batch,
+        over: Over,
+    ) -> Result<Self, CudaError> {
+        Self::with(gpu, network, batch, over, 0.0, false)
+    }
+
+    fn with(
+        gpu: &mut G,
+        network: &Network<G>,
+        batch: Batch,
+        over: Over,
+        dropout: f32,
+        learns: bool,
+    ) -> Result<Self, CudaError> {
         let plan = &network.plan;
-        let maps = |gpu: &mut G| -> Result<Vec<_>, CudaError> {
-            plan.shapes.iter().map(|shape| floats(gpu, batch.all() * shape.numbers())).collect()
+        let maps = |gpu: &mut G, least: usize| -> Result<Vec<_>, CudaError> {
+            plan.shapes.iter().map(|shape| floats(gpu, least * batch.all() * shape.numbers())).collect()
         };
         let (mut affines, mut parts, mut slopes) = (Vec::new(), TILE * TILE * THREADS, 1);
         for (step, shape) in plan.steps.iter().zip(plan.shapes.iter().skip(1)) {
@@ -131,9 +154,10 @@ impl<G: Gpu> Pass<G> {
             most: batch.maps,
             over,
             dropout,
-            maps: maps(gpu)?,
-            gradients: maps(gpu)?,
+            maps: maps(gpu, 1)?,
+            gradients: maps(gpu, usize::from(learns))?,
             affines,
+            fixed: Vec::new(),
             seeds: gpu.reserve(8 * batch.sides * batch.groups)?,
             parts: floats(gpu, parts)?,
             slopes: floats(gpu, slopes)?,
@@ -143,6 +167,32 @@ impl<G: Gpu> Pass<G> {
     /// Says how many maps a batch has from now on: as many as there is room for, or fewer.
     pub fn set_maps(&mut self, maps: usize) {
         self.batch.maps = maps.min(self.most);
+    }
+
+    /// Sets the moments that channels are normalised with from now on, in the order of the layers; without any, their own.
+    pub fn fix(&mut self, gpu: &mut G, moments: &[Moments]) -> Result<(), CudaError> {
+        self.fixed.clear();
+        for Moments { mean, variance } in moments {
+            let mut memory = floats(gpu, mean.len() + variance.len())?;
+            gpu.write(&mut memory, cast_slice(&[&mean[..], variance].concat()))?;
+            self.fixed.push(memory);
+        }
+        Ok(())
+    }
+
+    /// The moments that the first group of the last batch was normalised with, in the order of the layers.
+    pub fn moments(&self, gpu: &mut G, network: &Network<G>) -> Result<Vec<Moments>, CudaError> {
+        let mut all = Vec::new();
+        for ((step, shape), affine) in
+            network.plan.steps.iter().zip(&network.plan.shapes[1..]).zip(&self.affines)
+        {
+            let (Layer::Affine { gain: Some(_), .. }, Some(affine)) = (&step.layer, affine) else { continue };
+            let values = read(gpu, affine, 4 * shape.channels)?;
+            let (mean, inverse) = values[2 * shape.channels..].split_at(shape.channels);
+            let variance = inverse.iter().map(|inverse| 1.0 / (inverse * inverse) - EPSILON);
+            all.push(Moments { mean: mean.to_vec(), variance: variance.collect() });
+        }
+        Ok(all)
     }
 
     /// Sets what goes in (sides x groups x maps x pixels x channels).
@@ -168,6 +218,7 @@ impl<G: Gpu> Pass<G> {
 
     /// Computes what comes out of what was given.
     pub fn forward(&self, gpu: &mut G, network: &Network<G>) -> Result<(), CudaError> {
+        let mut fixed = self.fixed.iter();
         for (index, Step { x, layer }) in network.plan.steps.iter().enumerate() {
             let (out, shape) = (&self.maps[index + 1], network.plan.shapes[index + 1]);
             let (from_x, count) = (&self.maps[x.0], self.batch.all() * shape.numbers());
@@ -186,7 +237,8 @@ impl<G: Gpu> Pass<G> {
                 }
                 Layer::Affine { gain, bias, slope } => {
                     let Some(affine) = &self.affines[index] else { continue };
-                    self.moments(gpu, network, (shape, *gain, *bias), from_x, affine)?;
+                    let fixed = gain.and_then(|_| fixed.next());
+                    self.finish_moments(gpu, network, (shape, *gain, *bias), fixed, from_x, affine)?;
                     let rows = n(groups(self.batch, self.over, shape).rows);
                     let rest = [rows, n(shape.channels), real(*slope), at(from_x), at(affine), at(out)];
                     each(gpu, "apply", count, &rest)?;
@@ -325,27 +377,28 @@ impl<G: Gpu> Pass<G> {
     }
 
     /// What is done to each channel.
-    fn moments(
+    fn finish_moments(
         &self,
         gpu: &mut G,
         network: &Network<G>,
         (shape, gain, bias): (Shape, Option<usize>, usize),
+        fixed: Option<&G::Memory>,
         x: &G::Memory,
         affine: &G::Memory,
     ) -> Result<(), CudaError> {
         let groups = groups(self.batch, self.over, shape);
         let ((parts, chunk), channels) = (groups.chunks(), shape.channels);
-        let is_normed = gain.is_some();
-        if is_normed {
+        let takes_own = gain.is_some() && fixed.is_none();
+        if takes_own {
             let numbers = [groups.count, groups.rows, channels, chunk].map(n);
             let threads = parts * groups.count * channels;
             each(gpu, "sum_moments", threads, &[&numbers[..], &[at(x), at(&self.parts)]].concat())?;
         }
-        let parts = if is_normed { parts } else { 0 };
+        let parts = if takes_own { parts } else { 0 };
         let numbers = [groups.count, groups.of_side, channels, parts].map(n);
-        let more = [flag(is_normed), n(network.plan.len()), real(groups.rows as f64), real(EPSILON)];
+        let more = [flag(gain.is_some()), n(network.plan.len()), real(groups.rows as f64), real(EPSILON)];
         let of = |first: usize| from(&network.weights, first);
-        let memories = [at(&self.parts), of(gain.unwrap_or(bias)), of(bias), at(affine)];
+        let memories = [at(fixed.unwrap_or(&self.parts)), of(gain.unwrap_or(bias)), of(bias), at(affine)];
         each(gpu, "finish_moments", groups.count * channels, &[&numbers[..], &more, &memories].concat())
     }
 

@@ -1,5 +1,6 @@
 //! A classifier that learns on a CUDA device.
 
+mod looking;
 #[cfg(test)]
 mod tests;
 
@@ -9,13 +10,16 @@ use burn::backend::Flex;
 use bytemuck::cast_slice;
 use ferroflow_cuda::{CudaError, Gpu};
 
+use self::looking::DeviceLooker;
 use super::feed::Shard;
+use super::looking::{BATCH, Looker};
 use super::network::{self, INPUTS};
 use super::pupil::{Outcome, Pupil};
 use super::training::Training;
 use super::views;
 use crate::checkpoint::damaged;
 use crate::error::LearnError;
+use crate::kernels::grid::Grid;
 use crate::kernels::planes::norm::Over;
 use crate::kernels::planes::window::Window;
 use crate::native::{
@@ -45,6 +49,8 @@ struct DevicePupil<'a, G: Gpu> {
     training: &'a Training<'a>,
     network: Network<G>,
     pass: Pass<G>,
+    /// What it is asked with.
+    looking: Pass<G>,
     /// How weights move, and their exponential mean.
     velocity: G::Memory,
     mean: G::Memory,
@@ -52,6 +58,12 @@ struct DevicePupil<'a, G: Gpu> {
     begun: bool,
     targets: G::Memory,
     losses: G::Memory,
+}
+
+/// What lies as `grid` says without what is between its pixels: faces x pixels x `INPUTS`.
+fn packed(grid: Grid, input: &[f32]) -> Vec<f32> {
+    let lines = (0..grid.faces).flat_map(|face| (0..grid.height).map(move |y| grid.row(face, y)));
+    lines.flat_map(|row| &input[row * INPUTS..(row + grid.width) * INPUTS]).copied().collect()
 }
 
 /// The network's layers, in the order of `network::Network::values`.
@@ -79,20 +91,21 @@ impl<'a, G: Gpu> DevicePupil<'a, G> {
         let network = Network::new(&mut gpu, plan(training), &[training.first_values()])?;
         let batch = Batch { sides: 1, groups: 1, maps };
         let pass = Pass::new(&mut gpu, &network, batch, Over::Batch, settings.dropout)?;
+        let looking = Pass::only_forward(&mut gpu, &network, Batch { maps: BATCH, ..batch }, Over::Batch)?;
         let velocity = floats(&mut gpu, network.len())?;
         let mut mean = floats(&mut gpu, network.len())?;
         let first = network.arranged(&mut gpu)?;
         gpu.write(&mut mean, cast_slice(&first))?;
         let targets = floats(&mut gpu, maps * training.examples.classes)?;
         let losses = floats(&mut gpu, maps)?;
-        Ok(Self { gpu, training, network, pass, velocity, mean, begun: false, targets, losses })
+        Ok(Self { gpu, training, network, pass, looking, velocity, mean, begun: false, targets, losses })
     }
 
     /// Computes a shard's gradients, on top of those that are there if `more`. The weights of all of a step's faces sum to `total`.
     fn learn(&mut self, shard: &Shard, total: f32, more: bool) -> Result<(), CudaError> {
         let Self { gpu, training, network, pass, targets, losses, .. } = self;
         pass.set_maps(shard.rows.len());
-        pass.give(gpu, &shard.packed())?;
+        pass.give(gpu, &packed(shard.grid, &shard.input))?;
         pass.seed(gpu, &[shard.seed])?;
         gpu.write(targets, cast_slice(&shard.targets))?;
         pass.forward(gpu, network)?;
@@ -154,6 +167,10 @@ impl<G: Gpu> Pupil for DevicePupil<'_, G> {
         let classes = self.training.examples.classes;
         network::Network::from_values(&settings.layers, classes, &values, &Default::default())
             .ok_or_else(|| LearnError::Record("a network of another size".to_owned()))
+    }
+
+    fn looker(&mut self) -> Result<Box<dyn Looker + '_>, LearnError> {
+        Ok(Box::new(DeviceLooker::new(self)))
     }
 
     fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError> {

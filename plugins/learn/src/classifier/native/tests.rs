@@ -9,7 +9,7 @@ use ferroflow_cuda::emulated::Host;
 
 use super::*;
 use crate::classifier::training::Outcome as Trained;
-use crate::classifier::{Examples, Layer, Settings};
+use crate::classifier::{Classifier, Examples, Layer, Settings};
 use crate::faces::Faces;
 use crate::random::Random;
 
@@ -121,6 +121,11 @@ fn the_device_learns_what_the_cpu_learns() {
             assert!((cpu.loss - device.loss).abs() < 1e-3, "{name}: {of_cpu:?} {of_device:?}");
             assert_eq!(cpu.validation, device.validation, "{name}");
         }
+        let moments = |of: &Classifier| -> Vec<f32> {
+            of.moments.iter().flat_map(|block| [&block.mean[..], &block.variance].concat()).collect()
+        };
+        let apart = greatest_difference(&moments(&cpu), &moments(&device));
+        assert!(apart < 1e-3, "{name}: moments {apart} apart");
         let (cpu, device) = (cpu.network.values(), device.network.values());
         let apart = greatest_difference(&cpu, &device);
         let first = data.train(&Settings { epochs: 0, ..settings }, &path("first"), 0, on_cpu).unwrap();
