@@ -31,7 +31,7 @@ done
 cat > "$folder/run.sh" <<'RUN'
 #!/usr/bin/env bash
 # ONNX Runtime's CUDA build: ORT_DYLIB_PATH=/path/to/libonnxruntime.so (its libonnxruntime_providers_*.so beside it), CUDA's
-# libraries, NVRTC and cuDNN on LD_LIBRARY_PATH, CUDA's headers below CUDA_PATH.
+# libraries, NVRTC and cuDNN on LD_LIBRARY_PATH.
 set -uo pipefail
 cd "$(dirname "$0")"
 export FERROFLOW_HOME=$PWD/home FERROFLOW_MANIFEST=$PWD/home/manifest.toml

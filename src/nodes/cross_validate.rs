@@ -2,19 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use arrow_array::{
     ArrayRef,
     builder::{Float32Builder, Int64Builder, ListBuilder},
 };
 use arrow_schema::{DataType, Field};
 use ferroflow_learn::{
-    Faces as Pictures, LearnError, classifier,
-    cross_validation::{Progress, Rows, Settings, assign, out_of_fold},
+    Device, Faces as Pictures, LearnError, classifier,
+    cross_validation::{Progress, Rows, Settings, assign, out_of_fold_on},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::device;
 use crate::{
     batch::{
         Context, Facts, Interrupted, Needs, Stage,
@@ -57,6 +58,11 @@ pub struct CrossValidate {
     /// Another seed divides the rows otherwise and trains other networks.
     #[serde(default)]
     seed: u64,
+    /// Where networks are trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks differ
+    /// from those of the CPU in their last digits at first, so another device begins anew.
+    #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
+    #[schemars(extend("default" = "cpu"))]
+    device: String,
 }
 
 fn folds() -> usize {
@@ -86,11 +92,12 @@ impl Stage for CrossValidate {
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {
+        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         self.settings().check().map_err(|error| error.to_string())
     }
 
     fn needs(&self) -> Needs {
-        Needs::all_cores(512 << 20)
+        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -187,16 +194,21 @@ impl CrossValidate {
     /// Out-of-fold probabilities of these rows.
     fn train(&self, rows: Rows<'_>, context: &Context) -> anyhow::Result<Vec<f32>> {
         let bar = Bar::new(context, self.folds);
-        let outcome = out_of_fold(
+        let device = device::for_training(&self.device, context)?;
+        let outcome = out_of_fold_on(
+            device,
             rows,
             &self.settings(),
-            &context.checkpoints,
+            &device::checkpoints(&context.checkpoints, device),
             context.workers,
             &|progress| bar.show(&progress),
             context.interrupted,
         );
         outcome.map_err(|error| match error {
             LearnError::Cancelled => Interrupted.into(),
+            LearnError::DeviceMemory => anyhow!(
+                "the memory of {device} does not suffice: lower `batch-size`; the checkpoints are kept"
+            ),
             other => other.into(),
         })
     }

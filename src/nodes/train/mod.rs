@@ -216,7 +216,8 @@ impl Stage for Train {
 
     fn needs(&self) -> Needs {
         let device = device::needed(&self.device);
-        let cores = if device.is_some() { 1 } else { self.shards };
+        // On a device all cores make ready what it learns from.
+        let cores = if device.is_some() { usize::MAX } else { self.shards };
         Needs { cores, memory_per_core: 512 << 20, device }
     }
 

@@ -143,18 +143,21 @@ pub fn train(
         stream: 0,
         fingerprint: &fingerprint(device, examples, learn, validate, settings, begin)?,
         state: &checkpoints.join("classifier"),
-        // A device computes one thing after the other anyway.
-        threads: if device == Device::Cpu { workers } else { 1 },
+        threads: workers,
+        feeders: feeders(device, workers),
         progress,
         epoch_done: epoch,
         cancelled,
     };
-    let (classifier, history) = match device {
-        Device::Cuda(index) => native::train(&training, index),
-        Device::Cpu | Device::Auto => training.run(),
-    }?;
+    let (classifier, history) = training.on(device)?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
     Ok(Trained { classifier, history, epoch })
+}
+
+/// Threads, of so many, that make ready what is learnt from: a device waits for the faces; on the CPU steps take longer than those.
+pub(crate) fn feeders(device: Device, workers: usize) -> usize {
+    const MOST: usize = 8;
+    if device == Device::Cpu { 1 } else { workers.min(MOST) }
 }
 
 /// Refuses faces that the network halves to nothing.

@@ -8,6 +8,7 @@ use burn::backend::Flex;
 use super::examples::{Examples, greatest};
 use super::feed::Feed;
 use super::looking::{Looks, moments, probabilities};
+use super::native;
 use super::network::Network;
 use super::pupil::{CpuPupil, Pupil};
 use super::settings::Settings;
@@ -15,6 +16,7 @@ use super::step::Steps;
 use super::trained::{About, Classifier};
 use super::{EpochResult, Progress};
 use crate::checkpoint::{self, damaged};
+use crate::device::Device;
 use crate::error::LearnError;
 use crate::kernels::norm::Moments;
 use crate::random::Random;
@@ -38,6 +40,8 @@ pub(crate) struct Training<'a> {
     /// The checkpoint.
     pub state: &'a Path,
     pub threads: usize,
+    /// Threads that make ready what steps learn from.
+    pub feeders: usize,
     pub progress: &'a dyn Fn(Progress),
     pub epoch_done: &'a dyn Fn(&[EpochResult]),
     pub cancelled: &'a AtomicBool,
@@ -52,6 +56,14 @@ struct State<P> {
 }
 
 impl Training<'_> {
+    /// Trains on a device that is there.
+    pub fn on(&self, device: Device) -> Result<Outcome, LearnError> {
+        match device {
+            Device::Cuda(index) => native::train(self, index),
+            Device::Cpu | Device::Auto => self.run(),
+        }
+    }
+
     /// Trains on the CPU to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without
     /// any the last.
     pub fn run(&self) -> Result<Outcome, LearnError> {
@@ -138,7 +150,7 @@ impl Training<'_> {
             &order[step * settings.batch_size..end]
         });
         let (mut loss_sum, mut right, mut seen, mut rate) = (0.0f64, 0usize, 0usize, 0.0);
-        let feed = Feed { examples: self.examples, settings };
+        let feed = Feed { examples: self.examples, settings, workers: self.feeders };
         let pupil = feed.run(batches, random, |shards| {
             let mut pupil = pupil;
             for (step, shards) in shards.enumerate() {

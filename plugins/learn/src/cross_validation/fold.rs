@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::{Progress, Settings};
 use crate::checkpoint;
 use crate::classifier::{Examples, Looks, Training};
+use crate::device::Device;
 use crate::error::LearnError;
 
 /// One fold's work.
@@ -19,6 +20,9 @@ pub(super) struct Fold<'a> {
     pub settings: &'a Settings,
     pub fingerprint: &'a str,
     /// The fold's folder.
+    pub device: Device,
+    /// Threads that make ready what it learns from.
+    pub feeders: usize,
     pub folder: &'a Path,
     pub progress: &'a (dyn Fn(Progress) + Sync),
     pub cancelled: &'a AtomicBool,
@@ -52,13 +56,14 @@ impl Fold<'_> {
             fingerprint: self.fingerprint,
             state: &state,
             threads: 1,
+            feeders: self.feeders,
             progress: &|training| {
                 (self.progress)(Progress { fold: self.index, folds: self.settings.folds, training });
             },
             epoch_done: &|_| {},
             cancelled: self.cancelled,
         };
-        let (classifier, _) = training.run().map_err(|error| match error {
+        let (classifier, _) = training.on(self.device).map_err(|error| match error {
             LearnError::NotFinite { epoch, step, loss } => {
                 LearnError::Diverged { fold: self.index, epoch, step, loss }
             }

@@ -16,7 +16,8 @@ use std::thread;
 pub use folds::assign;
 pub use settings::Settings;
 
-use crate::classifier::{self, Examples, check_size};
+use crate::classifier::{self, Examples, check_size, feeders};
+use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
 use fold::Fold;
@@ -66,8 +67,28 @@ pub fn out_of_fold(
     progress: &(dyn Fn(Progress) + Sync),
     cancelled: &AtomicBool,
 ) -> Result<Vec<f32>, LearnError> {
+    out_of_fold_on(Device::Cpu, rows, settings, checkpoints, workers, progress, cancelled)
+}
+
+/// As [`out_of_fold`] does, on a device: there one fold after the other, whose faces `workers` threads make ready. What is said of
+/// devices at [`classifier::train`] goes for its networks too.
+///
+/// # Errors
+/// As [`out_of_fold`]; and if the device cannot be used, fails, or has too little memory.
+pub fn out_of_fold_on(
+    device: Device,
+    rows: Rows<'_>,
+    settings: &Settings,
+    checkpoints: &Path,
+    workers: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+    cancelled: &AtomicBool,
+) -> Result<Vec<f32>, LearnError> {
     check(rows, settings)?;
-    let fingerprint = fingerprint(rows, settings)?;
+    let device = device.resolve()?;
+    let fingerprint = fingerprint(device, rows, settings)?;
+    let feeders = feeders(device, workers);
+    let workers = if device == Device::Cpu { workers } else { 1 };
     let Rows { faces, labels, classes, groups, teaches } = rows;
     let assigned = assign(labels, groups, settings.folds, settings.network.seed);
     let mut targets = vec![0.0; labels.len() * classes];
@@ -91,6 +112,8 @@ pub fn out_of_fold(
             ask,
             settings,
             fingerprint: &fingerprint,
+            device,
+            feeders,
             folder,
             progress,
             cancelled,
@@ -150,7 +173,7 @@ fn check(rows: Rows<'_>, settings: &Settings) -> Result<(), LearnError> {
 }
 
 /// What decides the result: everything but the number of workers and the folder.
-fn fingerprint(rows: Rows<'_>, settings: &Settings) -> Result<String, LearnError> {
+fn fingerprint(device: Device, rows: Rows<'_>, settings: &Settings) -> Result<String, LearnError> {
     let Rows { faces, labels, classes, groups, teaches } = rows;
     let shape = (VERSION, settings, classes, faces.width, faces.height, labels.len());
     let shape = serde_json::to_vec(&shape).map_err(|error| LearnError::Record(error.to_string()))?;
@@ -160,5 +183,9 @@ fn fingerprint(rows: Rows<'_>, settings: &Settings) -> Result<String, LearnError
         hash.update(&group.to_le_bytes());
     }
     let teaches: Vec<u8> = teaches.iter().map(|teaches| u8::from(*teaches)).collect();
-    Ok(hash.update(&teaches).finalize().to_hex().to_string())
+    hash.update(&teaches);
+    if let Device::Cuda(_) = device {
+        hash.update(b"cuda");
+    }
+    Ok(hash.finalize().to_hex().to_string())
 }

@@ -64,6 +64,7 @@ impl Data {
             fingerprint: "test",
             state,
             threads: 1,
+            feeders: 3,
             progress: &|_| {
                 steps.set(steps.get() + 1);
                 cancelled.store(steps.get() == stop_after, Ordering::Relaxed);
