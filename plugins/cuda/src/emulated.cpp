@@ -11,8 +11,7 @@ static int thread_index;
 #define __global__
 #define __device__
 #define __restrict__ __restrict
-// Memories of the host begin where eight bytes do.
-#define __align__(bytes)
+#define __align__(bytes) alignas(bytes)
 
 static int atomicAdd(int* at, int value) { int before = *at; *at += value; return before; }
 static int atomicCAS(int* at, int expected, int value) { int before = *at; if (before == expected) *at = value; return before; }
@@ -20,17 +19,20 @@ static int atomicCAS(int* at, int expected, int value) { int before = *at; if (b
 #include "source.cu"
 
 template <class... Args, std::size_t... I>
-static void each_thread(void (*kernel)(Args...), int threads, void** args, std::index_sequence<I...>) {
-    for (thread_index = 0; thread_index < threads; thread_index++) kernel(*static_cast<std::remove_reference_t<Args>*>(args[I])...);
+static void each_thread(void (*kernel)(Args...), int threads, int backwards, void** args, std::index_sequence<I...>) {
+    for (int turn = 0; turn < threads; turn++) {
+        thread_index = backwards ? threads - 1 - turn : turn;
+        kernel(*static_cast<std::remove_reference_t<Args>*>(args[I])...);
+    }
 }
 
 template <class... Args>
-static void run(void (*kernel)(Args...), int threads, void** args) {
-    each_thread(kernel, threads, args, std::index_sequence_for<Args...>{});
+static void run(void (*kernel)(Args...), int threads, int backwards, void** args) {
+    each_thread(kernel, threads, backwards, args, std::index_sequence_for<Args...>{});
 }
 
-extern "C" int launch(const char* name, int threads, void** args) {
-#define KERNEL(kernel) if (!std::strcmp(name, #kernel)) { run(kernel, threads, args); return 0; }
+extern "C" int launch(const char* name, int threads, int backwards, void** args) {
+#define KERNEL(kernel) if (!std::strcmp(name, #kernel)) { run(kernel, threads, backwards, args); return 0; }
     KERNELS
     return 1;
 }

@@ -6,20 +6,27 @@ use std::{cell::Cell, ffi::c_void, process::Command};
 
 use crate::{Argument, CudaError, Gpu};
 
+/// What memories are made of: as on a device, each begins where the widest load may.
+type Word = u128;
+
+/// Bytes in a word.
+const WORD: usize = size_of::<Word>();
+
 /// Words behind each memory, and what they hold.
-const GUARD: (usize, u64) = (64, 0xdead_beef_dead_beef);
+const GUARD: (usize, Word) = (32, 0xdead_beef_dead_beef_dead_beef_dead_beef);
 
 /// Kernels of one source, compiled for the host by `c++`.
 pub struct Host {
     library: libloading::Library,
     kernels: Vec<&'static str>,
+    backwards: bool,
     _folder: tempfile::TempDir,
 }
 
-/// Words of the host, with guards behind them.
+/// Memory of the host, with guards behind it.
 #[derive(Debug)]
 pub struct Memory {
-    words: Box<[Cell<u64>]>,
+    words: Box<[Cell<Word>]>,
     bytes: usize,
 }
 
@@ -40,6 +47,9 @@ impl Host {
             "-ffp-contract=off",
             "-shared",
             "-fPIC",
+            // What is loaded from where a device would refuse to stops the test.
+            "-fsanitize=alignment",
+            "-fsanitize-undefined-trap-on-error",
             "-std=c++17",
             "-Wno-unused-value",
             "-o",
@@ -49,7 +59,12 @@ impl Host {
         // SAFETY: it is what has just been compiled, and has no initialisers.
         #[allow(unsafe_code)]
         let library = unsafe { libloading::Library::new(&library) }.unwrap();
-        Self { library, kernels: kernels.to_vec(), _folder: folder }
+        Self { library, kernels: kernels.to_vec(), backwards: false, _folder: folder }
+    }
+
+    /// One whose threads run the other way round: kernels in which one waits for another give something else.
+    pub fn backwards(self) -> Self {
+        Self { backwards: true, ..self }
     }
 }
 
@@ -57,27 +72,27 @@ impl Gpu for Host {
     type Memory = Memory;
 
     fn reserve(&mut self, bytes: usize) -> Result<Memory, CudaError> {
-        let words = bytes.div_ceil(8);
+        let words = bytes.div_ceil(WORD);
         let cells = (0..words).map(|_| 0).chain([GUARD.1; GUARD.0]).map(Cell::new);
         Ok(Memory { words: cells.collect(), bytes })
     }
 
     fn write(&mut self, memory: &mut Memory, bytes: &[u8]) -> Result<(), CudaError> {
-        for (cell, chunk) in memory.words.iter().zip(bytes[..bytes.len().min(memory.bytes)].chunks(8)) {
+        for (cell, chunk) in memory.words.iter().zip(bytes[..bytes.len().min(memory.bytes)].chunks(WORD)) {
             let mut word = cell.get().to_ne_bytes();
             word[..chunk.len()].copy_from_slice(chunk);
-            cell.set(u64::from_ne_bytes(word));
+            cell.set(Word::from_ne_bytes(word));
         }
         Ok(())
     }
 
     fn clear(&mut self, memory: &mut Memory) -> Result<(), CudaError> {
-        memory.words.iter().take(memory.bytes.div_ceil(8)).for_each(|cell| cell.set(0));
+        memory.words.iter().take(memory.bytes.div_ceil(WORD)).for_each(|cell| cell.set(0));
         Ok(())
     }
 
     fn read(&mut self, memory: &Memory, bytes: &mut [u8]) -> Result<(), CudaError> {
-        for (cell, chunk) in memory.words.iter().zip(bytes.chunks_mut(8)) {
+        for (cell, chunk) in memory.words.iter().zip(bytes.chunks_mut(WORD)) {
             let length = chunk.len();
             chunk.copy_from_slice(&cell.get().to_ne_bytes()[..length]);
         }
@@ -105,9 +120,9 @@ impl Gpu for Host {
         // SAFETY: the signature is that of emulated.cpp; memories outlive the call and may be written through.
         #[allow(unsafe_code)]
         let failed = unsafe {
-            type Launch = unsafe extern "C" fn(*const std::ffi::c_char, i32, *mut *mut c_void) -> i32;
+            type Launch = unsafe extern "C" fn(*const std::ffi::c_char, i32, i32, *mut *mut c_void) -> i32;
             let launch: libloading::Symbol<'_, Launch> = self.library.get(b"launch").unwrap();
-            launch(name.as_ptr(), threads as i32, pointers.as_mut_ptr())
+            launch(name.as_ptr(), threads as i32, i32::from(self.backwards), pointers.as_mut_ptr())
         };
         assert_eq!(failed, 0, "{kernel}");
         for argument in arguments {

@@ -18,10 +18,11 @@ __device__ static void multiply(float sum[TILE][TILE], const float value[TILE], 
 }
 
 // Any convolution, transposed or not, and the gradient of its input: a pixel of the result sums, for each tap, the pixels of x that the
-// table names (up to `share`; -1 is none), times the tap's weights (inputs x outputs). Parts hold some of the taps each.
+// table names (up to `share`; -1 is none), times the tap's weights (inputs x outputs). Parts hold some of the taps each; a single one is
+// added to what is there if `more`.
 extern "C" __global__ void convolve(int threads, int sides, int rows, int from, int to, int inputs, int outputs, int taps, int share,
-                                    int parts, int stride, const int* __restrict__ table, const float* __restrict__ x,
-                                    const float* __restrict__ weights, float* __restrict__ out) {
+                                    int parts, int stride, int more, const int* __restrict__ table,
+                                    const float* __restrict__ x, const float* __restrict__ weights, float* __restrict__ out) {
     int item = THREAD();
     if (item >= threads) return;
     int columns = (outputs + TILE - 1) / TILE, tiles = (rows + TILE - 1) / TILE;
@@ -35,7 +36,7 @@ extern "C" __global__ void convolve(int threads, int sides, int rows, int from, 
         maps[i] = x + (side * (rows / to) + row / to) * from * inputs;
     }
     float sum[TILE][TILE] = {};
-    bool is_wide = inputs % TILE == 0 && outputs % TILE == 0;
+    bool is_wide = inputs % TILE == 0 && outputs % TILE == 0, is_one = inputs % TILE == 0 && outputs == 1;
     for (int tap = part * taps / parts; tap < (part + 1) * taps / parts; tap++) {
         const float* of_tap = weights + side * stride + tap * inputs * outputs + column;
         for (int slot = tap * share; slot < (tap + 1) * share; slot++) {
@@ -59,6 +60,16 @@ extern "C" __global__ void convolve(int threads, int sides, int rows, int from, 
                 }
                 continue;
             }
+            if (is_one) {
+                for (int k = 0; k < inputs; k += TILE) {
+                    Four weight = four(of_tap + k);
+                    for (int i = 0; i < TILE; i++) {
+                        Four value = source[i] ? four(source[i] + k) : Four{};
+                        for (int l = 0; l < TILE; l++) sum[i][0] = fmaf(value.at[l], weight.at[l], sum[i][0]);
+                    }
+                }
+                continue;
+            }
             for (int k = 0; k < inputs; k++) {
                 float value[TILE], weight[TILE];
                 for (int i = 0; i < TILE; i++) value[i] = source[i] ? source[i][k] : 0.0f;
@@ -69,13 +80,14 @@ extern "C" __global__ void convolve(int threads, int sides, int rows, int from, 
     }
     for (int i = 0; i < TILE && first + i < rows; i++) {
         float* row = out + ((part * sides + side) * rows + first + i) * outputs + column;
-        for (int j = 0; j < TILE && column + j < outputs; j++) row[j] = sum[i][j];
+        for (int j = 0; j < TILE && column + j < outputs; j++) row[j] = (more ? row[j] : 0.0f) + sum[i][j];
     }
 }
 
-// The gradient of a convolution's weights, of each chunk of rows by itself: parts x sides x taps x inputs x outputs.
+// The gradient of a convolution's weights, of each chunk of rows by itself: parts x sides x taps x inputs x outputs. A single part goes
+// where it belongs, a side's `stride` numbers after those of the one before, on top of what is there if `more`.
 extern "C" __global__ void weigh(int threads, int sides, int rows, int from, int to, int inputs, int outputs, int taps, int chunk,
-                                 const int* __restrict__ table, const float* __restrict__ x, const float* __restrict__ gradient,
+                                 int stride, int more, const int* __restrict__ table, const float* __restrict__ x, const float* __restrict__ gradient,
                                  float* __restrict__ parts) {
     int item = THREAD();
     if (item >= threads) return;
@@ -88,8 +100,11 @@ extern "C" __global__ void weigh(int threads, int sides, int rows, int from, int
     bool is_wide = inputs % TILE == 0 && outputs % TILE == 0;
     int row = part * chunk, end = least(row + chunk, rows), pixel = row % to;
     const float* map = x + row / to * from * inputs;
+    // Of the next row, so that it is there when it is needed.
+    int next = table[pixel * taps + tap];
     for (; row < end; row++) {
-        int at = table[pixel * taps + tap];
+        int at = next;
+        next = table[(pixel + 1 == to ? 0 : pixel + 1) * taps + tap];
         if (at >= 0) {
             const float *of_x = map + at * inputs, *of_row = gradient + row * outputs;
             if (is_wide) {
@@ -106,9 +121,10 @@ extern "C" __global__ void weigh(int threads, int sides, int rows, int from, int
             map += from * inputs;
         }
     }
-    float* out = parts + ((part * sides + side) * taps + tap) * inputs * outputs;
+    float* out = parts + part * sides * taps * inputs * outputs + side * stride + tap * inputs * outputs;
     for (int i = 0; i < TILE && line + i < inputs; i++) {
-        for (int j = 0; j < TILE && column + j < outputs; j++) out[(line + i) * outputs + column + j] = sum[i][j];
+        float* row_of = out + (line + i) * outputs + column;
+        for (int j = 0; j < TILE && column + j < outputs; j++) row_of[j] = (more ? row_of[j] : 0.0f) + sum[i][j];
     }
 }
 
@@ -137,39 +153,44 @@ extern "C" __global__ void turn(int count, int stride, int shapes, const int* __
     }
 }
 
-// Sums of each channel, and of its squares, over each chunk of a group's rows: parts x groups x 2 x channels.
+// Each channel's mean, and the sum of squared distances from it, over each chunk of a group's rows: parts x groups x 2 x channels.
 extern "C" __global__ void sum_moments(int threads, int groups, int rows, int channels, int chunk, const float* __restrict__ x,
                                        float* __restrict__ parts) {
     int item = THREAD();
     if (item >= threads) return;
     int channel = item % channels, group = item / channels % groups, part = item / channels / groups;
-    float sum = 0.0f, square = 0.0f;
-    for (int row = part * chunk; row < least((part + 1) * chunk, rows); row++) {
-        float value = x[(group * rows + row) * channels + channel];
+    int first = part * chunk, end = least(first + chunk, rows);
+    // Distances from the first number: squares of a channel far from zero would leave nothing of its variance.
+    float pivot = x[(group * rows + first) * channels + channel], sum = 0.0f, square = 0.0f;
+    for (int row = first; row < end; row++) {
+        float value = x[(group * rows + row) * channels + channel] - pivot;
         sum += value;
         square += value * value;
     }
     float* out = parts + (part * groups + group) * 2 * channels + channel;
-    out[0] = sum;
-    out[channels] = square;
+    out[0] = pivot + sum / (float)(end - first);
+    out[channels] = square - sum * sum / (float)(end - first);
 }
 
 // What is done to each channel of a group: the factor, the summand, the mean, and one by the deviation. Where nothing is normalised, only
 // a bias is added. Without parts, values are means and variances that are the same for all groups.
 extern "C" __global__ void finish_moments(int count, int groups, int of_side, int channels, int parts, int is_normed, int stride,
-                                          double rows, double epsilon, const float* values, const float* gain, const float* bias,
-                                          float* affine) {
+                                          int rows, int chunk, double epsilon, const float* values, const float* gain,
+                                          const float* bias, float* affine) {
     int item = THREAD();
     if (item >= count) return;
     int channel = item % channels, group = item / channels, at = group / of_side * stride + channel;
     float* out = affine + group * 4 * channels + channel;
-    double sum = 0.0, square = 0.0;
+    const float* first = values + group * 2 * channels + channel;
+    double mean = 0.0, variance = 0.0;
     for (int part = 0; part < parts; part++) {
-        const float* of_part = values + (part * groups + group) * 2 * channels + channel;
-        sum += (double)of_part[0];
-        square += (double)of_part[channels];
+        mean += (double)first[part * groups * 2 * channels] * (double)(least((part + 1) * chunk, rows) - part * chunk) / (double)rows;
     }
-    double mean = sum / rows, variance = square / rows - mean * mean;
+    for (int part = 0; part < parts; part++) {
+        const float* of_part = first + part * groups * 2 * channels;
+        double apart = (double)of_part[0] - mean, count = (double)(least((part + 1) * chunk, rows) - part * chunk);
+        variance += ((double)of_part[channels] + count * apart * apart) / (double)rows;
+    }
     if (is_normed && parts == 0) {
         mean = (double)values[channel];
         variance = (double)values[channels + channel];

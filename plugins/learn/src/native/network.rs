@@ -3,7 +3,7 @@
 use bytemuck::cast_slice;
 use ferroflow_cuda::{CudaError, Gpu};
 
-use super::plan::{Layer, Plan};
+use super::plan::{Convolution, Layer, Plan};
 use super::{at, each, floats, n, read};
 
 /// Networks of one plan that learn side by side, each with numbers of its own.
@@ -30,7 +30,7 @@ impl<G: Gpu> Network<G> {
         let mut tables = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             tables.push(match &step.layer {
-                Layer::Convolution { forward, backward, .. } => {
+                Layer::Convolution(Convolution { forward, backward, .. }) => {
                     Some([table(gpu, &forward.entries)?, table(gpu, &backward.entries)?])
                 }
                 _ => None,

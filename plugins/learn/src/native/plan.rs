@@ -91,15 +91,33 @@ impl Parameter {
     }
 }
 
+/// Any convolution, transposed or not: what its pixels see, and what sees its input's.
+#[derive(Debug)]
+pub struct Convolution {
+    pub weights: Weights,
+    pub forward: Table,
+    pub backward: Table,
+}
+
+/// Normalisation where there is a gain, else only a bias; then `slope` times what is negative.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine {
+    /// Where gains begin.
+    pub gain: Option<usize>,
+    /// Where biases begin.
+    pub bias: usize,
+    pub slope: f32,
+}
+
 /// Something done to maps.
 #[derive(Debug)]
 pub enum Layer {
-    /// Any convolution, transposed or not: what its pixels see, and what sees its input's.
-    Convolution { weights: Weights, forward: Table, backward: Table },
-    /// Normalisation where there is a `gain`, else only a bias; then `slope` times what is negative. Where gains and biases begin.
-    Affine { gain: Option<usize>, bias: usize, slope: f32 },
+    Convolution(Convolution),
+    Affine(Affine),
     /// Leaves out values at random; how many of a map were drawn for before.
-    Drop { before: usize },
+    Drop {
+        before: usize,
+    },
     /// Adds other maps.
     Add(Value),
     /// tanh
@@ -173,7 +191,7 @@ impl Plan {
         let backward = forward.inverse(self.shape(x).pixels());
         self.step(
             x,
-            Layer::Convolution { weights, forward, backward },
+            Layer::Convolution(Convolution { weights, forward, backward }),
             Shape { channels: outputs, height, width },
         )
     }
@@ -206,14 +224,14 @@ impl Plan {
     pub fn norm(&mut self, x: Value, slope: f32) -> Value {
         let shape = self.shape(x);
         let (gain, bias) = (Some(self.channels(shape.channels)), self.channels(shape.channels));
-        self.step(x, Layer::Affine { gain, bias, slope }, shape)
+        self.step(x, Layer::Affine(Affine { gain, bias, slope }), shape)
     }
 
     /// Adds a bias to each channel, and multiplies what is negative by `slope`.
     pub fn shift(&mut self, x: Value, slope: f32) -> Value {
         let shape = self.shape(x);
         let bias = self.channels(shape.channels);
-        self.step(x, Layer::Affine { gain: None, bias, slope }, shape)
+        self.step(x, Layer::Affine(Affine { gain: None, bias, slope }), shape)
     }
 
     /// Leaves out values at random.
@@ -253,7 +271,7 @@ impl Plan {
     /// All convolutions' weights.
     pub fn weights(&self) -> impl Iterator<Item = &Weights> {
         self.steps.iter().filter_map(|step| match &step.layer {
-            Layer::Convolution { weights, .. } => Some(weights),
+            Layer::Convolution(convolution) => Some(&convolution.weights),
             _ => None,
         })
     }

@@ -42,7 +42,15 @@ fn the_device_learns_what_the_cpu_learns() {
     let cases = [
         ("one", small(1)),
         ("two", small(2)),
-        ("instance", Settings { normalisation: Normalisation::Instance, ..small(2) }),
+        // Weights of four and more channels behind some that are no multiple of four.
+        (
+            "instance",
+            Settings {
+                normalisation: Normalisation::Instance,
+                discriminator: Discriminator { width: 2, halvings: 2 },
+                ..small(2)
+            },
+        ),
         // Channels that do not fill a tile, and no dropout.
         (
             "odd",
@@ -56,25 +64,43 @@ fn the_device_learns_what_the_cpu_learns() {
         ),
     ];
     for (name, settings) in cases {
-        // Rounding differs, and Adam makes steps of one length of differences however small: what agrees in a first step agrees
-        // less and less in those that follow.
-        for (count, losses_apart, levels_apart) in [(1, 1e-5, 1), (6, 5e-3, 4)] {
+        let both = |count: usize| {
             let (settings, folder) = (steps(count, &settings), folder.path().join(format!("{name}-{count}")));
             let of_cpu = train(&settings, &folder.join("cpu"), 0, on_cpu).unwrap();
-            let of_device = train(&settings, &folder.join("device"), 0, on_host).unwrap();
-            if count == 1 {
-                let apart = apart_after_a_step(&of_cpu, &of_device, settings.learning_rate);
-                assert!(apart < 0.001, "{name}: {apart} of the weights went another way");
-            }
-            let ((cpu, cpu_faces), (device, device_faces)) = (found(&of_cpu), found(&of_device));
-            assert_eq!(cpu.len(), device.len());
-            for (cpu, device) in cpu.iter().zip(&device) {
-                assert!((cpu - device).abs() < losses_apart, "{name}: {cpu} {device} after {count}");
-            }
-            let apart = cpu_faces.iter().zip(&device_faces).map(|(a, b)| a.abs_diff(*b)).max();
-            assert!(apart.is_some_and(|apart| apart <= levels_apart), "{name}: {apart:?} gray levels apart");
-        }
+            (of_cpu, train(&settings, &folder.join("device"), 0, on_host).unwrap())
+        };
+        let (of_cpu, of_device) = both(1);
+        let apart = apart_after_a_step(&of_cpu, &of_device, settings.learning_rate);
+        assert!(apart < 0.001, "{name}: {apart} of the weights went another way");
+        let (losses, levels) = losses_and_levels_apart(&of_cpu, &of_device);
+        assert!(losses < 1e-5 && levels < 0.01, "{name}: {losses} {levels}");
+        // Where rounding decides on which side of a corner a value lies, one step turns a little, and those after it more.
+        let (of_cpu, of_device) = both(6);
+        let (losses, levels) = losses_and_levels_apart(&of_cpu, &of_device);
+        assert!(losses < 5e-3 && levels < 1.0, "{name}: {losses} {levels} after six steps");
     }
+}
+
+/// How far losses are apart at most, and gray levels of translated faces on average.
+fn losses_and_levels_apart(one: &Outcome, other: &Outcome) -> (f32, f32) {
+    let ((losses, faces), (other_losses, other_faces)) = (found(one), found(other));
+    assert_eq!((losses.len(), faces.len()), (other_losses.len(), other_faces.len()));
+    let losses = losses.iter().zip(&other_losses).map(|(one, other)| (one - other).abs());
+    let levels = faces.iter().zip(&other_faces).map(|(one, other)| f32::from(one.abs_diff(*other)));
+    (losses.fold(0.0, f32::max), levels.sum::<f32>() / faces.len() as f32)
+}
+
+#[test]
+fn no_thread_of_a_launch_waits_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let backwards = |training: &Training<'_>| {
+        let host = Host::new(SOURCE, &kernels()).backwards();
+        training.teach(DevicePair::new(host, training).map_err(failed)?)
+    };
+    let settings = steps(3, &small(2));
+    let forwards = train(&settings, &folder.path().join("forwards"), 0, on_host).unwrap();
+    let backwards = train(&settings, &folder.path().join("backwards"), 0, backwards).unwrap();
+    assert_eq!(found(&forwards), found(&backwards));
 }
 
 #[test]
