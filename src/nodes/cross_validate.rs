@@ -97,7 +97,9 @@ impl Stage for CrossValidate {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
+        let device = device::needed(&self.device);
+        let cores = if device.is_some() { classifier::FEEDERS } else { usize::MAX };
+        Needs { cores, memory_per_core: 512 << 20, device }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use ferroflow_learn::{
     Device, LearnError,
-    classifier::{self, Augmentation, Classifier, EpochResult, Layer, Progress, Settings, Trained},
+    classifier::{self, Augmentation, Classifier, EpochResult, FEEDERS, Layer, Progress, Settings, Trained},
 };
 use ferroflow_vision::model::onnxruntime_library;
 use schemars::JsonSchema;
@@ -216,8 +216,7 @@ impl Stage for Train {
 
     fn needs(&self) -> Needs {
         let device = device::needed(&self.device);
-        // On a device all cores make ready what it learns from.
-        let cores = if device.is_some() { usize::MAX } else { self.shards };
+        let cores = if device.is_some() { FEEDERS } else { self.shards };
         Needs { cores, memory_per_core: 512 << 20, device }
     }
 

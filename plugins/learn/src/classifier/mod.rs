@@ -33,10 +33,13 @@ pub(crate) use training::Training;
 use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use training::best_epoch;
+use training::{Outcome, best_epoch};
 
 /// Raised whenever the same settings and faces would give another network than before.
 const VERSION: u32 = 1;
+
+/// Threads that keep a device busy: it waits for the faces, where on the CPU steps take longer than those.
+pub const FEEDERS: usize = 8;
 
 /// How far training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,6 +141,7 @@ pub fn train(
         examples,
         learn,
         validate,
+        ask: &[],
         settings,
         begin,
         stream: 0,
@@ -149,15 +153,14 @@ pub fn train(
         epoch_done: epoch,
         cancelled,
     };
-    let (classifier, history) = training.on(device)?;
+    let Outcome { classifier, history, .. } = training.on(device)?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
     Ok(Trained { classifier, history, epoch })
 }
 
-/// Threads, of so many, that make ready what is learnt from: a device waits for the faces; on the CPU steps take longer than those.
+/// Threads, of so many, that make ready what is learnt from.
 pub(crate) fn feeders(device: Device, workers: usize) -> usize {
-    const MOST: usize = 8;
-    if device == Device::Cpu { 1 } else { workers.min(MOST) }
+    if device == Device::Cpu { 1 } else { workers.min(FEEDERS) }
 }
 
 /// Refuses faces that the network halves to nothing.
@@ -197,7 +200,7 @@ fn fingerprint(
         hash.update(&begin.to_bytes()?);
     }
     if let Device::Cuda(_) = device {
-        hash.update(b"cuda, kernels of our own");
+        hash.update(b"cuda, layers");
     }
     Ok(hash.finalize().to_hex().to_string())
 }

@@ -21,8 +21,15 @@ use crate::error::LearnError;
 use crate::kernels::norm::Moments;
 use crate::random::Random;
 
-/// What a training comes to: a network, and what each epoch has come to.
-pub(crate) type Outcome = (Classifier, Vec<EpochResult>);
+/// What a training comes to.
+pub(crate) struct Outcome {
+    /// The best network on the validation rows, without any the last.
+    pub classifier: Classifier,
+    /// What each epoch has come to.
+    pub history: Vec<EpochResult>,
+    /// What it says of the rows that are asked about: probabilities, rows x classes.
+    pub answers: Vec<f32>,
+}
 
 /// A training under way.
 pub(crate) struct Training<'a> {
@@ -31,6 +38,8 @@ pub(crate) struct Training<'a> {
     pub learn: &'a [usize],
     /// Rows that say after each epoch how good the network is; may be none.
     pub validate: &'a [usize],
+    /// Rows that it is asked about in the end; may be none.
+    pub ask: &'a [usize],
     pub settings: &'a Settings,
     /// What to begin with, instead of chance.
     pub begin: Option<&'a Classifier>,
@@ -64,8 +73,7 @@ impl Training<'_> {
         }
     }
 
-    /// Trains on the CPU to the end, from the checkpoint if there is one. Gives the best network on the validation rows, without
-    /// any the last.
+    /// Trains on the CPU to the end, from the checkpoint if there is one.
     pub fn run(&self) -> Result<Outcome, LearnError> {
         let steps = Steps { examples: self.examples, threads: self.threads };
         let (layers, classes) = (&self.settings.layers, self.examples.classes);
@@ -92,14 +100,16 @@ impl Training<'_> {
             self.save(&mut state)?;
             (self.epoch_done)(&state.history);
         }
-        let last = match state.best {
-            Some(best) => best,
-            None => {
-                let moments = self.moments(&mut state.pupil)?;
-                self.classifier(&mut state.pupil, moments)?
-            }
-        };
-        Ok((last, state.history))
+        let (faces, history) = (self.examples.faces, state.history);
+        if let Some(classifier) = state.best {
+            let answers = classifier.probabilities(faces, self.ask, Looks::Four, self.cancelled)?;
+            return Ok(Outcome { classifier, history, answers });
+        }
+        let mut pupil = state.pupil;
+        let moments = self.moments(&mut pupil)?;
+        let answers =
+            probabilities(&mut *pupil.looker()?, &moments, faces, self.ask, Looks::Four, self.cancelled)?;
+        Ok(Outcome { classifier: self.classifier(&mut pupil, moments)?, history, answers })
     }
 
     /// Whether patience is at its end.

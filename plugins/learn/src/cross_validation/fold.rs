@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Progress, Settings};
 use crate::checkpoint;
-use crate::classifier::{Examples, Looks, Training};
+use crate::classifier::{Examples, Training};
 use crate::device::Device;
 use crate::error::LearnError;
 
@@ -19,10 +19,10 @@ pub(super) struct Fold<'a> {
     pub ask: Vec<usize>,
     pub settings: &'a Settings,
     pub fingerprint: &'a str,
-    /// The fold's folder.
     pub device: Device,
     /// Threads that make ready what it learns from.
     pub feeders: usize,
+    /// The fold's folder.
     pub folder: &'a Path,
     pub progress: &'a (dyn Fn(Progress) + Sync),
     pub cancelled: &'a AtomicBool,
@@ -50,6 +50,7 @@ impl Fold<'_> {
             examples: self.examples,
             learn: &self.learn,
             validate: &[],
+            ask: &self.ask,
             settings: &self.settings.network,
             begin: None,
             stream: self.index as u64,
@@ -63,14 +64,13 @@ impl Fold<'_> {
             epoch_done: &|_| {},
             cancelled: self.cancelled,
         };
-        let (classifier, _) = training.on(self.device).map_err(|error| match error {
+        let outcome = training.on(self.device).map_err(|error| match error {
             LearnError::NotFinite { epoch, step, loss } => {
                 LearnError::Diverged { fold: self.index, epoch, step, loss }
             }
             other => other,
         })?;
-        let faces = self.examples.faces;
-        let probabilities = classifier.probabilities(faces, &self.ask, Looks::Four, self.cancelled)?;
+        let probabilities = outcome.answers;
         let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();
         checkpoint::write(&result, self.fingerprint, self.settings.network.epochs, &[&bytes])?;
         checkpoint::remove(&state)?;

@@ -172,7 +172,7 @@ fn fingerprint(device: Device, classes: [Faces<'_>; 2], settings: &Settings) -> 
         hash.update(class.pixels);
     });
     if let Device::Cuda(_) = device {
-        hash.update(b"cuda");
+        hash.update(b"cuda, layers");
     }
     Ok(hash.finalize().to_hex().to_string())
 }

@@ -95,10 +95,10 @@ pub fn read<G: Gpu>(gpu: &mut G, memory: &G::Memory, count: usize) -> Result<Vec
 
 /// Numbers as checkpoints hold them.
 pub fn to_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    bytemuck::cast_slice(values).to_vec()
 }
 
 /// The opposite.
 pub fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    bytemuck::pod_collect_to_vec(&bytes[..bytes.len() / 4 * 4])
 }

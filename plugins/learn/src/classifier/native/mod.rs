@@ -62,8 +62,12 @@ struct DevicePupil<'a, G: Gpu> {
 
 /// What lies as `grid` says without what is between its pixels: faces x pixels x `INPUTS`.
 fn packed(grid: Grid, input: &[f32]) -> Vec<f32> {
-    let lines = (0..grid.faces).flat_map(|face| (0..grid.height).map(move |y| grid.row(face, y)));
-    lines.flat_map(|row| &input[row * INPUTS..(row + grid.width) * INPUTS]).copied().collect()
+    let mut packed = Vec::with_capacity(grid.pixels() * INPUTS);
+    for (face, y) in (0..grid.faces).flat_map(|face| (0..grid.height).map(move |y| (face, y))) {
+        let row = grid.row(face, y);
+        packed.extend_from_slice(&input[row * INPUTS..(row + grid.width) * INPUTS]);
+    }
+    packed
 }
 
 /// The network's layers, in the order of `network::Network::values`.

@@ -22,6 +22,8 @@ struct Data {
     pixels: Vec<u8>,
     targets: Vec<f32>,
     weights: Vec<f32>,
+    /// Rows that judge.
+    judges: usize,
 }
 
 impl Data {
@@ -35,7 +37,12 @@ impl Data {
         let target =
             |row: usize| (0..CLASSES).map(move |class| if class == row % CLASSES { 0.8 } else { 0.1 });
         let targets = (0..ROWS).flat_map(target).collect();
-        Self { pixels, targets, weights: (0..ROWS).map(|row| 0.5 + (row % 4) as f32 / 4.0).collect() }
+        Self {
+            pixels,
+            targets,
+            weights: (0..ROWS).map(|row| 0.5 + (row % 4) as f32 / 4.0).collect(),
+            judges: 8,
+        }
     }
 
     fn train(
@@ -46,7 +53,7 @@ impl Data {
         how: impl FnOnce(&Training<'_>) -> Result<Trained, LearnError>,
     ) -> Result<Trained, LearnError> {
         let rows: Vec<usize> = (0..ROWS).collect();
-        let (learn, validate) = rows.split_at(ROWS - 8);
+        let (learn, validate) = rows.split_at(ROWS - self.judges);
         let faces = Faces { pixels: &self.pixels, width: SIDE, height: SIDE };
         let (steps, cancelled) = (std::cell::Cell::new(0), AtomicBool::new(false));
         how(&Training {
@@ -58,6 +65,7 @@ impl Data {
             },
             learn,
             validate,
+            ask: &rows[..10],
             settings,
             begin: None,
             stream: 0,
@@ -110,18 +118,24 @@ fn greatest_difference(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn the_device_learns_what_the_cpu_learns() {
-    let (data, folder) = (Data::new(), tempfile::tempdir().unwrap());
-    for (name, settings) in [
-        ("averaged", settings()),
-        ("plain", Settings { averaging: 0.0, dropout: 0.0, shards: 1, mixup: 0.0, ..settings() }),
+    let (mut data, folder) = (Data::new(), tempfile::tempdir().unwrap());
+    for (name, judges, settings) in [
+        ("averaged", 8, settings()),
+        ("plain", 0, Settings { averaging: 0.0, dropout: 0.0, shards: 1, mixup: 0.0, ..settings() }),
     ] {
+        // Without judges, the rows are asked where the network has learnt.
+        data.judges = judges;
         let path = |device: &str| folder.path().join(format!("{name}-{device}"));
-        let (cpu, of_cpu) = data.train(&settings, &path("cpu"), 0, on_cpu).unwrap();
-        let (device, of_device) = data.train(&settings, &path("device"), 0, on_host).unwrap();
-        for (cpu, device) in of_cpu.iter().zip(&of_device) {
-            assert!((cpu.loss - device.loss).abs() < 1e-3, "{name}: {of_cpu:?} {of_device:?}");
-            assert_eq!(cpu.validation, device.validation, "{name}");
+        let cpu = data.train(&settings, &path("cpu"), 0, on_cpu).unwrap();
+        let device = data.train(&settings, &path("device"), 0, on_host).unwrap();
+        for (of_cpu, of_device) in cpu.history.iter().zip(&device.history) {
+            assert!((of_cpu.loss - of_device.loss).abs() < 1e-3, "{name}: {of_cpu:?} {of_device:?}");
+            assert_eq!(of_cpu.validation, of_device.validation, "{name}");
         }
+        assert_eq!(cpu.answers.len(), 10 * CLASSES);
+        let apart = greatest_difference(&cpu.answers, &device.answers);
+        assert!(apart < 1e-3, "{name}: answers {apart} apart");
+        let (cpu, device) = (cpu.classifier, device.classifier);
         let moments = |of: &Classifier| -> Vec<f32> {
             of.moments.iter().flat_map(|block| [&block.mean[..], &block.variance].concat()).collect()
         };
@@ -130,7 +144,7 @@ fn the_device_learns_what_the_cpu_learns() {
         let (cpu, device) = (cpu.network.values(), device.network.values());
         let apart = greatest_difference(&cpu, &device);
         let first = data.train(&Settings { epochs: 0, ..settings }, &path("first"), 0, on_cpu).unwrap();
-        let moved = greatest_difference(&cpu, &first.0.network.values());
+        let moved = greatest_difference(&cpu, &first.classifier.network.values());
         assert!(moved > 0.02 && apart < 0.01 * moved, "{name}: weights moved by {moved}, {apart} apart");
     }
 }
@@ -141,10 +155,10 @@ fn a_training_on_a_device_goes_on_to_the_same_bits() {
     let whole = data.train(&settings(), &folder.path().join("whole"), 0, on_host).unwrap();
     let broken = folder.path().join("broken");
     let stopped = data.train(&settings(), &broken, 3, on_host);
-    assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
+    assert!(matches!(stopped, Err(LearnError::Cancelled)));
     let resumed = data.train(&settings(), &broken, 0, on_host).unwrap();
-    assert_eq!(whole.0.network.values(), resumed.0.network.values());
-    assert_eq!(whole.1, resumed.1);
+    assert_eq!(whole.classifier.network.values(), resumed.classifier.network.values());
+    assert_eq!((whole.history, whole.answers), (resumed.history, resumed.answers));
 }
 
 /// Needs NVRTC, which is a package of its own and needs no device.

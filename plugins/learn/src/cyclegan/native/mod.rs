@@ -64,7 +64,7 @@ impl<G: Gpu> Learners<G> {
 
     fn save(&self, gpu: &mut G) -> Result<[Vec<u8>; 3], CudaError> {
         let [mean, square] = self.descent.moments(gpu)?;
-        Ok([self.network.values(gpu)?.concat(), mean, square].map(|values| to_bytes(&values)))
+        Ok([self.network.arranged(gpu)?, mean, square].map(|values| to_bytes(&values)))
     }
 
     fn restore(
@@ -78,13 +78,10 @@ impl<G: Gpu> Learners<G> {
             return Err(damaged(path, "it has another number of parts"));
         };
         let [values, mean, square] = [values, mean, square].map(|bytes| from_bytes(bytes));
-        let count = self.network.values(gpu).map_err(failed)?.concat().len();
-        if values.len() != count || [&mean, &square].iter().any(|moments| moments.len() != self.network.len())
-        {
+        if [&values, &mean, &square].iter().any(|numbers| numbers.len() != self.network.len()) {
             return Err(damaged(path, "it has another number of weights"));
         }
-        let sides: Vec<Vec<f32>> = values.chunks_exact(count / 2).map(<[f32]>::to_vec).collect();
-        self.network.set(gpu, &sides).map_err(failed)?;
+        self.network.set_arranged(gpu, &values).map_err(failed)?;
         self.descent.set(gpu, [&mean, &square], steps).map_err(failed)
     }
 }
@@ -228,9 +225,9 @@ impl<G: Gpu> Pair for DevicePair<'_, G> {
     }
 
     fn is_finite(&mut self) -> Result<bool, LearnError> {
-        let mut numbers = self.generators.network.values(&mut self.gpu).map_err(failed)?;
-        numbers.extend(self.discriminators.network.values(&mut self.gpu).map_err(failed)?);
-        Ok(numbers.into_iter().flatten().all(f32::is_finite))
+        let mut numbers = self.generators.network.arranged(&mut self.gpu).map_err(failed)?;
+        numbers.extend(self.discriminators.network.arranged(&mut self.gpu).map_err(failed)?);
+        Ok(numbers.into_iter().all(f32::is_finite))
     }
 
     fn generators(&mut self) -> Result<[Generator<Flex>; 2], LearnError> {
