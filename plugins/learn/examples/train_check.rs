@@ -159,7 +159,8 @@ fn classifier_goes_on(device: Device, data: &Generated) -> Result<bool> {
     let was_stopped = matches!(stopped, Err(LearnError::Cancelled));
     let again = losses(&classifier(device, data, &recipe(3), &broken, 0)?);
     let found = format!("losses {whole:.4?} at once, {again:.4?} with a stop");
-    Ok(verdict("classifier that is stopped", &found, was_stopped && near(&whole, &again)))
+    // Sums are always in the same order, on a device as well.
+    Ok(verdict("classifier that is stopped", &found, was_stopped && whole == again))
 }
 
 fn translators_are_alike(device: Device, data: &Generated) -> Result<bool> {
