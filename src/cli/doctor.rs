@@ -65,9 +65,9 @@ pub fn run() -> Outcome {
     }
     onnxruntime(&mut doctor);
     match ferroflow_cuda::device_name(0).and_then(|name| ferroflow_cuda::compiler().map(|_| name)) {
-        Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar and train run there")),
+        Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar and training run there")),
         Err(error) => {
-            doctor.absent("CUDA kernels", &format!("detector=haar and train run on the CPU. ({error})"))
+            doctor.absent("CUDA kernels", &format!("detector=haar and training run on the CPU. ({error})"))
         }
     }
     models(&mut doctor);

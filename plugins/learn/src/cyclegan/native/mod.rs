@@ -4,6 +4,7 @@
 //! those that they are to leave as they are; then what has come out of the other. The device is waited for twice.
 
 mod descent;
+mod learners;
 mod losses;
 mod sketch;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use std::path::Path;
 use burn::backend::Flex;
 use ferroflow_cuda::{CudaError, Gpu};
 
-use self::descent::Descent;
+use self::learners::Learners;
 use self::losses::Losses;
 use super::buffer::Buffer;
 use super::discriminator::Discriminator;
@@ -26,7 +27,7 @@ use super::settings::Settings;
 use super::train::Training;
 use crate::checkpoint::damaged;
 use crate::error::LearnError;
-use crate::native::{Batch, Network, Pass, Plan, Wanted, failed, from_bytes, to_bytes};
+use crate::native::{Batch, Pass, Wanted, failed};
 use crate::random::Random;
 
 /// All kernels of a step.
@@ -44,48 +45,7 @@ pub(super) fn train(training: &Training<'_>, index: u32) -> Result<super::train:
     training.teach(DevicePair::new(device, training).map_err(failed)?)
 }
 
-/// Networks of one kind, of both directions, and how they descend.
-struct Learners<G: Gpu> {
-    network: Network<G>,
-    descent: Descent<G>,
-}
-
-impl<G: Gpu> Learners<G> {
-    fn new(gpu: &mut G, plan: Plan, first: [Vec<f32>; 2]) -> Result<Self, CudaError> {
-        let network = Network::new(gpu, plan, &first)?;
-        let descent = Descent::new(gpu, network.len())?;
-        Ok(Self { network, descent })
-    }
-
-    fn descend(&mut self, gpu: &mut G, rate: f64) -> Result<(), CudaError> {
-        self.descent.step(gpu, &self.network, rate)?;
-        self.network.turn(gpu)
-    }
-
-    fn save(&self, gpu: &mut G) -> Result<[Vec<u8>; 3], CudaError> {
-        let [mean, square] = self.descent.moments(gpu)?;
-        Ok([self.network.arranged(gpu)?, mean, square].map(|values| to_bytes(&values)))
-    }
-
-    fn restore(
-        &mut self,
-        gpu: &mut G,
-        parts: &[Vec<u8>],
-        steps: usize,
-        path: &Path,
-    ) -> Result<(), LearnError> {
-        let [values, mean, square] = parts else {
-            return Err(damaged(path, "it has another number of parts"));
-        };
-        let [values, mean, square] = [values, mean, square].map(|bytes| from_bytes(bytes));
-        if [&values, &mean, &square].iter().any(|numbers| numbers.len() != self.network.len()) {
-            return Err(damaged(path, "it has another number of weights"));
-        }
-        self.network.set_arranged(gpu, &values).map_err(failed)?;
-        self.descent.set(gpu, [&mean, &square], steps).map_err(failed)
-    }
-}
-
+/// Both directions on a device.
 pub(super) struct DevicePair<'a, G: Gpu> {
     gpu: G,
     settings: &'a Settings,
