@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::store::Fingerprints;
+use super::fingerprints::Fingerprints;
 
 /// Everything that a result depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

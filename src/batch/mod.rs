@@ -1,7 +1,7 @@
 //! Runs graphs of stages over data sets, with results that last.
 //!
 //! [`stage`] says what a stage is and [`context`] what it is given; [`flow`] takes its items through workers. [`store`] keeps
-//! results; [`ingredients`] is what a result is made of and [`record`] what is known of how it was made. [`plan`] says what
+//! results; [`ingredients`] is what a result is made of ([`fingerprints`]: of files outside) and [`record`] what is known of how it was made. [`plan`] says what
 //! would run and why, [`draw`] draws it, [`schedule`] runs it, [`deliver`] copies results to where they are wanted.
 //! [`data`] reads and writes the tables between stages.
 
@@ -9,6 +9,7 @@ pub mod context;
 pub mod data;
 pub mod deliver;
 pub mod draw;
+pub mod fingerprints;
 pub mod flow;
 pub mod graph;
 pub mod ingredients;

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{
+    fingerprints::Fingerprints,
     graph::Graph,
     ingredients::Ingredients,
-    store::{Fingerprints, History, Store, Stored},
+    store::{History, Store, Stored},
 };
 use crate::graph::keys::did_you_mean;
 

@@ -11,7 +11,9 @@ use anyhow::{Context as _, anyhow};
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::{
-    Context, Facts, Input, Interrupted, Limits, context, deliver, flow,
+    Context, Facts, Input, Interrupted, Limits, context, deliver,
+    fingerprints::Fingerprints,
+    flow,
     graph::Graph,
     ingredients::Ingredients,
     limits::{Share, Taken},
@@ -19,7 +21,7 @@ use super::{
     plan,
     progress::Progress,
     record::Record,
-    store::{Fingerprints, History, Store, Stored},
+    store::{History, Store, Stored},
 };
 
 /// What became of a node.
@@ -62,7 +64,7 @@ pub fn run(graph: &Graph, store: &Store, options: &Options, interrupted: &Atomic
         store,
         options,
         interrupted,
-        fingerprints: store.fingerprints(),
+        fingerprints: Fingerprints::open(store.root()),
         history: store.history(&graph.name, &graph.origin),
     };
     let outcomes = run.all();

@@ -16,6 +16,7 @@ use crate::{
     batch::{
         self, Limits,
         draw::{self, Form},
+        fingerprints::Fingerprints,
         graph::Graph,
         limits::Bytes,
         plan::Again,
@@ -156,7 +157,8 @@ fn again(source: &Source) -> Again {
 pub fn show(graph: &Graph, source: &Source, form: Form) -> Outcome {
     let store = Store::open(&source.store.path()?)?;
     let again = again(source).nodes(graph).map_err(|error| Exit::with(exit::USAGE, error))?;
-    let (history, fingerprints) = (store.history(&graph.name, &graph.origin), store.fingerprints());
+    let (history, fingerprints) =
+        (store.history(&graph.name, &graph.origin), Fingerprints::open(store.root()));
     let states = batch::plan::plan(graph, &store, &history, &fingerprints, &again)?;
     fingerprints.save()?;
     out!("{}", draw::draw(graph, &states, form));

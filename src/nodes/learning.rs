@@ -3,7 +3,6 @@
 use ferroflow_learn::classifier::EpochResult;
 use serde_json::json;
 
-use super::train::Chosen;
 use crate::batch::{Context, Facts, sparkline::sparkline};
 
 /// Says how far a training has come: in its bar, with a curve, and in the metrics.
@@ -24,14 +23,20 @@ pub fn tell(history: &[EpochResult], epochs: usize, context: &Context) {
     }
 }
 
-/// The facts of a finished training, of which the epoch `kept` (from 0) is the result.
-pub fn facts(name: &str, classes: &[String], chosen: &Chosen, history: &[EpochResult], kept: usize) -> Facts {
+/// The facts of a finished training on so many faces, judged by so many others, of which the epoch `kept` (from 0) is the result.
+pub fn facts(
+    name: &str,
+    classes: &[String],
+    (faces, judges): (usize, usize),
+    history: &[EpochResult],
+    kept: usize,
+) -> Facts {
     let best = history.get(kept);
     let facts = Facts::default()
         .with("name", name)
         .with("classes", classes)
-        .with("faces", chosen.learn.len())
-        .with("validation_faces", chosen.validate.len())
+        .with("faces", faces)
+        .with("validation_faces", judges)
         .with("epochs", history.len())
         .with("kept_epoch", kept + 1)
         .with("accuracy", best.map_or(0.0, |epoch| f64::from(epoch.accuracy)));

@@ -5,8 +5,8 @@ use ferroflow_vision::face::EXPRESSIONS;
 
 use super::plot;
 use crate::stream::directory::{
-    job::{Entry, Outcome, Summary},
     results::Done,
+    summary::{Entry, Outcome, Summary},
 };
 
 #[derive(Template)]

@@ -5,7 +5,6 @@
 //! runs a graph holds a share of the lock `in-use`, and who prunes holds it alone.
 
 mod attempt;
-mod fingerprints;
 mod history;
 mod prune;
 
@@ -17,7 +16,6 @@ use std::{
 use anyhow::{Context, bail};
 
 pub use attempt::Attempt;
-pub use fingerprints::Fingerprints;
 pub use history::History;
 pub use prune::{Age, Pruned, prune};
 

@@ -231,9 +231,14 @@ impl Stage for Finetune {
         ] {
             atomic::write(&context.out.join(name), plot.as_bytes())?;
         }
-        let mut facts =
-            learning::facts(&self.name, &faces.classes, &seen.chosen, &trained.history, trained.epoch)
-                .with("dimensions", seen.dimensions());
+        let mut facts = learning::facts(
+            &self.name,
+            &faces.classes,
+            seen.chosen.counts(),
+            &trained.history,
+            trained.epoch,
+        )
+        .with("dimensions", seen.dimensions());
         if let Some(blocks) = &blocks {
             facts = facts.with("unfrozen", blocks.kernels());
         }

@@ -26,6 +26,11 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// Faces to learn from, and those that judge.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.learn.len(), self.validate.len())
+    }
+
     /// Takes the rows of two splits that have a label and were not dropped. `soft` is the share of a target that comes from the
     /// column `probabilities`, for rows that have some; validation rows are judged by their label.
     pub fn of(faces: &Faces, [learn, validate]: [&str; 2], soft: f32) -> anyhow::Result<Self> {

@@ -243,8 +243,13 @@ impl Stage for Train {
         atomic::write(&context.out.join(NETWORK), &trained.classifier.to_bytes()?)?;
         let plot = training::accuracy_over_epochs(&trained.history)?;
         atomic::write(&context.out.join("training.svg"), plot.as_bytes())?;
-        let told =
-            learning::facts(&self.name, &faces.classes, &drawn.chosen, &trained.history, trained.epoch);
+        let told = learning::facts(
+            &self.name,
+            &faces.classes,
+            drawn.chosen.counts(),
+            &trained.history,
+            trained.epoch,
+        );
         Ok(told.with("export_difference", f64::from(difference)))
     }
 }

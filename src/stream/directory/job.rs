@@ -8,11 +8,10 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, anyhow, bail};
-use serde::Serialize;
 
 use super::{
     Settings, process,
@@ -21,60 +20,9 @@ use super::{
     results::{self, Done, ResultWriter},
     scan::{self, Found},
     settings_key,
+    summary::{Entry, Outcome, Summary},
 };
 use crate::fingerprint;
-
-/// What became of one file.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "status", rename_all = "lowercase")]
-pub enum Outcome {
-    /// It has a result now.
-    Done(Box<Done>),
-    /// It had one of the same content and settings.
-    Skipped(Box<Done>),
-    /// It has none.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// One file of the summary.
-#[derive(Clone, Debug, Serialize)]
-pub struct Entry {
-    /// Its path below the directory.
-    pub path: PathBuf,
-    /// What became of it.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// What a run did.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// The directories and videos.
-    pub input: Vec<PathBuf>,
-    /// Where results are.
-    pub output: PathBuf,
-    /// Every file that was looked at, in the order of the directory.
-    pub entries: Vec<Entry>,
-    /// Time the run took.
-    pub elapsed: Duration,
-    /// True when it was stopped before the end.
-    pub interrupted: bool,
-}
-
-impl Summary {
-    /// How many files are done, skipped and failed.
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let count = |is: fn(&Outcome) -> bool| self.entries.iter().filter(|entry| is(&entry.outcome)).count();
-        (
-            count(|outcome| matches!(outcome, Outcome::Done(_))),
-            count(|outcome| matches!(outcome, Outcome::Skipped(_))),
-            count(|outcome| matches!(outcome, Outcome::Failed { .. })),
-        )
-    }
-}
 
 /// Runs the job. An error means that nothing could be done at all, or that results can no longer be written; the
 /// summary of what was done before is written all the same.

@@ -1,7 +1,7 @@
 //! Directories of video files: the job that people leave running overnight.
 //!
 //! [`scan`] finds the files; [`job`] hands them to workers; [`process`] runs one through GStreamer; [`results`] keeps what
-//! comes out, so that it is whole or not there; its content and [`settings_key`] tell whether it is there already.
+//! comes out, so that it is whole or not there; its content and [`settings_key`] tell whether it is there already. [`summary`] is what was done.
 
 pub mod job;
 pub mod process;
@@ -9,6 +9,7 @@ pub mod progress;
 pub mod results;
 pub mod scan;
 pub mod settings_key;
+pub mod summary;
 pub mod table;
 pub mod timeline;
 

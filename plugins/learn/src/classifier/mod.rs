@@ -153,9 +153,17 @@ pub fn train(
         epoch_done: epoch,
         cancelled,
     };
-    let Outcome { classifier, history, .. } = training.on(device)?;
+    let Outcome { classifier, history, .. } = teach(&training, device)?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
     Ok(Trained { classifier, history, epoch })
+}
+
+/// Trains on a device that is there.
+pub(crate) fn teach(training: &Training<'_>, device: Device) -> Result<Outcome, LearnError> {
+    match device {
+        Device::Cuda(index) => native::train(training, index),
+        Device::Cpu | Device::Auto => training.run(),
+    }
 }
 
 /// Threads, of so many, that make ready what is learnt from.

@@ -13,18 +13,10 @@ use super::feed::Shard;
 use super::looking::Looker;
 use super::network::Network;
 use super::settings::Settings;
-use super::step::Steps;
+use super::step::{Outcome, Steps};
 use crate::checkpoint::{from_bytes, to_bytes};
 use crate::error::LearnError;
 use crate::kernels::Train;
-
-/// What a step has come to.
-pub(super) struct Outcome {
-    /// The mean loss of its faces.
-    pub loss: f32,
-    /// For how many faces the network preferred the class that is wanted.
-    pub right: usize,
-}
 
 /// Something that learns. What is saved of it are three parts.
 pub(super) trait Pupil: Sized {

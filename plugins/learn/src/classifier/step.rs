@@ -13,9 +13,16 @@ use burn::tensor::{Tensor, TensorData};
 use super::examples::Examples;
 use super::feed::Shard;
 use super::network::{INPUTS, Network};
-use super::pupil::Outcome;
 use crate::error::LearnError;
 use crate::kernels::Train;
+
+/// What a step has come to.
+pub(super) struct Outcome {
+    /// The mean loss of its faces.
+    pub loss: f32,
+    /// For how many faces the network preferred the class that is wanted.
+    pub right: usize,
+}
 
 /// Computes steps.
 pub(super) struct Steps<'a> {

@@ -8,7 +8,6 @@ use burn::backend::Flex;
 use super::examples::{Examples, greatest};
 use super::feed::Feed;
 use super::looking::{Looks, moments, probabilities};
-use super::native;
 use super::network::Network;
 use super::pupil::{CpuPupil, Pupil};
 use super::settings::Settings;
@@ -16,7 +15,6 @@ use super::step::Steps;
 use super::trained::{About, Classifier};
 use super::{EpochResult, Progress};
 use crate::checkpoint::{self, damaged};
-use crate::device::Device;
 use crate::error::LearnError;
 use crate::kernels::norm::Moments;
 use crate::random::Random;
@@ -65,14 +63,6 @@ struct State<P> {
 }
 
 impl Training<'_> {
-    /// Trains on a device that is there.
-    pub fn on(&self, device: Device) -> Result<Outcome, LearnError> {
-        match device {
-            Device::Cuda(index) => native::train(self, index),
-            Device::Cpu | Device::Auto => self.run(),
-        }
-    }
-
     /// Trains on the CPU to the end, from the checkpoint if there is one.
     pub fn run(&self) -> Result<Outcome, LearnError> {
         let steps = Steps { examples: self.examples, threads: self.threads };

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Progress, Settings};
 use crate::checkpoint;
-use crate::classifier::{Examples, Training};
+use crate::classifier::{Examples, Training, teach};
 use crate::device::Device;
 use crate::error::LearnError;
 
@@ -64,7 +64,7 @@ impl Fold<'_> {
             epoch_done: &|_| {},
             cancelled: self.cancelled,
         };
-        let outcome = training.on(self.device).map_err(|error| match error {
+        let outcome = teach(&training, self.device).map_err(|error| match error {
             LearnError::NotFinite { epoch, step, loss } => {
                 LearnError::Diverged { fold: self.index, epoch, step, loss }
             }

@@ -12,6 +12,7 @@ mod device;
 mod engine;
 mod error;
 mod instruments;
+mod loaded;
 mod network;
 mod outputs;
 mod request;

@@ -1,13 +1,11 @@
-//! A network as ONNX Runtime loads it, on the device that was asked for or not at all.
+//! What turns a tensor into tensors, and what these are.
 
-use std::{fmt, path::Path};
+use std::fmt;
 
 use ort::{
-    session::{Session, builder::GraphOptimizationLevel},
+    session::Session,
     value::{DynValue, TensorRef},
 };
-
-use super::{Device, InferenceError, SessionOptions, by_shape::ByShape, runtime};
 
 /// Name and shape of a model's input or output; -1 stands for a free dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,108 +39,5 @@ impl Network for Session {
         let answer = Session::run(self, ort::inputs![input]).map_err(|error| error.to_string())?;
         outputs.extend(answer.into_iter().map(|(_, value)| value));
         Ok(())
-    }
-}
-
-/// A network that has been loaded, with what it takes and gives.
-pub(super) struct Loaded {
-    pub network: Box<dyn Network>,
-    /// True where each new shape of input costs time, so that there had better be few.
-    pub few_shapes: bool,
-    /// Never [`Device::Auto`].
-    pub device: Device,
-    pub inputs: Vec<TensorInfo>,
-    pub outputs: Vec<TensorInfo>,
-}
-
-impl Loaded {
-    /// Loads a file.
-    pub fn load(path: &Path, options: &SessionOptions) -> Result<Self, InferenceError> {
-        let cannot = |error: std::io::Error| InferenceError::Load {
-            path: path.to_owned(),
-            device: if options.device == Device::Auto { Device::Cpu } else { options.device },
-            reason: error.to_string(),
-        };
-        let bytes = std::fs::read(path).map_err(cannot)?;
-        let (session, device) = match options.device {
-            Device::Auto => match load_on(path, &bytes, options, Device::Cuda(0)) {
-                Ok(session) => (session, Device::Cuda(0)),
-                Err(reason) => {
-                    tracing::debug!(%reason, "CUDA is not usable, taking the CPU");
-                    (load_on(path, &bytes, options, Device::Cpu)?, Device::Cpu)
-                }
-            },
-            device => (load_on(path, &bytes, options, device)?, device),
-        };
-        let info = |outlet: &ort::value::Outlet| TensorInfo {
-            name: outlet.name().to_owned(),
-            shape: outlet.dtype().tensor_shape().map(|shape| shape.to_vec()).unwrap_or_default(),
-        };
-        let (inputs, outputs) =
-            (session.inputs().iter().map(info).collect(), session.outputs().iter().map(info).collect());
-        let (few_shapes, network): (_, Box<dyn Network>) = match device {
-            Device::Cuda(_) => {
-                let (path, options) = (path.to_owned(), options.clone());
-                // Of the same bytes, whatever becomes of the file.
-                let make =
-                    move || load_on(&path, &bytes, &options, device).map_err(|error| error.to_string());
-                (true, Box::new(ByShape::new(session, make)))
-            }
-            _ => (false, Box::new(session)),
-        };
-        Ok(Self { network, few_shapes, device, inputs, outputs })
-    }
-}
-
-fn load_on(
-    path: &Path,
-    bytes: &[u8],
-    options: &SessionOptions,
-    device: Device,
-) -> Result<Session, InferenceError> {
-    let environment = runtime::environment()?;
-    let failed = |reason: String| InferenceError::Load { path: path.to_owned(), device, reason };
-    let build = || -> ort::Result<Session> {
-        let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        // Spinning threads would take the cores from the decoder and the other elements.
-        let mut builder = Session::builder(environment)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(threads)?
-            .with_intra_op_spinning(false)?;
-        if let Device::Cuda(index) = device {
-            builder = builder.with_execution_providers([runtime::cuda(index)])?;
-        }
-        builder.commit_from_memory(bytes)
-    };
-    let session = build().map_err(|error| failed(error.to_string()))?;
-    match device {
-        Device::Cuda(index) if !runtime::has_cuda(&session, index) => {
-            Err(failed("ONNX Runtime took another provider than CUDA".into()))
-        }
-        _ => Ok(session),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::resolve_model;
-
-    #[test]
-    fn a_session_on_the_cpu_does_not_pass_for_one_on_cuda() {
-        let path = resolve_model("default").unwrap().path;
-        let bytes = std::fs::read(&path).unwrap();
-        let session = load_on(&path, &bytes, &SessionOptions::default(), Device::Cpu).unwrap();
-        assert!(!runtime::has_cuda(&session, 0));
-    }
-
-    #[test]
-    fn auto_says_which_device_it_took() {
-        let path = resolve_model("default").unwrap().path;
-        let loaded = Loaded::load(&path, &SessionOptions::default()).unwrap();
-        assert_ne!(loaded.device, Device::Auto);
     }
 }

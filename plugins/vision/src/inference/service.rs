@@ -15,7 +15,8 @@ use super::{
     Device, InferenceError, Output, TensorInfo,
     engine::Engine,
     instruments::Instruments,
-    network::{Loaded, listed},
+    loaded::Loaded,
+    network::listed,
     request::{Answer, Reply, Request},
     worker::Worker,
 };

@@ -6,7 +6,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::Store;
 use crate::{
     atomic,
     fingerprint::{self, Content},
@@ -28,20 +27,15 @@ struct Known {
     is_changed: bool,
 }
 
-impl Store {
-    /// The hashes that are known.
-    pub fn fingerprints(&self) -> Fingerprints {
-        let path = self.root.join("fingerprints.json");
+impl Fingerprints {
+    /// The hashes that are remembered in the store at `root`.
+    pub fn open(root: &Path) -> Self {
+        let path = root.join("fingerprints.json");
         // Only a memory: where it cannot be read, files are.
         let contents = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        Fingerprints {
-            path,
-            known: Mutex::new(Known { contents: contents.unwrap_or_default(), is_changed: false }),
-        }
+        Self { path, known: Mutex::new(Known { contents: contents.unwrap_or_default(), is_changed: false }) }
     }
-}
 
-impl Fingerprints {
     /// BLAKE3 of a file's content.
     pub fn of(&self, path: &Path) -> anyhow::Result<String> {
         let absolute = std::path::absolute(path)?;
