@@ -1,10 +1,10 @@
 //! Kernels run on the host, one thread after the other: everything but the device itself. For tests; what is wrong panics.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::{cell::Cell, ffi::c_void, process::Command};
 
-use crate::{Argument, CudaError, Gpu};
+use crate::{Argument, CudaError, Gpu, compile};
 
 /// What memories are made of: as on a device, each begins where the widest load may.
 type Word = u128;
@@ -65,6 +65,22 @@ impl Host {
     /// One whose threads run the other way round: kernels in which one waits for another give something else.
     pub fn backwards(self) -> Self {
         Self { backwards: true, ..self }
+    }
+}
+
+/// Makes sure that these kernels compile for devices. That needs NVRTC, which is a package of its own and needs no device: without
+/// it, the test says that it is left out.
+///
+/// # Panics
+/// If the compiler refuses the source, or a kernel is not in it.
+pub fn assert_compiles(source: &str, kernels: &[&str]) {
+    match compile(source) {
+        Ok(ptx) => {
+            let ptx = ptx.to_src();
+            kernels.iter().for_each(|kernel| assert!(ptx.contains(&format!(".entry {kernel}(")), "{kernel}"));
+        }
+        Err(error @ CudaError::NoCompiler) => println!("skipped: {error}"),
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct DevicePair<'a, G: Gpu> {
     judged: Pass<G>,
     losses: Losses<G>,
     buffers: [Buffer; 2],
+    /// A generator of the same build, to put numbers into.
+    build: Generator<Flex>,
 }
 
 impl<'a, G: Gpu> DevicePair<'a, G> {
@@ -102,6 +104,7 @@ impl<'a, G: Gpu> DevicePair<'a, G> {
             judged,
             losses,
             buffers,
+            build: generator,
         })
     }
 
@@ -192,10 +195,8 @@ impl<G: Gpu> Pair for DevicePair<'_, G> {
 
     fn generators(&mut self) -> Result<[Generator<Flex>; 2], LearnError> {
         let numbers = self.generators.network.values(&mut self.gpu).map_err(failed)?;
-        let generator = |at: usize| {
-            let any = Generator::new(&self.settings.generator, &mut Random::new(&[]), &Default::default());
-            from_values(any, numbers.get(at).map_or(&[], Vec::as_slice))
-        };
+        let generator =
+            |at: usize| from_values(self.build.clone(), numbers.get(at).map_or(&[], Vec::as_slice));
         Ok([generator(0), generator(1)])
     }
 
