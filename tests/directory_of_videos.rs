@@ -6,7 +6,9 @@ mod common;
 
 use std::{fs, path::Path, time::Duration};
 
-use common::{asset, ferroflow, name, signal, spawn, text, videos, wait_until};
+use common::{
+    asset, ferroflow, filmed_sideways, name, photographed_sideways, signal, spawn, text, videos, wait_until,
+};
 use ferroflow_vision::record::json;
 
 fn batch(input: &Path, out: &Path, more: &[&str]) -> (Option<i32>, String, String) {
@@ -34,6 +36,36 @@ fn every_decoded_frame_is_in_the_result() {
     assert_eq!(csv.lines().count(), 211);
     let page = fs::read_to_string(out.path().join("index.html")).unwrap();
     assert!(page.contains("deep/phone.mp4") && page.contains("<svg"));
+}
+
+#[test]
+fn a_video_that_a_phone_filmed_upright_is_read_upright() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filmed_sideways(&asset("speech.mp4"), &input.path().join("upright.mp4"));
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &["--annotate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("105 frames decoded = 105 in the result, 210 faces, 2 tracks"), "{stdout}");
+    let size = |result: &Path| {
+        let record = fs::read_to_string(result.join("faces.jsonl")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(record.lines().next().unwrap()).unwrap();
+        ["width", "height"].map(|side| record["resolution"][side].as_u64().unwrap())
+    };
+    let first = size(&out.path().join("upright.mp4"));
+    assert!(first[0] > first[1], "{first:?}");
+    // The annotated video is upright without a note, and is not turned again.
+    let (annotated, again) = (out.path().join("upright.mp4/annotated.mp4"), tempfile::tempdir().unwrap());
+    batch(&annotated, again.path(), &[]);
+    assert_eq!(size(&again.path().join("annotated.mp4")), first);
+}
+
+#[test]
+fn a_photo_that_a_phone_took_upright_is_read_upright() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::copy(asset("expressions.jpg"), input.path().join("plain.jpg")).unwrap();
+    photographed_sideways(&asset("expressions.jpg"), &input.path().join("upright.jpg"));
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(stdout.matches("1 frames decoded = 1 in the result, 16 faces").count(), 2, "{stdout}");
 }
 
 #[test]

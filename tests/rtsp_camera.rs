@@ -83,10 +83,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(port: u16) -> Self {
+    fn of(uri: &str) -> Self {
         ferroflow::stream::init().unwrap();
         let chain = format!(
-            "fersource name=cam uri=rtsp://127.0.0.1:{port}/cam timeout=1500 retry-delay=100 max-retry-delay=400 latency=0 ! \
+            "fersource name=cam uri={uri} timeout=1500 retry-delay=100 max-retry-delay=400 latency=0 ! \
              ferfacedetect input-size=320 ! fertrack ! fakesink name=out signal-handoffs=true sync=false"
         );
         let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
@@ -136,7 +136,7 @@ impl Drop for Watch {
 
 #[test]
 fn a_camera_that_comes_late_dies_and_comes_back_with_another_picture_is_followed() {
-    let watch = Watch::start(18554);
+    let watch = Watch::of("rtsp://127.0.0.1:18554/cam");
     std::thread::sleep(Duration::from_millis(800));
     assert!(watch.is_alive() && watch.frames() == 0 && watch.restarts() >= 1);
 
@@ -163,7 +163,7 @@ fn a_camera_that_comes_late_dies_and_comes_back_with_another_picture_is_followed
 fn a_camera_that_freezes_is_restarted() {
     let freeze = Arc::<AtomicBool>::default();
     let _camera = Camera::start(18555, 320, 240, &freeze);
-    let watch = Watch::start(18555);
+    let watch = Watch::of("rtsp://127.0.0.1:18555/cam");
     assert!(watch.goes_on(10), "{} frames", watch.frames());
     let before = watch.restarts();
     freeze.store(true, Ordering::SeqCst);
@@ -195,6 +195,17 @@ fn time_does_not_go_back_when_a_file_begins_again() {
     // Four lives of more than eight seconds each, however fast they were read.
     assert!(times.last() >= Some(&gst::ClockTime::from_seconds(25)), "{:?}", times.last());
     assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn what_was_filmed_sideways_is_played_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join("upright.mp4");
+    common::filmed_sideways(&common::asset("speech.mp4"), &video);
+    let watch = Watch::of(&format!("file://{}", video.display()));
+    assert!(watch.goes_on(10));
+    let size = watch.last_size().unwrap();
+    assert!(size.0 > size.1, "{size:?}");
 }
 
 #[test]

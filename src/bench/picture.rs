@@ -1,38 +1,27 @@
-//! Pictures from files, through OpenCV.
+//! Pictures from files, in colour.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use anyhow::{Context, bail};
 use ferroflow_vision::frame::{Frame, FrameError, PixelFormat, Plane, YuvEncoding};
-use opencv::{imgcodecs, prelude::*};
+use image::RgbImage;
 
-/// A picture in memory: blue, green, red.
+use crate::batch::data::picture;
+
+/// A picture in memory: red, green, blue.
 pub struct Picture {
-    pixels: Mat,
+    pixels: RgbImage,
 }
 
 impl Picture {
     /// Decodes a file.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let name = path.to_str().context("its name is not UTF-8")?;
-        if !path.is_file() {
-            bail!("there is no such file");
-        }
-        let pixels = imgcodecs::imread(name, imgcodecs::IMREAD_COLOR)?;
-        if pixels.empty() || !pixels.is_continuous() {
-            bail!("it is not a picture that OpenCV can read");
-        }
-        Ok(Self { pixels })
+        Ok(Self { pixels: picture::decode(&fs::read(path)?)?.into_rgb8() })
     }
 
     /// It as a frame.
-    pub fn frame(&self) -> anyhow::Result<Frame<'_>> {
-        let data = self.pixels.data_bytes()?;
-        let (width, height) = (self.pixels.cols().unsigned_abs(), self.pixels.rows().unsigned_abs());
-        let (width, height) = (width as usize, height as usize);
-        let frame = |stride| -> Result<Frame<'_>, FrameError> {
-            Frame::new(PixelFormat::BGR, width, height, &[Plane { data, stride }], YuvEncoding::default())
-        };
-        Ok(frame(width * 3)?)
+    pub fn frame(&self) -> Result<Frame<'_>, FrameError> {
+        let (width, height) = (self.pixels.width() as usize, self.pixels.height() as usize);
+        let plane = Plane { data: self.pixels.as_raw(), stride: width * 3 };
+        Frame::new(PixelFormat::RGB, width, height, &[plane], YuvEncoding::default())
     }
 }

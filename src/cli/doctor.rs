@@ -16,11 +16,12 @@ use crate::{
 };
 
 /// GStreamer elements that shipped pipelines use, and the Debian package that has each.
-const ELEMENTS: [(&str, &str); 14] = [
+const ELEMENTS: [(&str, &str); 15] = [
     ("decodebin", "gstreamer1.0-plugins-base"),
     ("videoconvert", "gstreamer1.0-plugins-base"),
     ("videotestsrc", "gstreamer1.0-plugins-base"),
     ("appsink", "gstreamer1.0-plugins-base"),
+    ("videoflip", "gstreamer1.0-plugins-good"),
     ("qtdemux", "gstreamer1.0-plugins-good"),
     ("matroskademux", "gstreamer1.0-plugins-good"),
     ("avidemux", "gstreamer1.0-plugins-good"),

@@ -27,7 +27,7 @@ use crate::{
 /// Reads pictures (PNG, JPEG) from folders: `SPLIT/CLASS/picture.jpg`, or `CLASS/picture.jpg`.
 ///
 /// Splits may be called train, training, val, valid, validation, test, testing. Pictures in a folder `unlabelled` have no label,
-/// as `export` writes them, unless `classes` names it.
+/// as `export` writes them, unless `classes` names it. What EXIF says of how the camera was held is followed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageFolder {
@@ -50,7 +50,7 @@ fn train() -> String {
 
 impl Stage for ImageFolder {
     const NAME: &'static str = "image-folder";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];

@@ -44,6 +44,42 @@ pub fn videos() -> tempfile::TempDir {
     folder
 }
 
+/// An MP4 video as a phone leaves it that was held upright: its frames lie on their side, and a note in the file says so.
+pub fn filmed_sideways(video: &Path, to: &Path) {
+    use gst::prelude::*;
+    ferroflow::stream::init().unwrap();
+    let chain = format!(
+        "filesrc location={} ! decodebin ! videoconvert ! videoflip video-direction=90l ! \
+         x264enc speed-preset=veryfast ! h264parse ! mp4mux ! filesink location={}",
+        video.display(),
+        to.display()
+    );
+    let pipeline = gst::parse::launch(&chain).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(60), &ends).unwrap();
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+    // The matrix in the header of the track (ISO 14496-12): a quarter clockwise, which mp4mux cannot be told.
+    let mut bytes = std::fs::read(to).unwrap();
+    let header = bytes.windows(4).position(|name| name == b"tkhd").unwrap();
+    let matrix = [0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30].map(i32::to_be_bytes).concat();
+    bytes[header + 44..][..36].copy_from_slice(&matrix);
+    std::fs::write(to, bytes).unwrap();
+}
+
+/// A JPEG picture as a camera leaves it that was held upright: it lies on its side, and EXIF says so.
+pub fn photographed_sideways(picture: &Path, to: &Path) {
+    use image::{ImageEncoder, codecs::jpeg::JpegEncoder};
+    let lying = image::open(picture).unwrap().to_rgb8();
+    let lying = image::imageops::rotate270(&lying);
+    let mut encoder = JpegEncoder::new_with_quality(std::fs::File::create(to).unwrap(), 90);
+    // A TIFF header, and one entry: orientation (0x0112), a short, 6: turn it a quarter clockwise.
+    let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    encoder.set_exif_metadata(exif.to_vec()).unwrap();
+    encoder.write_image(&lying, lying.width(), lying.height(), image::ExtendedColorType::Rgb8).unwrap();
+}
+
 /// Starts the program in the background.
 pub fn spawn(arguments: &[&str]) -> Child {
     ferroflow().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

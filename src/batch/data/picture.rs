@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use anyhow::Context;
-use image::{ImageEncoder, ImageFormat, ImageReader, codecs::png};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, codecs::png};
 
 /// The most pixels a picture may have: a small file can promise a picture that fills all memory.
 const MOST_PIXELS: u32 = 16384;
@@ -19,13 +19,25 @@ pub struct Gray {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes PNG or JPEG to gray (ITU-R BT.709 luma for colour pictures).
-pub fn decode_gray(bytes: &[u8]) -> anyhow::Result<Gray> {
+/// Decodes PNG or JPEG, the right way up: what EXIF says of how the camera was held is followed.
+pub fn decode(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().context("a picture")?;
     let mut limits = image::Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MOST_PIXELS), Some(MOST_PIXELS));
     reader.limits(limits);
-    let picture = reader.decode().context("not a picture that can be decoded (PNG or JPEG)")?.into_luma8();
+    let upright = |reader: ImageReader<_>| {
+        let mut decoder = reader.into_decoder()?;
+        let orientation = decoder.orientation()?;
+        let mut picture = DynamicImage::from_decoder(decoder)?;
+        picture.apply_orientation(orientation);
+        image::ImageResult::Ok(picture)
+    };
+    upright(reader).context("not a picture that can be decoded (PNG or JPEG)")
+}
+
+/// Decodes PNG or JPEG to gray (ITU-R BT.709 luma for colour pictures), the right way up.
+pub fn decode_gray(bytes: &[u8]) -> anyhow::Result<Gray> {
+    let picture = decode(bytes)?.into_luma8();
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     Ok(Gray { width, height, pixels: picture.into_raw() })
 }
@@ -52,4 +64,30 @@ pub fn format(bytes: &[u8]) -> Option<&'static str> {
 pub fn size(bytes: &[u8]) -> anyhow::Result<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.into_dimensions().context("not a picture that can be decoded (PNG or JPEG)")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+
+    use super::*;
+
+    #[test]
+    fn a_picture_that_lies_on_its_side_is_set_upright() {
+        // Dark at the left, and to be turned a quarter clockwise (EXIF's 6): then that is the top.
+        let (width, height) = (32, 16);
+        let lying: Vec<u8> =
+            (0..width * height).map(|at| if at % width < width / 2 { 10 } else { 240 }).collect();
+        let mut jpeg = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 95);
+        let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        encoder.write_image(&lying, width, height, ExtendedColorType::L8).unwrap();
+        let picture = decode_gray(&jpeg).unwrap();
+        assert_eq!((picture.width, picture.height), (16, 32));
+        assert!(picture.pixels[..16 * 14].iter().all(|pixel| *pixel < 60), "the top is dark");
+        assert!(picture.pixels[16 * 18..].iter().all(|pixel| *pixel > 190), "the bottom is bright");
+    }
 }

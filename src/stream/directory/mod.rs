@@ -12,6 +12,7 @@ pub mod settings_key;
 pub mod summary;
 pub mod table;
 pub mod timeline;
+mod upright;
 
 use std::path::PathBuf;
 

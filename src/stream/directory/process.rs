@@ -22,7 +22,7 @@ use gstferroflow::{
 };
 use indicatif::ProgressBar;
 
-use super::Settings;
+use super::{Settings, upright::upright};
 use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -209,11 +209,20 @@ fn build<T: Take + 'static>(
     };
     let (source, decoder, queue, convert) =
         (make("filesrc")?, make("decodebin")?, make("queue")?, make("videoconvert")?);
+    let upright = upright(input).with_context(|| launch::missing_elements(&["videoflip".into()]))?;
     source.set_property("location", input);
     set_queue(&queue);
     let chain = chain(&settings.launch, job, settings.jobs)?;
     let sink = faces_sink(input, results, shared);
-    pipeline.add_many([&source, &decoder, &queue, &convert, chain.upcast_ref(), sink.upcast_ref()])?;
+    pipeline.add_many([
+        &source,
+        &decoder,
+        &queue,
+        &convert,
+        &upright,
+        chain.upcast_ref(),
+        sink.upcast_ref(),
+    ])?;
     source.link(&decoder)?;
     let reading = Arc::clone(shared);
     source.static_pad("src").context("the source has no src pad")?.add_probe(
@@ -223,7 +232,7 @@ fn build<T: Take + 'static>(
             gst::PadProbeReturn::Ok
         },
     );
-    gst::Element::link_many([&queue, &convert, chain.upcast_ref()])?;
+    gst::Element::link_many([&queue, &convert, &upright, chain.upcast_ref()])?;
     let annotated = results.lock().map_err(|_| anyhow!("results are gone"))?.annotated();
     if let Some(annotated) = annotated.filter(|_| settings.annotate) {
         let tee = make("tee")?;

@@ -154,10 +154,12 @@ fn live(
     });
     let last_frame = Arc::new(Mutex::new(Instant::now()));
     let sink = frame_sink(plan, outlet, counters, &last_frame, end_of_frames);
-    // Passes on as it is what our elements take.
+    // Both pass on as it is what our elements take and what was not filmed on its side.
     let convert = gst::ElementFactory::make("videoconvert").build()?;
-    pipeline.add_many([&decoder, &convert, sink.upcast_ref()])?;
-    convert.link(&sink)?;
+    let upright =
+        gst::ElementFactory::make("videoflip").property_from_str("video-direction", "auto").build()?;
+    pipeline.add_many([&decoder, &convert, &upright, sink.upcast_ref()])?;
+    gst::Element::link_many([&convert, &upright, sink.upcast_ref()])?;
     let convert_to =
         convert.static_pad("sink").ok_or_else(|| glib::bool_error!("videoconvert has no sink pad"))?;
     decoder.connect_pad_added(move |_, pad| {
