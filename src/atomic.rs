@@ -33,6 +33,20 @@ pub fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Gives a folder its name. An older one of that name goes `away` in one step and is removed then: a kill leaves the new one, the
+/// old one or none, never a part.
+pub fn replace_folder(folder: &Path, target: &Path, away: &Path) -> anyhow::Result<()> {
+    let replaces = target.exists();
+    if replaces {
+        rename(target, away)?;
+    }
+    rename(folder, target)?;
+    if replaces && let Err(error) = fs::remove_dir_all(away) {
+        tracing::warn!("{} is an older result and cannot be removed: {error}", away.display());
+    }
+    Ok(())
+}
+
 /// Not every file system can sync a folder; those that cannot have nothing to sync.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {

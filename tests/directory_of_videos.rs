@@ -7,7 +7,8 @@ mod common;
 use std::{fs, path::Path, time::Duration};
 
 use common::{
-    asset, ferroflow, filmed_sideways, name, photographed_sideways, signal, spawn, text, videos, wait_until,
+    asset, ferroflow, filmed_sideways, launch, name, photographed_sideways, signal, spawn, text, videos,
+    wait_until,
 };
 use ferroflow_vision::record::json;
 
@@ -18,6 +19,15 @@ fn batch(input: &Path, out: &Path, more: &[&str]) -> (Option<i32>, String, Strin
 
 fn lines(result: &Path) -> usize {
     fs::read_to_string(result.join("faces.jsonl")).unwrap().lines().count()
+}
+
+/// Whether a result is being written there.
+fn unfinished(out: &Path) -> bool {
+    let folders = fs::read_dir(out).into_iter().flatten().flatten();
+    folders.into_iter().any(|folder| {
+        folder.file_name().to_string_lossy().starts_with(".partial-")
+            && folder.path().join("faces.jsonl").exists()
+    })
 }
 
 #[test]
@@ -66,6 +76,77 @@ fn a_photo_that_a_phone_took_upright_is_read_upright() {
     let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(stdout.matches("1 frames decoded = 1 in the result, 16 faces").count(), 2, "{stdout}");
+}
+
+#[test]
+fn a_file_may_have_any_name() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Two that are the same as text, and one as long as names may be.
+    let names = [&b"a\xff.mp4"[..], b"a\xfe.mp4", &[b"n".repeat(251), b".mp4".to_vec()].concat()];
+    for (name, video) in names.iter().zip(["speech.mp4", "phone.mp4", "phone.mp4"]) {
+        fs::copy(asset(video), input.path().join(OsStr::from_bytes(name))).unwrap();
+    }
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &["--jobs", "2", "--annotate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("3 done, 0 unchanged, 0 failed"), "{stdout}");
+    let written = names.map(|name| lines(&out.path().join(OsStr::from_bytes(name))));
+    assert_eq!(written, [105, 115, 115]);
+    assert!(out.path().join(OsStr::from_bytes(names[0])).join("annotated.mp4").exists());
+}
+
+#[test]
+fn a_file_with_the_name_of_the_page_stands_in_nobodys_way() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::copy(asset("phone.mp4"), input.path().join("phone.mp4")).unwrap();
+    fs::write(input.path().join("index.html"), "<p>notes").unwrap();
+    for done in ["1 done, 0 unchanged, 1 failed", "0 done, 1 unchanged, 1 failed"] {
+        let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+        assert_eq!(code, Some(3), "{stderr}");
+        assert!(stdout.contains(done), "{stdout}");
+        assert!(
+            stderr.contains("index.html: cannot be looked into: the page of the run has this name"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn times_that_begin_late_and_sound_that_ends_late_are_no_damage() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = |name: &str| input.path().join(name);
+    let picture = |frames: u32, offset: u64| {
+        format!(
+            "videotestsrc num-buffers={frames} timestamp-offset={offset} ! video/x-raw,width=160,height=120,framerate=30/1 ! x264enc key-int-max=15 ! h264parse"
+        )
+    };
+    let late = file("cut-out-of-a-recording.mkv");
+    launch(&format!(
+        "{} ! matroskamux offset-to-zero=false ! filesink location={}",
+        picture(300, 3_600_000_000_000),
+        late.display()
+    ));
+    let sound = "audiotestsrc num-buffers=431 samplesperbuffer=1024 ! vorbisenc ! mux.";
+    launch(&format!(
+        "{} ! matroskamux name=mux ! filesink location={} {sound}",
+        picture(60, 0),
+        file("sound.mkv").display()
+    ));
+    let whole = fs::read(&late).unwrap();
+    fs::write(file("truncated.mkv"), &whole[..whole.len() / 3]).unwrap();
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(3), "{stdout}{stderr}");
+    assert!(stdout.contains("2 done, 0 unchanged, 1 failed"), "{stdout}{stderr}");
+    assert!(
+        stderr.contains("truncated.mkv: failed: cut short or damaged: it promises 10.0 s, and "),
+        "{stderr}"
+    );
+    let seconds =
+        |name: &str| common::json(&out.path().join(name).join("done.json"))["seconds"].as_f64().unwrap();
+    assert!((seconds("cut-out-of-a-recording.mkv") - 10.0).abs() < 0.05);
+    assert!((seconds("sound.mkv") - 2.0).abs() < 0.05);
+    let bins = &common::json(&out.path().join("cut-out-of-a-recording.mkv/done.json"))["timeline"]["bins"];
+    assert_eq!(bins.as_array().unwrap().len(), 40);
 }
 
 #[test]
@@ -214,14 +295,14 @@ fn an_interrupted_run_leaves_nothing_half_written_and_goes_on() {
     fs::copy(asset("woman.mp4"), input.path().join("b.mp4")).unwrap();
     for stop in ["INT", "TERM"] {
         let mut child = spawn(&["batch", name(input.path()), "--out", name(out.path())]);
-        let partial = out.path().join(".partial-b.mp4");
-        assert!(wait_until(Duration::from_secs(60), || partial.join("faces.jsonl").exists()));
+        let is_at_second = || out.path().join("a.mp4/done.json").exists() && unfinished(out.path());
+        assert!(wait_until(Duration::from_secs(60), is_at_second));
         signal(&child, stop);
         let began = std::time::Instant::now();
         assert_eq!(child.wait().unwrap().code(), Some(130));
         assert!(began.elapsed() < Duration::from_secs(5));
         assert!(out.path().join("a.mp4/done.json").exists());
-        assert!(!out.path().join("b.mp4").exists() && !partial.exists());
+        assert!(!out.path().join("b.mp4").exists() && !unfinished(out.path()));
     }
     let (code, stdout, _) = batch(input.path(), out.path(), &[]);
     assert_eq!(code, Some(0));
@@ -233,14 +314,14 @@ fn a_killed_run_leaves_only_what_looks_unfinished() {
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::copy(asset("woman.mp4"), input.path().join("b.mp4")).unwrap();
     let mut child = spawn(&["batch", name(input.path()), "--out", name(out.path())]);
-    assert!(wait_until(Duration::from_secs(60), || out.path().join(".partial-b.mp4/faces.jsonl").exists()));
+    assert!(wait_until(Duration::from_secs(60), || unfinished(out.path())));
     signal(&child, "KILL");
     child.wait().unwrap();
     assert!(!out.path().join("b.mp4").exists());
     let (code, _, stderr) = batch(input.path(), out.path(), &[]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(lines(&out.path().join("b.mp4")), 464);
-    assert!(!out.path().join(".partial-b.mp4").exists());
+    assert!(!unfinished(out.path()));
 }
 
 #[test]
@@ -248,7 +329,7 @@ fn two_runs_do_not_write_to_one_place() {
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::copy(asset("woman.mp4"), input.path().join("b.mp4")).unwrap();
     let mut child = spawn(&["batch", name(input.path()), "--out", name(out.path())]);
-    assert!(wait_until(Duration::from_secs(60), || out.path().join(".partial-b.mp4").exists()));
+    assert!(wait_until(Duration::from_secs(60), || unfinished(out.path())));
     let (code, _, stderr) = batch(input.path(), out.path(), &[]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("another ferroflow is writing to"), "{stderr}");

@@ -49,8 +49,9 @@ pub fn deliver(stored: &Stored, destination: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let partial = Partial(parent.join(format!(".partial-{name}")));
-    if partial.0.exists() {
-        fs::remove_dir_all(&partial.0).with_context(cannot)?;
+    let older = parent.join(format!(".partial-.{name}"));
+    for leftover in [&partial.0, &older].into_iter().filter(|leftover| leftover.exists()) {
+        fs::remove_dir_all(leftover).with_context(cannot)?;
     }
     for entry in WalkDir::new(&stored.folder).sort_by_file_name() {
         let entry = entry.with_context(|| format!("{} cannot be read", stored.folder.display()))?;
@@ -64,10 +65,7 @@ pub fn deliver(stored: &Stored, destination: &Path) -> anyhow::Result<()> {
         }
     }
     atomic::write(&partial.0.join(MARK), stored.record.digest.as_bytes())?;
-    if destination.exists() {
-        fs::remove_dir_all(destination).with_context(cannot)?;
-    }
-    atomic::rename(&partial.0, destination)
+    atomic::replace_folder(&partial.0, destination, &older)
 }
 
 /// A copy under way, which leaves nothing behind when it fails.

@@ -6,7 +6,7 @@ use ferroflow_vision::face::EXPRESSIONS;
 use super::plot;
 use crate::stream::directory::{
     results::Done,
-    summary::{Entry, Outcome, Summary},
+    summary::{DATA, Entry, Outcome, PAGE, Summary},
 };
 
 #[derive(Template)]
@@ -53,8 +53,8 @@ struct Video<'a> {
 /// Writes page and data into the summary's output folder.
 pub fn write(summary: &Summary) -> anyhow::Result<()> {
     let data = serde_json::to_vec_pretty(summary)?;
-    crate::atomic::write(&summary.output.join("summary.json"), &data)?;
-    crate::atomic::write(&summary.output.join("index.html"), page(summary)?.as_bytes())
+    crate::atomic::write(&summary.output.join(DATA), &data)?;
+    crate::atomic::write(&summary.output.join(PAGE), page(summary)?.as_bytes())
 }
 
 fn page(summary: &Summary) -> anyhow::Result<String> {

@@ -44,22 +44,26 @@ pub fn videos() -> tempfile::TempDir {
     folder
 }
 
-/// An MP4 video as a phone leaves it that was held upright: its frames lie on their side, and a note in the file says so.
-pub fn filmed_sideways(video: &Path, to: &Path) {
+/// Runs a gst-launch string to its end.
+pub fn launch(chain: &str) {
     use gst::prelude::*;
     ferroflow::stream::init().unwrap();
-    let chain = format!(
-        "filesrc location={} ! decodebin ! videoconvert ! videoflip video-direction=90l ! \
-         x264enc speed-preset=veryfast ! h264parse ! mp4mux ! filesink location={}",
-        video.display(),
-        to.display()
-    );
-    let pipeline = gst::parse::launch(&chain).unwrap();
+    let pipeline = gst::parse::launch(chain).unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     let ends = [gst::MessageType::Eos, gst::MessageType::Error];
     let end = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(60), &ends).unwrap();
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+}
+
+/// An MP4 video as a phone leaves it that was held upright: its frames lie on their side, and a note in the file says so.
+pub fn filmed_sideways(video: &Path, to: &Path) {
+    launch(&format!(
+        "filesrc location={} ! decodebin ! videoconvert ! videoflip video-direction=90l ! \
+         x264enc speed-preset=veryfast ! h264parse ! mp4mux ! filesink location={}",
+        video.display(),
+        to.display()
+    ));
     // The matrix in the header of the track (ISO 14496-12): a quarter clockwise, which mp4mux cannot be told.
     let mut bytes = std::fs::read(to).unwrap();
     let header = bytes.windows(4).position(|name| name == b"tkhd").unwrap();

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// Where the result that another takes the place of goes, until it is removed.
+const OLD: &str = "old";
+
 /// The right to make one result. Dropped before [`Attempt::publish`], it leaves only checkpoints behind.
 #[derive(Debug)]
 pub struct Attempt {
@@ -49,8 +52,8 @@ impl Store {
         if self.result(key).is_some() && (!again || has_waited) {
             return Ok(None);
         }
-        let (out, checkpoints) = (folder.join("out"), folder.join("checkpoints"));
-        let leftovers = [Some(&out), again.then_some(&checkpoints)];
+        let (out, old, checkpoints) = (folder.join("out"), folder.join(OLD), folder.join("checkpoints"));
+        let leftovers = [Some(&out), Some(&old), again.then_some(&checkpoints)];
         for leftover in leftovers.into_iter().flatten().filter(|leftover| leftover.exists()) {
             fs::remove_dir_all(leftover).with_context(cannot)?;
         }
@@ -98,12 +101,7 @@ impl Attempt {
         let record = complete(digest, bytes);
         record.write(&self.out)?;
         let _ = File::open(&self.out).and_then(|folder| folder.sync_all());
-        if self.target.exists() {
-            // In two steps, so that a kill in between costs the old result, never leaves half a one.
-            let old = self.folder.join("old");
-            atomic::rename(&self.target, &old)?;
-        }
-        atomic::rename(&self.out, &self.target)?;
+        atomic::replace_folder(&self.out, &self.target, &self.folder.join(OLD))?;
         if let Err(error) = fs::remove_dir_all(&self.folder) {
             tracing::warn!("{} is done with and cannot be removed: {error}", self.folder.display());
         }

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{history, lock_file, results};
+use crate::atomic;
 
 /// What pruning removed, or would.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,7 +75,7 @@ pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Res
             continue;
         }
         if !dry {
-            fs::remove_dir_all(&stored.folder).with_context(cannot)?;
+            remove(root, &stored.folder).with_context(cannot)?;
         }
         pruned.results.push((stored.record.key, stored.record.bytes));
     }
@@ -91,4 +92,16 @@ pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Res
         }
     }
     Ok(pruned)
+}
+
+/// Removes a result, out of sight first: a kill must not leave a part of it that counts as whole.
+fn remove(root: &Path, result: &Path) -> anyhow::Result<()> {
+    let work = root.join("work");
+    fs::create_dir_all(&work)?;
+    let away = work.join(result.file_name().unwrap_or_default()).with_extension("pruned");
+    if away.exists() {
+        fs::remove_dir_all(&away)?;
+    }
+    atomic::rename(result, &away)?;
+    Ok(fs::remove_dir_all(&away)?)
 }

@@ -4,6 +4,7 @@
 //! comes out, so that it is whole or not there; its content and [`settings_key`] tell whether it is there already. [`summary`] is what was done.
 
 pub mod job;
+mod length;
 pub mod process;
 pub mod progress;
 pub mod results;

@@ -22,7 +22,7 @@ use gstferroflow::{
 };
 use indicatif::ProgressBar;
 
-use super::{Settings, upright::upright};
+use super::{Settings, length::Length, upright::upright};
 use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -149,8 +149,7 @@ struct Shared {
     decoded: AtomicU64,
     /// Goes up whenever something moves.
     activity: AtomicU64,
-    /// Presentation time at the end of the last frame, in nanoseconds.
-    end: AtomicU64,
+    length: Arc<Length>,
     output_error: Mutex<Option<anyhow::Error>>,
 }
 
@@ -179,18 +178,12 @@ pub fn process<T: Take + 'static>(
         return Err(Failure::Output(error));
     }
     outcome?;
-    let seconds = shared.end.load(Ordering::SeqCst) as f64 / 1e9;
     let frames_decoded = shared.decoded.load(Ordering::SeqCst);
     if frames_decoded == 0 {
         return Err(Failure::Video(anyhow!("no frame could be decoded")));
     }
-    let promised = duration.map_or(0.0, |duration| duration.nseconds() as f64 / 1e9);
-    // Containers round, and sound may be longer than the picture: a second or a twentieth is let pass.
-    if promised - seconds > (promised * 0.05).max(1.0) {
-        return Err(Failure::Video(anyhow!(
-            "cut short or damaged: it promises {promised:.1} s, {seconds:.1} s ({frames_decoded} frames) could be decoded"
-        )));
-    }
+    shared.length.check(duration, frames_decoded).map_err(Failure::Video)?;
+    let seconds = shared.length.decoded.seconds();
     Ok(Processed { frames_decoded, seconds, elapsed: started.elapsed() })
 }
 
@@ -245,6 +238,9 @@ fn build<T: Take + 'static>(
     } else {
         chain.link(&sink)?;
     }
+    if let Some(decoder) = decoder.downcast_ref::<gst::Bin>() {
+        shared.length.watch(decoder);
+    }
     link_first_video(&decoder, &queue, shared)?;
     Ok(pipeline)
 }
@@ -257,13 +253,13 @@ fn set_queue(queue: &gst::Element) {
 }
 
 fn annotated_branch(path: &Path) -> anyhow::Result<gst::Bin> {
-    let quoted = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
-    let description = format!(
-        "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! feroverlay fps=false ! videoconvert ! \
-         x264enc speed-preset=veryfast quantizer=23 pass=qual ! h264parse ! mp4mux ! filesink location=\"{quoted}\" async=false"
-    );
-    gst::parse::bin_from_description(&description, true)
-        .context("the annotated video needs x264enc and mp4mux")
+    let description = "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! feroverlay fps=false ! videoconvert ! \
+         x264enc speed-preset=veryfast quantizer=23 pass=qual ! h264parse ! mp4mux ! filesink name=annotated async=false";
+    let branch = gst::parse::bin_from_description(description, true)
+        .context("the annotated video needs x264enc and mp4mux")?;
+    let sink = branch.by_name("annotated").context("the branch has no sink")?;
+    sink.set_property("location", path);
+    Ok(branch)
 }
 
 /// Links the decoder's first video pad to the queue and counts what comes out of it. A file without one is an error.
@@ -281,14 +277,11 @@ fn link_first_video(
             return;
         }
         let shared = Arc::clone(&shared);
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             if let Some(buffer) = info.buffer() {
                 shared.decoded.fetch_add(1, Ordering::SeqCst);
                 shared.activity.fetch_add(1, Ordering::Relaxed);
-                if let Some(pts) = buffer.pts() {
-                    let end = pts + buffer.duration().unwrap_or_default();
-                    shared.end.fetch_max(end.nseconds(), Ordering::SeqCst);
-                }
+                shared.length.decoded.add(buffer, pad);
             }
             gst::PadProbeReturn::Ok
         });
@@ -369,7 +362,7 @@ fn play(
             bar.set_length(duration.mseconds());
         }
         let frames = shared.decoded.load(Ordering::Relaxed);
-        bar.set_position(shared.end.load(Ordering::Relaxed) / 1_000_000);
+        bar.set_position((shared.length.decoded.seconds() * 1e3) as u64);
         bar.set_message(format!(
             "{frames} frames, {:.0}/s",
             frames as f64 / began.elapsed().as_secs_f64().max(1e-3)

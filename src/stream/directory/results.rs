@@ -13,7 +13,7 @@ use ferroflow_vision::{face::FrameFaces, record};
 use serde::{Deserialize, Serialize};
 
 use super::{process::Take, table::FacesTable, timeline::Timeline};
-use crate::fingerprint::Content;
+use crate::{atomic, fingerprint::Content};
 
 /// Begins the names of folders that are not finished.
 const PARTIAL: &str = ".partial-";
@@ -75,11 +75,15 @@ pub fn sweep(output: &Path) {
 /// A result that is being written. Dropped before [`ResultWriter::publish`], it leaves nothing behind.
 pub struct ResultWriter {
     partial: PathBuf,
+    /// Where an older result goes while it is removed.
+    older: PathBuf,
     target: PathBuf,
     json: BufWriter<File>,
     csv: BufWriter<File>,
     table: Option<FacesTable>,
     line: Vec<u8>,
+    /// Scratch: identities that came with this frame.
+    new_tracks: Vec<u64>,
     timeline: Timeline,
     counts: Counts,
 }
@@ -101,9 +105,10 @@ pub struct Counts {
 impl ResultWriter {
     /// Begins the result that will have the name `target`.
     pub fn create(target: &Path) -> anyhow::Result<Self> {
-        let parent = target.parent().unwrap_or(Path::new("."));
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let partial = parent.join(format!("{PARTIAL}{name}"));
+        // Not the name itself, which may be as long as names can be and need not be text.
+        let name = blake3::hash(target.file_name().unwrap_or_default().as_encoded_bytes()).to_hex();
+        let beside = |end: &str| target.with_file_name(format!("{PARTIAL}{}{end}", &name[..16]));
+        let (partial, older) = (beside(""), beside("-old"));
         let make = || -> anyhow::Result<Self> {
             fs::create_dir_all(&partial)?;
             let open = |name: &str| File::create(partial.join(name)).map(BufWriter::new);
@@ -114,8 +119,10 @@ impl ResultWriter {
                 csv,
                 table: Some(FacesTable::create(&partial.join("faces.parquet"))?),
                 partial: partial.clone(),
+                older: older.clone(),
                 target: target.to_owned(),
                 line: Vec::new(),
+                new_tracks: Vec::new(),
                 timeline: Timeline::default(),
                 counts: Counts::default(),
             })
@@ -150,20 +157,15 @@ impl ResultWriter {
         }
         counts.frames += 1;
         counts.faces += frame.faces.len() as u64;
-        // Trackers count upwards, so an identity is new when it is the highest so far.
-        for id in frame.faces.iter().filter_map(|face| face.track_id) {
-            if id > counts.newest_track {
-                counts.newest_track = id;
-                counts.tracks += 1;
-            }
-        }
+        // Trackers count upwards, so identities are new that are higher than all of the frames before.
+        self.new_tracks.clear();
+        let ids = frame.faces.iter().filter_map(|face| face.track_id);
+        self.new_tracks.extend(ids.filter(|id| *id > counts.newest_track));
+        self.new_tracks.sort_unstable();
+        self.new_tracks.dedup();
+        counts.tracks += self.new_tracks.len() as u64;
+        counts.newest_track = self.new_tracks.last().copied().unwrap_or(counts.newest_track);
         Ok(())
-    }
-
-    /// Where an older result goes while it is removed. No video that was found has a name with a dot in front.
-    fn older(&self) -> PathBuf {
-        let name = self.target.file_name().unwrap_or_default().to_string_lossy();
-        self.partial.with_file_name(format!("{PARTIAL}.{name}"))
     }
 
     /// Completes the files, writes `done.json`, and gives the folder its name, in place of an older result.
@@ -177,7 +179,7 @@ impl ResultWriter {
                 table.finish()?;
             }
             let done = complete(this.counts, std::mem::take(&mut this.timeline));
-            crate::atomic::write(&this.partial.join(DONE), &serde_json::to_vec_pretty(&done)?)?;
+            atomic::write(&this.partial.join(DONE), &serde_json::to_vec_pretty(&done)?)?;
             Ok(done)
         };
         let done = finish(&mut self)
@@ -185,16 +187,7 @@ impl ResultWriter {
         if is_taken(&self.target) {
             bail!("{} has been put there meanwhile and is no result: move it away", self.target.display());
         }
-        let older = self.older();
-        let replaces = self.target.exists();
-        if replaces {
-            // Away in one step: a kill while it is removed must not leave what is neither a result nor nothing.
-            crate::atomic::rename(&self.target, &older)?;
-        }
-        crate::atomic::rename(&self.partial, &self.target)?;
-        if replaces && let Err(error) = fs::remove_dir_all(&older) {
-            tracing::warn!("{} is an older result and cannot be removed: {error}", older.display());
-        }
+        atomic::replace_folder(&self.partial, &self.target, &self.older)?;
         Ok(done)
     }
 }

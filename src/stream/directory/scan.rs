@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::summary::{DATA, PAGE};
+
 /// A file to look at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
@@ -37,6 +39,11 @@ pub fn scan(inputs: &[PathBuf], output: &Path) -> Scan {
         (file.path, "another input has a file of this path, and results would collide".to_owned())
     };
     found.unreadable.extend(doubles.into_iter().map(reason));
+    let is_ours = |file: &Found| [PAGE, DATA].iter().any(|name| file.relative == Path::new(name));
+    let (ours, files) = found.files.into_iter().partition(is_ours);
+    found.files = files;
+    let reason = |file: Found| (file.path, "the page of the run has this name".to_owned());
+    found.unreadable.extend(Vec::into_iter(ours).map(reason));
     found
 }
 

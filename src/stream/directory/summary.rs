@@ -1,10 +1,27 @@
 //! What a run did with each file of a directory.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::results::Done;
+
+/// The page of a run, in the folder of results.
+pub const PAGE: &str = "index.html";
+/// The same as data.
+pub const DATA: &str = "summary.json";
+
+/// Names of files need not be text; what is none of it is replaced.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+fn each_as_text<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
+}
 
 /// What became of one file.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +42,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// Its path below the directory.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// What became of it.
     #[serde(flatten)]
@@ -35,8 +53,10 @@ pub struct Entry {
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The directories and videos.
+    #[serde(serialize_with = "each_as_text")]
     pub input: Vec<PathBuf>,
     /// Where results are.
+    #[serde(serialize_with = "as_text")]
     pub output: PathBuf,
     /// Every file that was looked at, in the order of the directory.
     pub entries: Vec<Entry>,
