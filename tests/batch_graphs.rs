@@ -630,6 +630,62 @@ fn a_copy_that_was_taken_away_is_copied_again() {
 }
 
 #[test]
+fn what_somebody_put_into_a_copy_or_changed_there_is_not_lost() {
+    let house = House::new(&fer::rows(20));
+    let graph = |more: &str| format!("fer2013 path=fer2013.csv {more} ! export path=out format=csv");
+    let (table, notes) = (house.path("out/fer2013.csv"), house.path("out/notes.txt"));
+    house.succeed(&["run", &graph("")]);
+    let whole = fs::read(&table).unwrap();
+    fs::remove_file(&table).unwrap();
+    house.succeed(&["run", &graph("")]);
+    assert_eq!(fs::read(&table).unwrap(), whole);
+    fs::write(&notes, "mine").unwrap();
+    let error = house.refuse(&["run", &graph("! sample rows=5")]);
+    assert!(error.contains("out holds `notes.txt`, which was put there or changed"), "{error}");
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "mine");
+    fs::remove_file(&notes).unwrap();
+    fs::write(&table, "edited").unwrap();
+    for more in ["", "! sample rows=5"] {
+        let error = house.refuse(&["run", &graph(more)]);
+        assert!(error.contains("out holds `fer2013.csv`, which was put there or changed"), "{error}");
+        assert_eq!(fs::read_to_string(&table).unwrap(), "edited");
+    }
+    fs::write(&table, whole).unwrap();
+    house.succeed(&["run", &graph("! sample rows=5")]);
+}
+
+#[test]
+fn a_result_that_lost_a_part_is_made_again() {
+    let house = House::new(&fer::rows(20));
+    let graph = ["run", "fer2013 path=fer2013.csv ! sample rows=5"];
+    house.succeed(&graph);
+    let table = house.results("fer2013")[0].join("data.parquet");
+    let whole = fs::read(&table).unwrap();
+    fs::write(&table, &whole[..100]).unwrap();
+    assert!(house.succeed(&graph).contains("1 made, 1 unchanged"));
+    assert_eq!(fs::read(&table).unwrap(), whole);
+}
+
+#[test]
+fn what_a_kill_left_behind_is_in_nobodys_way() {
+    let house = House::new(&fer::rows(20));
+    let graph = "fer2013 path=fer2013.csv ! export path=out";
+    house.succeed(&["run", graph]);
+    // Killed when the older result was out of the way and not yet removed, in the store and at a copy.
+    let key = house.results("export")[0].file_name().unwrap().to_owned();
+    let leftovers = [house.path("store/work").join(key).join("old"), house.path(".partial-.out")];
+    for leftover in &leftovers {
+        fs::create_dir_all(leftover).unwrap();
+        fs::write(leftover.join("facts.json"), "half").unwrap();
+    }
+    fs::remove_dir_all(house.path("out")).unwrap();
+    for _ in 0..2 {
+        assert!(house.succeed(&["run", "--force", graph]).contains("2 made"));
+    }
+    assert!(leftovers.iter().all(|leftover| !leftover.exists()));
+}
+
+#[test]
 fn graphs_that_cannot_be_are_refused_with_advice() {
     let house = House::new(&fer::rows(20));
     let read = "[node.a]\nuse = 'fer2013'\npath = 'fer2013.csv'\n";

@@ -18,17 +18,66 @@ fn help_documents_the_exit_codes() {
 }
 
 #[test]
-fn an_unknown_element_names_the_nearest() {
-    let (code, _, stderr) = text(&run(["launch", "videotestsrc ! ferfacedetct ! fakesink"]));
-    assert_eq!(code, Some(1));
-    assert_eq!(stderr, "error: stream `main`: no element `ferfacedetct`, did you mean `ferfacedetect`?\n");
+fn a_string_that_no_pipeline_can_be_made_of_says_what_would_be_right() {
+    let launch = |chain: &str| format!("videotestsrc num-buffers=1 ! {chain} ! fakesink");
+    for (chain, reason) in [
+        ("ferfacedetct", "no element `ferfacedetct`, did you mean `ferfacedetect`?"),
+        ("ferfacedetect detectr=ssd", "`ferfacedetect` has no property `detectr`, did you mean `detector`?"),
+        (
+            "ferfacedetect detector=ssdd",
+            "`detector` of `ferfacedetect` cannot be `ssdd`: it must be one of haar, ssd, mtcnn, scrfd, yunet",
+        ),
+        (
+            "ferfacedetect threads=many",
+            "`threads` of `ferfacedetect` cannot be `many`: it must be a number from 0 to 256",
+        ),
+        ("ferfacedetect threads=100000", "`threads` cannot be 100000: it must be a number from 0 to 256"),
+        ("ferfacedetect threshold=5", "`threshold` cannot be 5.000000: it must be a number from -1 to 1"),
+        ("fermeta format=cvs", "`format` of `fermeta` cannot be `cvs`: it must be one of json-lines, csv, message"),
+    ] {
+        let (code, _, stderr) = text(&run(["launch", &launch(chain)]));
+        assert_eq!((code, stderr), (Some(2), format!("error: stream `main`: {reason}\n")), "{chain}");
+    }
+    for (chain, reason) in [
+        ("videorate ! video/x-raw,framerate=5/1", "caps at an end are `capsfilter caps=video/...`"),
+        ("ferfacedetect detector=ssdd", "`detector` of `ferfacedetect` cannot be `ssdd`"),
+        ("ferfacedetect threshold=5", "`threshold` cannot be 5.000000"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let video = asset("phone.mp4");
+        let (code, _, stderr) =
+            text(&run(["batch", name(&video), "--out", name(out.path()), "--launch", chain]));
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.starts_with(&format!("error: directory.launch: {reason}")), "{stderr}");
+    }
 }
 
 #[test]
-fn an_unknown_property_is_named() {
-    let (code, _, stderr) = text(&run(["launch", "videotestsrc ! ferfacedetect detecter=ssd ! fakesink"]));
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("detecter"), "{stderr}");
+fn a_stream_that_fails_is_told_of_while_others_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two.toml");
+    let good = "[stream.good]\nlaunch = 'videotestsrc is-live=true ! fakesink'\n";
+    std::fs::write(
+        &file,
+        format!("{good}[stream.bad]\nlaunch = 'filesrc location=/nowhere/a.mp4 ! fakesink'\n"),
+    )
+    .unwrap();
+    let mut child = spawn(&["run", name(&file)]);
+    let mut said = Vec::new();
+    let errors = child.stderr.as_mut().unwrap();
+    while !String::from_utf8_lossy(&said).contains("/nowhere/a.mp4") {
+        let mut some = [0; 256];
+        let count = errors.read(&mut some).unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend(&some[..count]);
+    }
+    assert!(child.try_wait().unwrap().is_none(), "the other stream goes on");
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    std::fs::write(&file, format!("{good}[stream.bad]\nlaunch = 'videotestsrc ! fakesnk'\n")).unwrap();
+    let (code, _, stderr) = text(&run(["run", name(&file)]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("stream `bad`: no element `fakesnk`, did you mean `fakesink`?"), "{stderr}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::{exit, graph::GraphError};
+use crate::{exit, graph::GraphError, stream::launch::LaunchError};
 
 /// Watches faces in video and reads their expression.
 #[derive(Debug, Parser)]
@@ -88,9 +88,9 @@ impl Exit {
 
 impl From<anyhow::Error> for Exit {
     fn from(error: anyhow::Error) -> Self {
-        let code = if error.downcast_ref::<GraphError>().is_some() {
+        let code = if error.is::<GraphError>() || error.is::<LaunchError>() {
             exit::USAGE
-        } else if error.downcast_ref::<ferroflow_vision::model::ModelError>().is_some() {
+        } else if error.is::<ferroflow_vision::model::ModelError>() {
             exit::MISSING
         } else {
             exit::FAILURE

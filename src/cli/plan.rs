@@ -45,7 +45,7 @@ fn live(file: &PipelineFile, source: &Source) -> Outcome {
     }
     stream::init()?;
     for (name, table) in &file.stream {
-        let pipeline = stream::launch::parse(name, &table.launch)?;
+        let pipeline = stream::launch::parse(name, &table.launch).map_err(anyhow::Error::from)?;
         outln!("stream {name}, to run");
         out!("{}", stream::plan::describe(&pipeline));
     }

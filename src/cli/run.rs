@@ -232,25 +232,22 @@ pub fn streams(streams: &BTreeMap<String, StreamTable>, interrupted: &Arc<Atomic
     if streams.is_empty() {
         return Ok(());
     }
-    let outcomes = live::run(streams, interrupted);
+    let ready = live::build(streams).map_err(anyhow::Error::from)?;
     let mut failures = Vec::new();
-    for (_, outcome) in outcomes {
-        // Standard output is for what pipelines write, such as fermeta's lines.
-        match &outcome.result {
-            Ok(()) => {}
-            Err(error) => failures.push(anyhow!("{error:#}")),
-        }
-        if let Some(summary) = outcome.summary.filter(|summary| summary.frames > 0) {
+    // Standard output is for what pipelines write, such as fermeta's lines.
+    for live::Outcome { summary, result } in live::run(ready, interrupted) {
+        failures.extend(result.err());
+        if let Some(summary) = summary.filter(|summary| summary.frames > 0) {
             tracing::info!("{summary}");
         }
     }
-    let all_failed = failures.len() == streams.len();
     match failures.pop() {
         None if interrupted.load(Ordering::SeqCst) => Err(Exit::quiet(exit::INTERRUPTED)),
         None => Ok(()),
-        Some(last) => {
-            failures.iter().for_each(|failure| tracing::error!("{failure:#}"));
-            Err(Exit::with(if all_failed { exit::FAILURE } else { exit::PARTIAL }, last))
-        }
+        Some(error) if streams.len() == 1 => Err(Exit::with(exit::FAILURE, error)),
+        // Each was told when it happened.
+        Some(_) if failures.len() + 1 == streams.len() => Err(Exit::quiet(exit::FAILURE)),
+        Some(_) if interrupted.load(Ordering::SeqCst) => Err(Exit::quiet(exit::INTERRUPTED)),
+        Some(_) => Err(Exit::quiet(exit::PARTIAL)),
     }
 }

@@ -14,7 +14,7 @@ use gst::prelude::*;
 use gstferroflow::message::describe;
 
 use super::{
-    launch,
+    launch::{self, LaunchError},
     stats::{PipelineStats, Summary},
     tracer::Watched,
 };
@@ -33,35 +33,58 @@ pub struct Outcome {
     pub result: anyhow::Result<()>,
 }
 
-/// Runs all streams until each has ended, or `interrupted` is raised; an outcome for each, by name.
-pub fn run(streams: &BTreeMap<String, StreamTable>, interrupted: &Arc<AtomicBool>) -> Vec<(String, Outcome)> {
+/// A stream that is ready to run.
+pub struct Stream<'a> {
+    name: &'a str,
+    table: &'a StreamTable,
+    first_life: gst::Pipeline,
+}
+
+/// Builds all streams: one that cannot be built stops all of them before they start.
+pub fn build(streams: &BTreeMap<String, StreamTable>) -> Result<Vec<Stream<'_>>, LaunchError> {
+    let streams = streams.iter();
+    streams
+        .map(|(name, table)| Ok(Stream { name, table, first_life: launch::parse(name, &table.launch)? }))
+        .collect()
+}
+
+/// Runs all streams until each has ended, or `interrupted` is raised; an outcome for each, in their order.
+pub fn run<'a>(streams: Vec<Stream<'a>>, interrupted: &Arc<AtomicBool>) -> Vec<Outcome> {
+    // Of several, a failure is told when it happens and not when all the others have ended as well: cameras run for days.
+    let are_several = streams.len() > 1;
+    let tell = |outcome: Outcome| {
+        if let Some(error) = outcome.result.as_ref().err().filter(|_| are_several) {
+            tracing::error!("{error:#}");
+        }
+        outcome
+    };
     std::thread::scope(|scope| {
-        let running: Vec<_> = streams
-            .iter()
-            .map(|(name, table)| (name, scope.spawn(move || run_stream(name, table, interrupted))))
-            .collect();
-        running
-            .into_iter()
-            .map(|(name, thread)| {
-                let panicked =
-                    || Outcome { summary: None, result: Err(anyhow::anyhow!("stream `{name}` panicked")) };
-                (name.clone(), thread.join().unwrap_or_else(|_| panicked()))
-            })
-            .collect()
+        let start = |stream: Stream<'a>| {
+            let panicked = anyhow::anyhow!("stream `{}` panicked", stream.name);
+            (scope.spawn(move || tell(run_stream(stream, interrupted))), panicked)
+        };
+        let running: Vec<_> = streams.into_iter().map(start).collect();
+        let end = |(thread, panicked): (std::thread::ScopedJoinHandle<'_, Outcome>, anyhow::Error)| {
+            thread.join().unwrap_or(Outcome { summary: None, result: Err(panicked) })
+        };
+        running.into_iter().map(end).collect()
     })
 }
 
-fn run_stream(name: &str, table: &StreamTable, interrupted: &AtomicBool) -> Outcome {
+fn run_stream(Stream { name, table, first_life }: Stream<'_>, interrupted: &AtomicBool) -> Outcome {
     let Some(stats) = PipelineStats::new(name) else {
         return Outcome { summary: None, result: Err(anyhow::anyhow!("stream `{name}`: no histogram")) };
     };
-    let mut restarts = 0;
+    let (mut restarts, mut pipeline) = (0, Ok(first_life));
     let result = loop {
-        match play(name, &table.launch, &stats, interrupted) {
+        let played =
+            pipeline.map_err(Into::into).and_then(|pipeline| play(name, &pipeline, &stats, interrupted));
+        match played {
             Err(error) if restarts < table.restarts && !interrupted.load(Ordering::SeqCst) => {
                 restarts += 1;
                 tracing::warn!(stream = name, "{error:#}; restart {restarts} of {}", table.restarts);
                 std::thread::sleep(Duration::from_millis(500));
+                pipeline = launch::parse(name, &table.launch);
             }
             result => break result,
         }
@@ -72,15 +95,14 @@ fn run_stream(name: &str, table: &StreamTable, interrupted: &AtomicBool) -> Outc
 /// One life of a stream.
 fn play(
     name: &str,
-    description: &str,
+    pipeline: &gst::Pipeline,
     stats: &Arc<PipelineStats>,
     interrupted: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let pipeline = launch::parse(name, description)?;
-    let watched = Watched::new(&pipeline, stats);
+    let watched = Watched::new(pipeline, stats);
     let bus = pipeline.bus().context("the pipeline has no bus")?;
     let result = match pipeline.set_state(gst::State::Playing) {
-        Ok(_) => watch(name, &pipeline, &bus, stats, interrupted),
+        Ok(_) => watch(name, pipeline, &bus, stats, interrupted),
         Err(_) => Err(first_error(name, &bus)),
     };
     let stopped = pipeline.set_state(gst::State::Null);

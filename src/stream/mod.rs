@@ -5,6 +5,7 @@ pub mod interrupt;
 pub mod launch;
 pub mod live;
 pub mod plan;
+mod refused;
 pub mod stats;
 pub mod tracer;
 

@@ -9,15 +9,11 @@ use std::{
 };
 
 use anyhow::Context;
-use walkdir::WalkDir;
 
-use super::{Store, Stored, lock_file};
+use super::{Store, Stored, files, lock_file};
 use crate::{
     atomic,
-    batch::{
-        Interrupted,
-        record::{RECORD, Record, TIMES},
-    },
+    batch::{Interrupted, record::Record},
 };
 
 /// Where the result that another takes the place of goes, until it is removed.
@@ -120,13 +116,10 @@ impl Drop for Attempt {
 /// this. The record, and times that were measured, are left out.
 pub fn digest(folder: &Path) -> anyhow::Result<(String, u64)> {
     let (mut all, mut bytes) = (blake3::Hasher::new(), 0);
-    for entry in WalkDir::new(folder).sort_by_file_name() {
+    for entry in files(folder) {
         let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
         let path = entry.path();
         let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-        if !entry.file_type().is_file() || [RECORD, TIMES].contains(&&*name) {
-            continue;
-        }
         let cannot = || format!("{} cannot be read", path.display());
         let file = File::open(path).with_context(cannot)?;
         file.sync_all().with_context(cannot)?;

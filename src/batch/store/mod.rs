@@ -14,12 +14,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use walkdir::WalkDir;
 
 pub use attempt::Attempt;
 pub use history::History;
 pub use prune::{Age, Pruned, prune};
 
-use super::record::{RECORD, Record};
+use super::record::{RECORD, Record, TIMES};
 
 /// A store that is open for running graphs.
 #[derive(Debug)]
@@ -68,9 +69,20 @@ impl Store {
         &self.root
     }
 
-    /// The result of this key, if there is one.
+    /// The result of this key, if there is one with all its files.
     pub fn result(&self, key: &str) -> Option<Stored> {
-        stored(&self.root.join("results").join(key))
+        let stored = stored(&self.root.join("results").join(key))?;
+        let (folder, promised) = (&stored.folder, stored.record.bytes);
+        let found: u64 =
+            files(folder).filter_map(Result::ok).filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        if found != promised {
+            let folder = folder.display();
+            tracing::warn!(
+                "{folder} has {found} of {promised} bytes: this result does not count and is made again"
+            );
+            return None;
+        }
+        Some(stored)
     }
 
     /// Whether an attempt at this result was stopped after it had written checkpoints.
@@ -115,6 +127,15 @@ fn stored(folder: &Path) -> Option<Stored> {
             None
         }
     }
+}
+
+/// The files that a result is, in the order of their names: not its record, and not times that were measured.
+fn files(folder: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
+    WalkDir::new(folder).sort_by_file_name().into_iter().filter(move |entry| {
+        let Ok(entry) = entry else { return true };
+        let is_aside = entry.depth() == 1 && [RECORD, TIMES].iter().any(|name| entry.file_name() == *name);
+        entry.file_type().is_file() && !is_aside
+    })
 }
 
 fn lock_file(path: &Path) -> std::io::Result<File> {

@@ -71,22 +71,7 @@ pub trait Take: Send {
 
 /// The chain of elements as a bin, checked.
 fn chain(description: &str, job: &str, jobs: usize) -> anyhow::Result<gst::Bin> {
-    let mut context = gst::ParseContext::new();
-    let parsed = gst::parse::bin_from_description_full(
-        description,
-        true,
-        Some(&mut context),
-        gst::ParseFlags::FATAL_ERRORS,
-    );
-    let parsed = parsed.map_err(|error| {
-        let missing = context.missing_elements();
-        match missing.is_empty() {
-            true => anyhow!("directory.launch: {}", error.message()),
-            false => anyhow!("directory.launch: {}", launch::missing_elements(&missing)),
-        }
-    })?;
-    let bin =
-        parsed.downcast::<gst::Bin>().map_err(|_| anyhow!("directory.launch is no chain of elements"))?;
+    let bin = launch::parse_chain("directory.launch", description)?;
     if bin.static_pad("sink").is_none() || bin.static_pad("src").is_none() {
         bail!(
             "directory.launch must be a chain of elements with an input and an output, without source or sink"

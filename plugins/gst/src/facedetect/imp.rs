@@ -6,7 +6,7 @@ use std::{
 use ferroflow_vision::{
     detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
-    inference::SessionOptions,
+    inference::{MOST_THREADS, SessionOptions},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
@@ -174,7 +174,7 @@ pub struct FaceDetect {
         nick = "Device", blurb = "auto (the default), cpu, cuda or cuda:N; a device that is asked for and missing is an error")]
     #[property(name = "model-instance-id", get, set, type = Option<String>, member = model_instance_id, mutable_ready,
         nick = "Model instance", blurb = "Elements with the same id, model, device and threads share one loaded model")]
-    #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready,
+    #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready, maximum = MOST_THREADS,
         default = Settings::default().threads,
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
     #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,

@@ -25,4 +25,4 @@ pub use error::InferenceError;
 pub use network::{TensorInfo, listed};
 pub use outputs::Output;
 pub use runtime::{cuda_provider, environment, runtime_version};
-pub use service::{SessionOptions, SharedSession};
+pub use service::{MOST_THREADS, SessionOptions, SharedSession};

@@ -24,6 +24,9 @@ use super::{
 /// Requests that wait in the queue before the next requester waits outside; with batches above this, a whole batch.
 const QUEUE: usize = 32;
 
+/// CPU threads of a run that can be asked for. Each takes memory, and beyond the cores they only take turns.
+pub const MOST_THREADS: u32 = 256;
+
 /// How to open a session. Equal device, threads and instance id on one file share one session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionOptions {
