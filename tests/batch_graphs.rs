@@ -15,7 +15,7 @@ use common::{House, fer, ferroflow, json, name, text};
 use ferroflow_onnx::{GraphBuilder, Side};
 use ferroflow_vision::model::resolve_model;
 
-/// The whole cleaning, small: two folds, one epoch.
+/// The whole cleaning, small: two folds, few steps.
 fn clean() -> Vec<String> {
     let file = format!("{}/pipelines/fer2013-clean.toml", env!("CARGO_MANIFEST_DIR"));
     let mut arguments = vec!["run".to_owned(), file];
@@ -24,7 +24,7 @@ fn clean() -> Vec<String> {
         "votes=votes.csv",
         "output=out",
         "node.judged.folds=2",
-        "node.judged.epochs=2",
+        "node.judged.epochs=40",
         "node.relabelled.drop-below=0.1",
     ] {
         arguments.extend(["--set".to_owned(), set.to_owned()]);
@@ -73,6 +73,14 @@ fn fer2013_is_cleaned_from_the_csv_to_the_page() {
     let again = house.succeed(&borrowed(&arguments));
     assert!(again.contains("0 made, 9 unchanged"), "{again}");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn networks_that_have_learnt_nothing_judge_no_labels() {
+    let house = House::new(&fer::rows(60));
+    let error =
+        house.refuse(&["run", "fer2013 path=fer2013.csv ! cross-validate folds=2 epochs=1 ! relabel"]);
+    assert!(error.contains("they have learnt nothing that labels could be judged by"), "{error}");
 }
 
 #[test]

@@ -33,7 +33,10 @@ fn a_string_that_no_pipeline_can_be_made_of_says_what_would_be_right() {
         ),
         ("ferfacedetect threads=100000", "`threads` cannot be 100000: it must be a number from 0 to 256"),
         ("ferfacedetect threshold=5", "`threshold` cannot be 5.000000: it must be a number from -1 to 1"),
-        ("fermeta format=cvs", "`format` of `fermeta` cannot be `cvs`: it must be one of json-lines, csv, message"),
+        (
+            "fermeta format=cvs",
+            "`format` of `fermeta` cannot be `cvs`: it must be one of json-lines, csv, message",
+        ),
     ] {
         let (code, _, stderr) = text(&run(["launch", &launch(chain)]));
         assert_eq!((code, stderr), (Some(2), format!("error: stream `main`: {reason}\n")), "{chain}");

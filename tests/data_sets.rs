@@ -289,6 +289,25 @@ fn faces_are_harvested_from_videos() {
 }
 
 #[test]
+fn values_that_cannot_be_meant_are_refused_with_their_range() {
+    let folder = folder_with(&fer::rows(4));
+    for (stage, reason) in [
+        ("video-faces path=. threshold=3", "`threshold` is 3, and must be from 0 to 1"),
+        ("video-faces path=. padding=-2", "`padding` is -2, and must be from 0 to 2"),
+        ("video-faces path=. every=-1", "`every` is -1, and must be 0 or more"),
+        ("fer2013 path=fer2013.csv ! drop-non-faces fit=2", "it must be from 0 to 1"),
+        (
+            "fer2013 path=fer2013.csv ! drop-non-faces strictness=-1",
+            "`strictness` is -1, and must be 0 or more",
+        ),
+        ("fer2013 path=fer2013.csv path=other.csv", "`path` is given twice for `fer2013`"),
+    ] {
+        let error = refuse(folder.path(), stage);
+        assert!(error.contains(reason), "{stage}: {error}");
+    }
+}
+
+#[test]
 fn duplicates_are_decided_by_policy() {
     let folder = folder_with(&fer::dirty(40));
     let dropped = |flags: &str| {

@@ -22,6 +22,8 @@ pub enum LineError {
     LooseLink,
     #[error("`{0}` stands where a node or `!` should: parameters are key=value and follow their node")]
     Stray(String),
+    #[error("`{1}` is given twice for `{0}`")]
+    Twice(String, String),
     #[error("`{0}` is linked to and appears nowhere: give a node name={0}")]
     Unknown(String),
 }
@@ -53,11 +55,12 @@ pub fn parse(text: &str) -> Result<Vec<Raw>, LineError> {
             && let (Some(End::Node(at)), None) = (&last, &linking)
             && let Some(node) = nodes.get_mut(*at)
         {
-            match key {
-                "name" => value.clone_into(&mut node.name),
-                _ => {
-                    node.parameters.insert(key.to_owned(), value::read(value));
-                }
+            let is_new = match key {
+                "name" => std::mem::replace(&mut node.name, value.to_owned()).is_empty(),
+                _ => node.parameters.insert(key.to_owned(), value::read(value)).is_none(),
+            };
+            if !is_new {
+                return Err(LineError::Twice(node.kind.clone(), key.to_owned()));
             }
             continue;
         }
@@ -202,6 +205,8 @@ mod tests {
             ("a ! x=1", LineError::Stray("x=1".into())),
             ("a p='x", LineError::OpenQuote("p=x".into())),
             ("a ! b.", LineError::Unknown("b".into())),
+            ("a x=1 x=2", LineError::Twice("a".into(), "x".into())),
+            ("a name=b name=c", LineError::Twice("a".into(), "name".into())),
         ] {
             assert_eq!(parse(text), Err(expected), "{text}");
         }

@@ -115,6 +115,9 @@ impl Stage for DropNonFaces {
     fn check(&self) -> Result<(), String> {
         let settings = self.settings().map_err(|error| format!("`detectors`: {error}"))?;
         self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
+        if !(self.strictness.is_finite() && self.strictness >= 0.0) {
+            return Err(format!("`strictness` is {}, and must be 0 or more", self.strictness));
+        }
         settings.validate().map_err(|error| error.to_string())
     }
 

@@ -86,6 +86,7 @@ impl Stage for Relabel {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let Witnesses { rows, given, probabilities } = Witnesses::of(&faces)?;
         let judged = Judged::new(&given, &probabilities, faces.classes.len())?;
+        check_networks(&judged, &given, &faces.classes)?;
         let posterior = label_quality::posterior(&judged);
         let issues = label_quality::find_label_issues(&judged, self.filter_by.into());
         let decided = self.decide(&given, &posterior);
@@ -146,6 +147,22 @@ impl Witnesses {
             false => Ok(found),
         }
     }
+}
+
+/// Refuses networks that know less of the labels than whoever always says the most frequent one: they would make all rows of that class.
+fn check_networks(judged: &Judged<'_>, given: &[u8], classes: &[String]) -> anyhow::Result<()> {
+    let ((class, most), agree) = (judged.most_frequent(), judged.agreeing());
+    let share = |rows: usize| 100.0 * rows as f64 / given.len() as f64;
+    if agree <= most && most < given.len() {
+        bail!(
+            "the networks of `cross-validate` agree with {:.1} % of the labels, and to call all rows {} would with {:.1} %: \
+             they have learnt nothing that labels could be judged by; give them more `epochs` or more rows",
+            share(agree),
+            classes.get(class).map_or("the same", String::as_str),
+            share(most)
+        );
+    }
+    Ok(())
 }
 
 /// What becomes of a row.

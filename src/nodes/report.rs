@@ -374,10 +374,14 @@ fn judgement(facts: &Facts) -> Judgement {
     let curve = facts.0.get("curve").and_then(serde_json::Value::as_array);
     let by_class = facts.0.get("by_class").and_then(serde_json::Value::as_array);
     let class = |class: &serde_json::Value| {
-        let share = |name: &str| Some(format!("{:.1} %", class.get(name)?.as_f64()? * 100.0));
+        let rows = usize::try_from(class.get("rows")?.as_u64()?).ok()?;
+        let share = |name: &str| match rows {
+            0 => Some("–".to_owned()),
+            _ => Some(format!("{:.1} %", class.get(name)?.as_f64()? * 100.0)),
+        };
         Some(JudgedClass {
             name: class.get("class")?.as_str()?.to_owned(),
-            rows: usize::try_from(class.get("rows")?.as_u64()?).ok()?,
+            rows,
             shares: [share("before")?, share("after")?, share("after_and_kept")?],
         })
     };

@@ -128,6 +128,17 @@ impl Stage for VideoFaces {
         if !(1..=1024).contains(&self.size) {
             return Err(format!("`size` is {}, and must be from 1 to 1024 pixels", self.size));
         }
+        for (name, value, most) in [
+            ("threshold", self.threshold, 1.0),
+            ("every", self.every, f64::MAX),
+            ("least-side", self.least_side.into(), f64::MAX),
+            ("padding", self.padding.into(), 2.0),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                let most = if most < f64::MAX { format!("from 0 to {most}") } else { "0 or more".to_owned() };
+                return Err(format!("`{name}` is {value}, and must be {most}"));
+            }
+        }
         self.detector.parse::<DetectorKind>().map_err(|error| format!("`detector`: {error}"))?;
         self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         Ok(())
@@ -159,7 +170,12 @@ impl Stage for VideoFaces {
         let found = scan::scan(std::slice::from_ref(&self.path), Path::new(""));
         let mut writer = FacesWriter::with_text(&context.table(), &self.classes, &["source"])?;
         context.progress.begin(found.files.len(), "videos");
-        let (mut row, mut failed) = (0, Vec::new());
+        let (mut row, mut videos) = (0, 0);
+        let mut failed: Vec<String> = Vec::new();
+        for (path, reason) in &found.unreadable {
+            tracing::warn!("{} is left out: {reason}", path.display());
+            failed.push(format!("{}: {reason}", path.display()));
+        }
         for file in &found.files {
             let source = file.relative.to_string_lossy().into_owned();
             let folder =
@@ -182,7 +198,7 @@ impl Stage for VideoFaces {
                 written.map(|()| processed)
             })?;
             match processed {
-                Ok(()) => {}
+                Ok(()) => videos += 1,
                 Err(Failure::Interrupted) => return Err(crate::batch::Interrupted.into()),
                 Err(Failure::Output(error)) => return Err(error),
                 Err(Failure::Video(error)) => {
@@ -197,7 +213,7 @@ impl Stage for VideoFaces {
             let why = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
             bail!("no face was found in {}{why}", self.path.display());
         }
-        let facts = Facts::default().with("rows", row).with("videos", found.files.len());
+        let facts = Facts::default().with("rows", row).with("videos", videos);
         Ok(if failed.is_empty() { facts } else { facts.with("failed", failed) })
     }
 }

@@ -200,9 +200,11 @@ fn curve(report: &Cleaning) -> anyhow::Result<String> {
         points: judgement.curve.iter().map(|point| (point[0], point[of])).collect(),
         mark: None,
     };
+    // From 0.6 unless something lies below: differences are small.
+    let least = judgement.curve.iter().flat_map(|point| [point[1], point[2]]).fold(0.62, f64::min);
     let axes = Axes {
         x: ("share of the rows kept", 0.5, 1.0),
-        y: ("labels that agree", 0.6, 1.0),
+        y: ("labels that agree", (10.0 * (least - 0.02)).floor().max(0.0) / 10.0, 1.0),
         name: "agreement over the share of rows kept",
     };
     plot::lines(&[line(2, 1), line(7, 2)], &axes)

@@ -111,6 +111,8 @@ pub struct Measures {
     pub sample: usize,
     /// How often such sets were drawn.
     pub draws: usize,
+    /// Numbers of a feature.
+    pub dimensions: usize,
     /// Frechet distances.
     pub frechet: Distances,
     /// Kernel distances.
@@ -242,7 +244,13 @@ fn lines(report: &Fidelity, of: &Measures) -> Vec<Line> {
             translated: spread(frechet.translated),
             real: spread(frechet.real),
             source: spread(frechet.source),
-            meaning: distance(frechet, &of.to),
+            meaning: match of.sample > of.dimensions {
+                true => distance(frechet, &of.to),
+                false => format!(
+                    "Sets of {} faces cannot tell: features have {} numbers, and a covariance needs more faces than that.",
+                    of.sample, of.dimensions
+                ),
+            },
         },
         Line {
             name: format!("kernel distance to real {} faces", of.to),

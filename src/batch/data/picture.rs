@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, codecs::png};
 
 /// The most pixels a picture may have: a small file can promise a picture that fills all memory.
@@ -32,7 +32,27 @@ pub fn decode(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
         picture.apply_orientation(orientation);
         image::ImageResult::Ok(picture)
     };
-    upright(reader).context("not a picture that can be decoded (PNG or JPEG)")
+    let picture = upright(reader).context("not a picture that can be decoded (PNG or JPEG)")?;
+    if is_cut_short(bytes) {
+        bail!("the picture is cut short: its JPEG has no end");
+    }
+    Ok(picture)
+}
+
+/// Whether this is a JPEG whose pixels do not end (ISO 10918-1): decoders make gray of what is missing.
+fn is_cut_short(bytes: &[u8]) -> bool {
+    const END: [u8; 2] = [0xff, 0xd9];
+    let Some(mut rest) = bytes.strip_prefix(&[0xff, 0xd8]) else { return false };
+    // Segments before the pixels say how long they are; a thumbnail in one has an end of its own.
+    while let [0xff, kind, high, low, ..] = rest {
+        if *kind == 0xda {
+            return !rest.windows(2).any(|pair| pair == END);
+        }
+        let length = 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    // Not as one expects it: the decoder has the last word.
+    false
 }
 
 /// Decodes PNG or JPEG to gray (ITU-R BT.709 luma for colour pictures), the right way up.
@@ -73,6 +93,17 @@ mod tests {
     use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 
     use super::*;
+
+    #[test]
+    fn a_jpeg_that_is_cut_short_is_refused() {
+        let mut jpeg = Vec::new();
+        let pixels: Vec<u8> = (0..64 * 64).map(|at| (at * 31 % 251) as u8).collect();
+        JpegEncoder::new(&mut jpeg).write_image(&pixels, 64, 64, ExtendedColorType::L8).unwrap();
+        assert!(decode_gray(&jpeg).is_ok());
+        assert!(decode_gray(&[&jpeg[..], b"what some cameras put behind"].concat()).is_ok());
+        let error = decode_gray(&jpeg[..jpeg.len() * 2 / 3]).unwrap_err();
+        assert_eq!(error.to_string(), "the picture is cut short: its JPEG has no end");
+    }
 
     #[test]
     fn a_picture_that_lies_on_its_side_is_set_upright() {

@@ -100,6 +100,7 @@ pub fn measure(
         },
         sample,
         draws: DRAWS,
+        dimensions: target.dimensions,
         frechet,
         kernel,
         structure: structure(source, ways)?,

@@ -78,6 +78,17 @@ impl<'a> Judged<'a> {
         self.probabilities.split_at(row * self.classes).1.split_at(self.classes).0
     }
 
+    /// Rows whose label is the likeliest class.
+    pub fn agreeing(&self) -> usize {
+        self.rows().filter(|(label, row)| greatest(row) == *label).count()
+    }
+
+    /// The label that most rows have, and how many these are.
+    pub fn most_frequent(&self) -> (usize, usize) {
+        let counts = self.counts().into_iter().enumerate();
+        counts.rev().max_by_key(|(_, rows)| *rows).unwrap_or_default()
+    }
+
     /// Rows of each label.
     fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes];

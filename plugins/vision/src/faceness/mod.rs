@@ -98,6 +98,19 @@ impl Settings {
                 "it must be from 0 to 2 times the picture's longer side",
             );
         }
+        let Thresholds { contrast, text, fit, roll, yaw, profile, .. } = self.thresholds;
+        for (name, value, most, expected) in [
+            ("contrast", contrast, 127.5, "it must be from 0 to 127.5 gray levels"),
+            ("text", text, 1.0, "it must be from 0 to 1"),
+            ("fit", fit, 1.0, "it must be from 0 to 1"),
+            ("roll", roll, 180.0, "it must be from 0 to 180 degrees"),
+            ("yaw", yaw, f32::MAX, "it must be 0 or more"),
+            ("profile", profile, 1.0, "it must be from 0 to 1"),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return refuse(name, &value, expected);
+            }
+        }
         // Written so that what is not a number is refused too.
         if !(left < right && top < bottom) {
             return refuse("expected-box", &self.expected_box, "it must be left, top, right, bottom");
