@@ -132,6 +132,15 @@ impl std::fmt::Display for MapError {
     }
 }
 
+/// When a frame is shown, in seconds. One without a time, as in elementary streams, follows the one `before` as its duration or
+/// the rate of the stream says, or else as at 30 frames a second.
+pub fn time(buffer: &gst::BufferRef, info: &VideoInfo, before: f64) -> f64 {
+    let seconds = |time: gst::ClockTime| time.nseconds() as f64 / 1e9;
+    let rate = f64::from(info.fps().numer()) / f64::from(info.fps().denom().max(1));
+    let length = || buffer.duration().map_or(1.0 / if rate > 0.0 { rate } else { 30.0 }, seconds);
+    buffer.pts().map_or_else(|| before + length(), seconds)
+}
+
 /// The pads of an element that passes frames of [`CAPS`] on.
 pub fn pad_templates() -> &'static [gst::PadTemplate] {
     static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {

@@ -118,6 +118,7 @@ fn kept_name(id: i32) -> String {
 /// Keeps a copy of the structures of all faces where converters do not lose it. Called by each element that added some.
 pub fn keep(buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
     let mut kept = Vec::new();
+    number(buffer);
     for meta in buffer.iter_meta::<FaceMeta>().filter(|meta| meta.roi_type() == FACE) {
         let structures = gst::List::new(meta.params().map(|structure| structure.to_owned()));
         kept.push((kept_name(meta.id()), structures));
@@ -134,6 +135,23 @@ pub fn keep(buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
         structure.set(name, structures);
     }
     Ok(())
+}
+
+/// Gives faces that others added ids of their own: all of theirs may be 0.
+fn number(buffer: &mut gst::BufferRef) {
+    let ids = || buffer.iter_meta::<FaceMeta>().map(|meta| meta.id());
+    let has_double = ids().enumerate().any(|(at, id)| ids().take(at).any(|before| before == id));
+    if !has_double {
+        return;
+    }
+    let free = ids().max().unwrap_or_default().saturating_add(1);
+    let mut seen = Vec::new();
+    for (mut meta, free) in buffer.iter_meta_mut::<FaceMeta>().zip(free..) {
+        if seen.contains(&meta.id()) {
+            meta.set_id(free);
+        }
+        seen.push(meta.id());
+    }
 }
 
 /// Gives faces back the structures that a conversion took. Called by each element before it adds to them.

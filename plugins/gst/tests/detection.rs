@@ -5,8 +5,10 @@
 mod common;
 
 use common::{faces, harness, pattern, samples, sheet, through};
+use ferroflow_vision::{face::Detection, geometry::Rect};
 use gst::prelude::*;
 use gst_video::VideoFormat;
+use gstferroflow::meta::{self, FrameSize};
 
 #[test]
 fn every_format_shows_the_same_faces() {
@@ -171,4 +173,94 @@ fn timestamps_and_caps_pass_unchanged() {
     let after = harness.push_and_pull(buffer).unwrap();
     assert_eq!(after.pts(), Some(gst::ClockTime::from_mseconds(1234)));
     assert_eq!(harness.sinkpad().unwrap().current_caps(), frame.caps_owned());
+}
+
+/// A frame with a face.
+fn with_face(width: u32, height: u32, seconds: u64) -> gst::Sample {
+    let sample = pattern("I420", width, height);
+    let mut buffer = sample.buffer_owned().unwrap();
+    let frame = buffer.make_mut();
+    frame.set_pts(gst::ClockTime::from_seconds(seconds));
+    let box_in_frame = Rect::new(100.0, 100.0, 60.0, 60.0);
+    let detection = Detection { box_in_frame, confidence: 0.9, landmarks_in_frame: None };
+    meta::add_face(frame, &detection, FrameSize { width: width as f32, height: height as f32 });
+    gst::Sample::builder().buffer(&buffer).caps(&sample.caps_owned().unwrap()).build()
+}
+
+#[test]
+fn identities_end_where_the_picture_is_another() {
+    let first = with_face(640, 480, 0);
+    let mut harness = harness("fertrack", &first);
+    let id = |harness: &mut gst_check::Harness, frame: &gst::Sample| {
+        let out = harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+        faces(&out, frame.caps().unwrap())[0].track_id.unwrap()
+    };
+    assert_eq!(id(&mut harness, &first), 1);
+    assert_eq!(id(&mut harness, &with_face(640, 480, 1)), 1);
+    assert_eq!(id(&mut harness, &with_face(640, 480, 600)), 2, "after a gap");
+    assert_eq!(id(&mut harness, &with_face(640, 480, 5)), 3, "after a jump back");
+    let large = with_face(1280, 960, 6);
+    harness.set_src_caps(large.caps_owned().unwrap());
+    assert_eq!(id(&mut harness, &large), 4, "in another size");
+    harness.push_event(gst::event::FlushStart::new());
+    harness.push_event(gst::event::FlushStop::new(true));
+    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    assert_eq!(id(&mut harness, &large), 5, "after a flush");
+}
+
+#[test]
+fn a_slow_camera_is_no_gap() {
+    let frames = [0, 5, 10, 15, 20].map(|seconds| with_face(640, 480, seconds));
+    let mut harness = harness("fertrack", &frames[0]);
+    let ids = frames.each_ref().map(|frame| {
+        let out = harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+        faces(&out, frame.caps().unwrap())[0].track_id.unwrap()
+    });
+    // Only the first five seconds may be one: nothing is known of the rate before.
+    assert_eq!(ids, [1, 2, 2, 2, 2]);
+}
+
+#[test]
+fn faces_of_other_elements_keep_what_is_known_of_each() {
+    let sample = pattern("I420", 640, 480);
+    let mut buffer = sample.buffer_owned().unwrap();
+    for x in [0, 300] {
+        let face = (x, 100, 60, 60);
+        let mut region = gst_video::VideoRegionOfInterestMeta::add(buffer.make_mut(), "face", face);
+        let share = |x: u32| f64::from(x) / 640.0;
+        let known =
+            gst::Structure::builder("detection").field("x_min", share(x)).field("x_max", share(x + 60));
+        region.add_param(known.field("y_min", 0.2).field("y_max", 0.3).field("confidence", 0.9).build());
+    }
+    let sample = gst::Sample::builder().buffer(&buffer).caps(&sample.caps_owned().unwrap()).build();
+    let out = through("fertrack ! videoconvert ! video/x-raw,format=RGB ! identity", &sample);
+    let found = faces(&out, pattern("RGB", 640, 480).caps().unwrap());
+    let known: Vec<_> = found.iter().map(|face| (face.detection.box_in_frame.x, face.track_id)).collect();
+    assert_eq!(known, [(0.0, Some(1)), (300.0, Some(2))]);
+}
+
+#[test]
+fn without_times_expressions_are_smoothed_by_the_rate_of_the_stream() {
+    let frame = sheet("RGB", 640, 640);
+    let mut harness = harness("ferfacedetect ! fertrack ! ferexpression ! fersmooth", &frame);
+    let mut shown = Vec::new();
+    for at in 0..4 {
+        let mut buffer = frame.buffer_owned().unwrap();
+        let buffer_mut = buffer.make_mut();
+        buffer_mut.set_pts(gst::ClockTime::NONE);
+        buffer_mut.set_duration(gst::ClockTime::from_seconds(1));
+        if at > 0 {
+            // Darker and darker: other scores.
+            let mut mapped = buffer_mut.map_writable().unwrap();
+            mapped.iter_mut().for_each(|pixel| *pixel /= 2);
+        }
+        let out = harness.push_and_pull(buffer).unwrap();
+        let faces = faces(&out, frame.caps().unwrap());
+        shown.push((faces[0].emotion.clone().unwrap().scores, faces[0].smoothed.clone().unwrap().scores));
+    }
+    let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>();
+    let (_, first) = &shown[0];
+    let (now, smoothed) = &shown[3];
+    assert!(apart(first, now) > 0.01, "the scores are others");
+    assert!(apart(smoothed, now) < 0.1 * apart(first, now), "and after seconds what is shown has followed");
 }

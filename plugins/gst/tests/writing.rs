@@ -118,3 +118,24 @@ fn messages_carry_the_same_json() {
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(frames, 105);
 }
+
+#[test]
+fn what_is_played_again_from_its_beginning_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta location={}", path.display()), &frame);
+    for frames in [3, 2] {
+        for _ in 0..frames {
+            harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+        }
+        harness.push_event(gst::event::Eos::new());
+        let text = fs::read_to_string(&path).unwrap();
+        let numbers = text.lines().map(|line| json::read_line(line.as_bytes()).unwrap().frame);
+        assert_eq!(numbers.collect::<Vec<_>>(), (0..frames).collect::<Vec<_>>());
+        harness.push_event(gst::event::FlushStart::new());
+        harness.push_event(gst::event::FlushStop::new(true));
+        harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

@@ -158,12 +158,12 @@ fn read(graph: &GraphProto, node: &NodeProto) -> Result<Convolution, ExtendError
         ));
     }
     let [kernel, bias] = [kernel, bias].map(|tensor| tensor.singles().unwrap_or_default());
-    if kernel.len() != outputs * inputs * 9 || bias.len() != outputs || outputs == 0 || inputs == 0 {
+    let needed = outputs.saturating_mul(inputs).saturating_mul(9);
+    if kernel.len() != needed || bias.len() != outputs || outputs == 0 || inputs == 0 {
         return refuse(format!(
-            "the convolution `{name}` has a kernel of {} floats and a bias of {}, where {} and {outputs} are needed in the file itself",
+            "the convolution `{name}` has a kernel of {} floats and a bias of {}, where {needed} and {outputs} are needed in the file itself",
             kernel.len(),
-            bias.len(),
-            outputs * inputs * 9
+            bias.len()
         ));
     }
     let (kernel_name, bias_name) = (kernel_name.clone(), bias_name.clone());
@@ -285,5 +285,16 @@ mod tests {
         assert!(error.contains("needs a kernel and a bias"), "{error}");
         let error = refused(|graph| graph.output.clear());
         assert!(error.contains("one line to one output is needed"), "{error}");
+    }
+
+    #[test]
+    fn a_kernel_that_says_to_be_endless_is_refused() {
+        let mut model = ModelProto::decode(&*network().finish("x")).unwrap();
+        let graph = model.graph.as_mut().unwrap();
+        let kernel = graph.initializer.iter_mut().rev().find(|tensor| tensor.dims.len() == 4).unwrap();
+        kernel.dims = vec![4, 1 << 62, 3, 3];
+        kernel.float_data.clear();
+        kernel.raw_data = None;
+        assert!(last_convolutions(&model.encode_to_vec(), "block2").is_err());
     }
 }

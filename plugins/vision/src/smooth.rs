@@ -40,8 +40,8 @@ pub struct SmootherError {
 struct Track {
     scores: Vec<f32>,
     label_id: usize,
-    /// Seconds for which another class has led by the margin.
-    challenged_for: f32,
+    /// Since when another class has led by the margin, in seconds.
+    challenged_since: Option<f64>,
     /// Presentation time of the last update, in seconds.
     time: f64,
 }
@@ -76,18 +76,15 @@ impl Smoother {
     /// Scores that are not finite leave the track as it was.
     pub fn update(&mut self, id: u64, scores: &[f32], time: f64) -> (&[f32], usize) {
         let config = &self.config;
-        let track = self.tracks.entry(id).or_insert_with(|| Track {
-            scores: scores.to_vec(),
-            label_id: argmax(scores),
-            challenged_for: 0.0,
-            time,
-        });
-        // Another model's scores have nothing to do with those before.
-        if track.scores.len() != scores.len() {
-            *track = Track { scores: scores.to_vec(), label_id: argmax(scores), challenged_for: 0.0, time };
+        let begin =
+            || Track { scores: scores.to_vec(), label_id: argmax(scores), challenged_since: None, time };
+        let track = self.tracks.entry(id).or_insert_with(begin);
+        // Another model's scores have nothing to do with those before, nor have scores with those that were not finite.
+        if track.scores.len() != scores.len() || track.scores.iter().any(|score| !score.is_finite()) {
+            *track = begin();
         }
-        let elapsed = (time - track.time).max(0.0) as f32;
         if scores.iter().all(|score| score.is_finite()) {
+            let elapsed = (time - track.time).max(0.0) as f32;
             track.time = time;
             let keep = if config.time_constant > 0.0 { (-elapsed / config.time_constant).exp() } else { 0.0 };
             for (smoothed, score) in track.scores.iter_mut().zip(scores) {
@@ -96,13 +93,13 @@ impl Smoother {
             let leader = argmax(&track.scores);
             let score = |id: usize| track.scores.get(id).copied().unwrap_or(0.0);
             if leader != track.label_id && score(leader) - score(track.label_id) >= config.switch_margin {
-                track.challenged_for += elapsed;
-                if track.challenged_for >= config.switch_time {
+                let since = *track.challenged_since.get_or_insert(time);
+                if time - since >= f64::from(config.switch_time) {
                     track.label_id = leader;
-                    track.challenged_for = 0.0;
+                    track.challenged_since = None;
                 }
             } else {
-                track.challenged_for = 0.0;
+                track.challenged_since = None;
             }
         }
         (&track.scores, track.label_id)
@@ -152,6 +149,33 @@ mod tests {
             smoother.update(1, &[0.0, 1.0], 1.0).0[1]
         };
         assert!((at_rate(10) - at_rate(60)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_single_frame_after_a_gap_or_at_a_low_rate_changes_no_label() {
+        let (happy, sad) = ([0.9, 0.1], [0.1, 0.9]);
+        for (rate, gap) in [(30.0, 1.0), (4.0, 0.25)] {
+            let mut smoother = smoother();
+            for frame in 0..30 {
+                smoother.update(1, &happy, f64::from(frame) / rate);
+            }
+            let time = 29.0 / rate + gap;
+            assert_eq!(smoother.update(1, &sad, time).1, 0);
+            assert_eq!(smoother.update(1, &happy, time + 1.0 / rate).1, 0);
+            // Two in a row are a lead of some length.
+            smoother.update(1, &sad, time + 2.0);
+            assert_eq!(smoother.update(1, &sad, time + 2.25).1, 1);
+        }
+    }
+
+    #[test]
+    fn scores_that_are_not_finite_spoil_no_track() {
+        let mut smoother = smoother();
+        smoother.update(1, &[f32::NAN, 0.1], 0.0);
+        assert_eq!(smoother.update(1, &[0.9, 0.1], 0.1), (&[0.9, 0.1][..], 0));
+        smoother.update(1, &[f32::NAN, 0.1], 0.2);
+        let (scores, label) = smoother.update(1, &[0.9, 0.1], 0.3);
+        assert!((scores[0] - 0.9).abs() < 1e-6 && label == 0);
     }
 
     #[test]

@@ -23,7 +23,7 @@ struct State {
     info: Option<VideoInfo>,
     reader: FaceReader,
     faces: Vec<Face>,
-    /// Presentation time of the last frame that had one, in seconds.
+    /// Presentation time of the last frame, in seconds.
     time: f64,
     forgot: f64,
 }
@@ -106,10 +106,9 @@ impl BaseTransformImpl for Smooth {
         let mut state = lock(&self.state);
         let State { smoother, info, reader, faces, time, forgot } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        let size = FrameSize::of(info.as_ref().ok_or(gst::FlowError::NotNegotiated)?);
-        if let Some(pts) = buffer.pts() {
-            *time = pts.nseconds() as f64 / 1e9;
-        }
+        let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let size = FrameSize::of(info);
+        *time = frame::time(buffer, info, *time);
         if *time - *forgot > FORGET_AFTER {
             smoother.forget(*time, FORGET_AFTER);
             *forgot = *time;

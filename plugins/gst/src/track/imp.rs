@@ -21,9 +21,14 @@ struct Settings {
     keep_untracked: bool,
 }
 
+/// A gap in the stream, in seconds, after which what is seen has nothing to do with what was, where frames came faster before.
+const GAP: f64 = 2.0;
+
 /// Alive from `start` to `stop`.
 struct State {
     tracker: Tracker,
+    /// Presentation time of the last frame, and how long after the one before that, in seconds.
+    time: Option<(f64, f64)>,
     keep_untracked: bool,
     info: Option<VideoInfo>,
     reader: FaceReader,
@@ -101,7 +106,8 @@ impl BaseTransformImpl for Track {
             .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let (info, reader, faces, detections) = Default::default();
         let keep_untracked = settings.keep_untracked;
-        *lock(&self.state) = Some(State { tracker, keep_untracked, info, reader, faces, detections });
+        *lock(&self.state) =
+            Some(State { tracker, time: None, keep_untracked, info, reader, faces, detections });
         Ok(())
     }
 
@@ -113,17 +119,38 @@ impl BaseTransformImpl for Track {
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = frame::parse_caps(incaps)?;
         if let Some(state) = &mut *lock(&self.state) {
+            let size = |info: &VideoInfo| (info.width(), info.height());
+            if state.info.as_ref().is_some_and(|before| size(before) != size(&info)) {
+                state.tracker.begin_anew();
+            }
             state.info = Some(info);
         }
         Ok(())
     }
 
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop
+            && let Some(state) = &mut *lock(&self.state)
+        {
+            state.tracker.begin_anew();
+            state.time = None;
+        }
+        self.parent_sink_event(event)
+    }
+
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         meta::restore(buffer);
         let mut state = lock(&self.state);
-        let State { tracker, keep_untracked, info, reader, faces, detections } =
+        let State { tracker, time, keep_untracked, info, reader, faces, detections } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        let size = FrameSize::of(info.as_ref().ok_or(gst::FlowError::NotNegotiated)?);
+        let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let size = FrameSize::of(info);
+        let (before, interval) = time.unwrap_or_default();
+        let now = frame::time(buffer, info, before);
+        if time.is_some() && !(0.0..GAP.max(10.0 * interval)).contains(&(now - before)) {
+            tracker.begin_anew();
+        }
+        *time = Some((now, if time.is_some() { (now - before).max(0.0) } else { 0.0 }));
         if meta::is_skipped(buffer) {
             for &(id, predicted) in tracker.skip() {
                 let inside = predicted.clamped(size.width, size.height);

@@ -60,6 +60,8 @@ struct State {
     reader: FaceReader,
     record: FrameFaces,
     line: Vec<u8>,
+    /// What was written is complete; frames that come all the same, after a seek, begin anew.
+    has_ended: bool,
 }
 
 /// The element's private part.
@@ -140,7 +142,10 @@ impl Meta {
 
     /// Completes what has been written. A failure is told on the bus.
     fn finish(&self) {
-        let outlet = lock(&self.state).as_mut().and_then(|state| state.outlet.take());
+        let outlet = lock(&self.state).as_mut().and_then(|state| {
+            state.has_ended = true;
+            state.outlet.take()
+        });
         if let Some(Err(error)) = outlet.map(Outlet::finish) {
             self.fail(&error);
         }
@@ -181,6 +186,7 @@ impl BaseTransformImpl for Meta {
             reader: FaceReader::default(),
             record,
             line: Vec::new(),
+            has_ended: false,
         });
         Ok(())
     }
@@ -217,8 +223,15 @@ impl BaseTransformImpl for Meta {
 
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let mut guard = lock(&self.state);
-        let State { format, skip_empty, outlet, info, reader, record, line } =
+        let State { format, skip_empty, outlet, info, reader, record, line, has_ended } =
             guard.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        if *has_ended {
+            *outlet = self.open(&lock(&self.settings)).map_err(|error| {
+                self.post_error_message(error);
+                gst::FlowError::Error
+            })?;
+            (record.frame, *has_ended) = (0, false);
+        }
         let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         reader.read(buffer, FrameSize::of(info), &mut record.faces);
         record.pts = buffer.pts().map(gst::ClockTime::nseconds);

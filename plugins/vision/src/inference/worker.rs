@@ -19,7 +19,7 @@ pub(super) struct Worker {
     /// How long the first request of a batch waits for others.
     batch_timeout: Duration,
     /// Requests that came out of the queue while a batch of another shape was gathered, the oldest first.
-    aside: VecDeque<Request>,
+    pub(super) aside: VecDeque<Request>,
 }
 
 impl Worker {
@@ -105,6 +105,7 @@ impl Drop for Worker {
     /// Answers with an error, by dropping them, whatever requests there are and will be: a bounded channel keeps those that
     /// nobody receives. Ends at once where all who could send have gone.
     fn drop(&mut self) {
+        self.aside.clear();
         self.queue.iter().for_each(drop);
     }
 }

@@ -130,10 +130,17 @@ impl Tracker {
         &self.ids
     }
 
+    /// Forgets all tracks: what comes next is another picture. Identities are never given twice.
+    pub fn begin_anew(&mut self) {
+        self.tracks.clear();
+    }
+
     /// Moves on by a frame that was not searched, and answers the predicted boxes of the tracks in sight.
     pub fn skip(&mut self) -> &[(u64, Rect)] {
         self.predictions.clear();
         for track in &mut self.tracks {
+            // What was out of sight when it was looked for last still is.
+            track.lost = track.lost.saturating_add(u32::from(track.lost > 0));
             track.kalman.predict();
             track.predicted = track.kalman.face();
             if let Some(id) = track.id.filter(|_| track.lost == 0) {
@@ -287,6 +294,30 @@ mod tests {
         let (id, predicted) = tracker.skip()[0];
         assert_eq!(id, 1);
         assert!((predicted.x - 80.0).abs() < 2.0, "{predicted:?}");
+    }
+
+    #[test]
+    fn a_track_out_of_sight_is_forgotten_after_as_many_frames_whether_searched_or_not() {
+        let mut tracker = Tracker::new(TrackerConfig { max_lost: 10, ..TrackerConfig::default() }).unwrap();
+        tracker.update(&[(at(0.0, 0.0), 0.9)]);
+        let mut frames = 0;
+        while tracker.is_live(1) {
+            for _ in 0..4 {
+                tracker.skip();
+            }
+            tracker.update(&[]);
+            frames += 5;
+        }
+        // The first search finds it gone, the third is the eleventh frame after that.
+        assert_eq!(frames, 15);
+    }
+
+    #[test]
+    fn what_begins_anew_has_other_identities() {
+        let mut tracker = tracker();
+        assert_eq!(tracker.update(&[(at(0.0, 0.0), 0.9)]), [Some(1)]);
+        tracker.begin_anew();
+        assert_eq!(tracker.update(&[(at(0.0, 0.0), 0.9)]), [Some(2)]);
     }
 
     #[test]

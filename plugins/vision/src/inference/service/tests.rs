@@ -437,3 +437,30 @@ fn buffers_are_used_again() {
     }
     assert_eq!(bench.session.replies.lock().unwrap().len(), 1);
 }
+
+#[test]
+fn what_was_put_aside_is_answered_when_the_engine_is_spoilt() {
+    use crate::inference::{instruments::Instruments, request::Request, worker::Worker};
+    let bench = bench(Nature::Honest, Device::Cuda(0), 8, Duration::ZERO);
+    let engine = Arc::clone(&bench.session.engine);
+    let spoilt = Arc::clone(&engine);
+    let spoiler = thread::spawn(move || {
+        let _engine = spoilt.lock();
+        panic!("with the engine in its hands");
+    });
+    assert!(spoiler.join().is_err());
+    // Somebody may still send, so that the queue does not end.
+    let (_sender, requests) = crossbeam_channel::bounded(32);
+    let mut worker = Worker::new(requests, engine, 8, Duration::ZERO);
+    let instruments = Arc::new(Instruments::new("test".into(), Device::Cpu));
+    let answers = [0, 1].map(|_| {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        worker.aside.push_back(Request::new([1, 1, 3, 1], vec![1.0; 3], reply, Arc::clone(&instruments)));
+        answer
+    });
+    thread::spawn(move || worker.work());
+    for answer in answers {
+        let (_, answer) = answer.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(answer.is_err());
+    }
+}
