@@ -10,7 +10,7 @@ use std::{collections::HashMap, path::Path};
 use ferroflow_onnx::{AttributeProto, GraphBuilder, Side, float, int, ints};
 use prost::Message as _;
 
-use super::{ImportError, about, prototxt::Message, read};
+use super::{ImportError, about, caffe_settings, prototxt::Message, read};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct NetParameter {
@@ -130,6 +130,7 @@ impl Converter {
         let bottoms: Vec<&str> = layer.words("bottom").collect();
         let bottom = *bottoms.first().ok_or("no `bottom`")?;
         let top = layer.word("top").ok_or("no `top`")?;
+        caffe_settings::check(layer)?;
         match layer.word("type").unwrap_or_default() {
             "BatchNorm" => self.batch_norm(name, layer, bottom, top),
             "Scale" => self.scale(name, bottom, top),
@@ -376,7 +377,9 @@ impl Converter {
 
     fn concat(&mut self, name: &str, bottoms: &[&str], top: &str) -> Result<(), String> {
         if bottoms.iter().all(|bottom| self.priors.contains_key(*bottom)) {
-            let all = bottoms.iter().flat_map(|bottom| self.priors[*bottom].iter().copied()).collect();
+            let parts = bottoms.iter().filter_map(|bottom| self.priors.get(*bottom));
+            check_priors(parts.clone().map(Vec::len).sum())?;
+            let all = parts.flatten().copied().collect();
             self.priors.insert(top.to_owned(), all);
             return Ok(());
         }
@@ -427,7 +430,9 @@ impl Converter {
             }
             sizes.extend(aspects.iter().map(|aspect| (min * aspect.sqrt(), min / aspect.sqrt())));
         }
-        let mut priors = Vec::with_capacity(map.width * map.height * sizes.len());
+        let count = map.width.saturating_mul(map.height).saturating_mul(sizes.len());
+        check_priors(count)?;
+        let mut priors = Vec::with_capacity(count);
         for row in 0..map.height {
             for column in 0..map.width {
                 let (x, y) = ((column as f32 + offset) * step_x, (row as f32 + offset) * step_y);
@@ -504,8 +509,43 @@ const DETECTIONS: &str = "\0detections";
 /// SSD's variances of centre and size.
 const VARIANCES: [f32; 4] = [0.1, 0.1, 0.2, 0.2];
 
+/// A network looks at this many places of a picture at most: small files could ask for more than memory holds.
+const MOST_PRIORS: usize = 1 << 20;
+
+fn check_priors(count: usize) -> Result<(), String> {
+    match count > MOST_PRIORS {
+        true => {
+            Err(format!("it has {count} default boxes, and {MOST_PRIORS} are the most that can be meant"))
+        }
+        false => Ok(()),
+    }
+}
+
 fn fold_bias(own: &mut [f32], scale: &[f32], bias: &[f32]) {
     for ((own, scale), bias) in own.iter_mut().zip(scale).zip(bias) {
         *own = *own * scale + bias;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_small_file_cannot_ask_for_all_memory() {
+        let mut text = "input: 'data' input_shape { dim: 1 dim: 1 dim: 8 dim: 8 }
+            layer { name: 'p' type: 'PriorBox' bottom: 'data' top: 'p'
+                prior_box_param { min_size: 4 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 } }"
+            .to_owned();
+        for _ in 0..40 {
+            text += " layer { name: 'k' type: 'Concat' bottom: 'p' bottom: 'p' top: 'p' }";
+        }
+        let error = convert(&Message::parse(&text).unwrap(), HashMap::new()).unwrap_err();
+        assert_eq!(
+            error,
+            "layer `k`: it has 2097152 default boxes, and 1048576 are the most that can be meant"
+        );
     }
 }

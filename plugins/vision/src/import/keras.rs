@@ -93,6 +93,7 @@ impl Converter {
             .collect::<Result<Vec<_>, _>>()?;
         let (input, shape) = inputs.first().cloned().ok_or("it has no input")?;
         let config = &layer.config;
+        check_settings(config)?;
         let (value, shape) = match (layer.class_name.as_str(), shape) {
             ("Conv2D", Shape::Image { .. }) => self.convolution(name, config, &input, shape)?,
             ("SeparableConv2D", Shape::Image { .. }) => self.separable(name, config, &input, shape)?,
@@ -257,6 +258,26 @@ impl Converter {
     }
 }
 
+/// Refuses settings that would change what a layer computes and are not heeded.
+fn check_settings(config: &Value) -> Result<(), String> {
+    let ones = serde_json::json!([1, 1]);
+    for (key, known) in [
+        ("data_format", &[Value::from("channels_last")][..]),
+        ("dilation_rate", &[ones, Value::from(1)]),
+        ("groups", &[Value::from(1)]),
+        // Of normalisation and softmax: the channels, which come last.
+        ("axis", &[Value::from(-1), Value::from(3), serde_json::json!([3])]),
+        ("keepdims", &[Value::from(false)]),
+    ] {
+        match config.get(key) {
+            None | Some(Value::Null) => {}
+            Some(value) if known.contains(value) => {}
+            Some(value) => return Err(format!("`{key}` is {value}, and only {} is known", known[0])),
+        }
+    }
+    Ok(())
+}
+
 /// A sliding window with TensorFlow's padding.
 struct Window {
     kernel: [usize; 2],
@@ -338,5 +359,31 @@ fn pair(config: &Value, key: &str) -> Result<[usize; 2], String> {
     match (side(0), side(1)) {
         (Some(first @ 1..=1024), Some(second @ 1..=1024)) => Ok([first as usize, second as usize]),
         _ => Err(format!("`{key}` is missing or out of range")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_are_not_heeded_are_refused() {
+        let plain =
+            json!({ "data_format": "channels_last", "dilation_rate": [1, 1], "axis": [3], "groups": 1 });
+        assert_eq!(check_settings(&plain), Ok(()));
+        for (key, value, reason) in [
+            ("dilation_rate", json!([2, 2]), "`dilation_rate` is [2,2], and only [1,1] is known"),
+            (
+                "data_format",
+                json!("channels_first"),
+                "`data_format` is \"channels_first\", and only \"channels_last\" is known",
+            ),
+            ("groups", json!(2), "`groups` is 2, and only 1 is known"),
+            ("axis", json!(1), "`axis` is 1, and only -1 is known"),
+        ] {
+            assert_eq!(check_settings(&json!({ key: value })), Err(reason.to_owned()));
+        }
     }
 }

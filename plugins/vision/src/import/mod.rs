@@ -2,6 +2,7 @@
 //! PyTorch keep it ([`vgg16`]), and ONNX files whose input size was frozen when they were exported ([`free_size`]).
 
 pub mod caffe;
+mod caffe_settings;
 pub mod free_size;
 #[doc(hidden)]
 pub mod fuzz;
