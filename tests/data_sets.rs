@@ -62,6 +62,8 @@ fn fer2013_is_read_in_all_its_forms() {
     let folder = folder_with(&rows);
     let csv = fs::read(folder.path().join("fer2013.csv")).unwrap();
     fs::write(folder.path().join("fer2013.csv.gz"), gzip(&csv)).unwrap();
+    // Gzipped under a name that does not say so.
+    fs::write(folder.path().join("packed.csv"), gzip(&csv)).unwrap();
     let mut header = tar::Header::new_gnu();
     header.set_size(csv.len() as u64);
     header.set_mode(0o644);
@@ -76,7 +78,7 @@ fn fer2013_is_read_in_all_its_forms() {
     }
     fs::write(folder.path().join("icml_face_data.csv"), icml).unwrap();
     let expected: Vec<&fer::Row> = rows.iter().filter(|row| row.usage == "Training").collect();
-    for file in ["fer2013.csv", "fer2013.csv.gz", "fer2013.tar.gz", "icml_face_data.csv"] {
+    for file in ["fer2013.csv", "fer2013.csv.gz", "fer2013.tar.gz", "icml_face_data.csv", "packed.csv"] {
         let (labels, pixels) = contents(&exported(folder.path(), &format!("fer2013 path={file}")));
         assert_eq!(labels, expected.iter().map(|row| Some(row.label)).collect::<Vec<_>>(), "{file}");
         assert_eq!(pixels, expected.iter().flat_map(|row| row.pixels.clone()).collect::<Vec<_>>(), "{file}");

@@ -96,18 +96,19 @@ fn a_file_may_have_any_name() {
 }
 
 #[test]
-fn a_file_with_the_name_of_the_page_stands_in_nobodys_way() {
+fn what_is_no_video_by_its_name_and_results_of_other_runs_are_left_out() {
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::copy(asset("phone.mp4"), input.path().join("phone.mp4")).unwrap();
-    fs::write(input.path().join("index.html"), "<p>notes").unwrap();
-    for done in ["1 done, 0 unchanged, 1 failed", "0 done, 1 unchanged, 1 failed"] {
+    for file in ["index.html", "notes.TXT", "phone.srt"] {
+        fs::write(input.path().join(file), "words").unwrap();
+    }
+    let (code, _, stderr) = batch(&asset("phone.mp4"), &input.path().join("earlier"), &["--annotate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for done in ["1 done, 0 unchanged, 0 failed", "0 done, 1 unchanged, 0 failed"] {
         let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
-        assert_eq!(code, Some(3), "{stderr}");
+        assert_eq!(code, Some(0), "{stderr}");
         assert!(stdout.contains(done), "{stdout}");
-        assert!(
-            stderr.contains("index.html: cannot be looked into: the page of the run has this name"),
-            "{stderr}"
-        );
+        assert!(stdout.contains("3 other files are no videos by their names, and were left out"), "{stdout}");
     }
 }
 
@@ -219,7 +220,7 @@ fn a_variable_that_is_no_text_disturbs_nobody() {
     command.env("ODD", std::ffi::OsStr::from_bytes(b"\xff"));
     command.args(["batch", "/nowhere", "--out", "/nowhere/out"]);
     let (code, _, stderr) = text(&command.output().unwrap());
-    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("/nowhere does not exist"), "{stderr}");
 }
 
@@ -261,7 +262,7 @@ fn bad_files_are_reported_and_do_not_stop_the_others() {
     let (input, out) = (videos(), tempfile::tempdir().unwrap());
     let whole = fs::read(asset("speech.mp4")).unwrap();
     fs::write(input.path().join("empty.mp4"), b"").unwrap();
-    fs::write(input.path().join("notes.txt"), "no video at all\n").unwrap();
+    fs::write(input.path().join("notes.mp4"), "no video at all\n").unwrap();
     fs::write(input.path().join("cut.mp4"), &whole[..whole.len() / 2]).unwrap();
     let mut garbled = whole.clone();
     garbled[2000..].iter_mut().step_by(3).for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
@@ -274,14 +275,14 @@ fn bad_files_are_reported_and_do_not_stop_the_others() {
     let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stdout.contains("2 done, 0 unchanged, 5 failed"), "{stdout}\n{stderr}");
-    for (file, reason) in [("empty.mp4", "the file is empty"), ("notes.txt", "failed"), ("cut.mp4", "failed")]
+    for (file, reason) in [("empty.mp4", "the file is empty"), ("notes.mp4", "failed"), ("cut.mp4", "failed")]
     {
         assert!(
             stderr.lines().any(|line| line.contains(&format!("{file}: ")) && line.contains(reason)),
             "{file}: {stderr}"
         );
     }
-    for file in ["empty.mp4", "notes.txt", "cut.mp4", "garbled.mp4", "noise.mkv"] {
+    for file in ["empty.mp4", "notes.mp4", "cut.mp4", "garbled.mp4", "noise.mkv"] {
         assert!(!out.path().join(file).exists(), "{file} has a result");
     }
     let summary = fs::read_to_string(out.path().join("summary.json")).unwrap();

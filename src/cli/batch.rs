@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Videos at once; one unless given.
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = super::one_or_more())]
     pub jobs: Option<usize>,
     /// Also write each video with its faces drawn in.
     #[arg(long)]

@@ -122,7 +122,9 @@ fn models(doctor: &mut Doctor) {
     for asset in manifest.assets.iter().filter(|asset| asset.kind != Kind::Runtime) {
         let what = format!("  {}", asset.name);
         match store::location(asset) {
-            Ok(path) if path.is_file() && asset.kind == Kind::Model => model(doctor, &what, &path),
+            Ok(path) if path.is_file() && asset.kind == Kind::Model => {
+                model(doctor, &what, &path, &asset.name);
+            }
             Ok(path) if path.is_file() => doctor.good(&what, &path.display().to_string()),
             Ok(_) if asset.kind == Kind::Cascade => {
                 doctor.bad(&what, &format!("apt-get install {}", asset.package))
@@ -151,9 +153,14 @@ fn results(doctor: &mut Doctor) {
 }
 
 /// Loads a network as elements do that name no device, to say which one they would get.
-fn model(doctor: &mut Doctor, what: &str, path: &Path) {
+fn model(doctor: &mut Doctor, what: &str, path: &Path, name: &str) {
     match SharedSession::open(path, &SessionOptions::default()) {
         Ok(session) => doctor.good(what, &format!("{}, runs on {}", path.display(), session.device())),
-        Err(error) => doctor.bad(what, &error.to_string()),
+        Err(error) => {
+            doctor.bad(
+                what,
+                &format!("{error}; if the file is damaged, `ferroflow models fetch {name}` brings another"),
+            );
+        }
     }
 }

@@ -11,7 +11,11 @@ pub mod plan;
 pub mod run;
 pub mod store;
 
-use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
+use std::{
+    io::IsTerminal,
+    net::{SocketAddr, ToSocketAddrs},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -28,7 +32,7 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value = "pretty")]
     log: LogFormat,
     /// Serve Prometheus metrics on this address, for example 127.0.0.1:9090.
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, global = true, value_name = "ADDR", value_parser = address)]
     metrics_listen: Option<SocketAddr>,
 }
 
@@ -63,6 +67,21 @@ pub enum LogFormat {
     Pretty,
     /// For machines: one JSON object a line, on standard error.
     Json,
+}
+
+/// Counts of what there must be one of at least.
+fn one_or_more() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(1..)
+}
+
+/// An address with a port; the port alone is one of this machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    if let Ok(port) = local {
+        return Ok(([127, 0, 0, 1], port).into());
+    }
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| "write an address and a port, for example 127.0.0.1:9090".to_owned())
 }
 
 /// An error with the exit code it stands for.

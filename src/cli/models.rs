@@ -137,7 +137,7 @@ fn fetch(names: &[String], force: bool) -> Outcome {
         manifest.assets.iter().collect()
     } else {
         let find = |name: &String| {
-            let unknown = || ModelError::Unknown { name: name.clone(), known: manifest.names() };
+            let unknown = || ModelError::Unknown { name: name.clone(), known: manifest.names(None) };
             manifest.asset(name).ok_or_else(unknown)
         };
         names.iter().map(find).collect::<Result<_, _>>().map_err(anyhow::Error::from)?

@@ -64,7 +64,7 @@ pub struct BatchArgs {
     #[arg(long)]
     pub dry: bool,
     /// Threads that all stages of a batch graph together may use; all cores unless given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::one_or_more())]
     pub cores: Option<usize>,
     /// Memory that all stages of a batch graph together may plan with, for example 3GB; four fifths of what is free unless given.
     #[arg(long, value_name = "SIZE")]
@@ -211,9 +211,15 @@ fn what_to_open(destination: &Path) -> PathBuf {
 
 /// Runs a directory and says how it went.
 pub fn directory_job(settings: &directory::Settings, interrupted: &AtomicBool) -> Outcome {
+    if let Some(missing) = settings.input.iter().find(|input| !input.exists()) {
+        return Err(Exit::with(exit::USAGE, anyhow!("{} does not exist", missing.display())));
+    }
     let summary = directory::job::run(settings, interrupted)?;
     let (done, skipped, failed) = summary.counts();
     let page = summary.output.join("index.html");
+    if summary.others > 0 {
+        outln!("{} other files are no videos by their names, and were left out", summary.others);
+    }
     outln!(
         "{done} done, {skipped} unchanged, {failed} failed in {:.1} s; see {}",
         summary.elapsed.as_secs_f64(),

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::TypedValueParser as _};
 
 use super::Outcome;
 use crate::batch::{
@@ -15,14 +15,14 @@ use crate::batch::{
 #[derive(Debug, clap::Args)]
 pub struct Root {
     /// The result store; below the user's cache unless given.
-    #[arg(long = "store", value_name = "DIR", env = "FERROFLOW_STORE")]
+    #[arg(long = "store", value_name = "DIR", env = "FERROFLOW_STORE", value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from))]
     store: Option<PathBuf>,
 }
 
 impl Root {
     /// Its folder.
     pub fn path(&self) -> anyhow::Result<PathBuf> {
-        self.store.clone().map_or_else(store::default_root, Ok)
+        self.store.clone().filter(|root| !root.as_os_str().is_empty()).map_or_else(store::default_root, Ok)
     }
 }
 

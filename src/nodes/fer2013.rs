@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -130,13 +130,15 @@ type Parsed = (usize, Result<Row, String>);
 /// All rows of the csv in whatever it is wrapped.
 fn rows(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Parsed>> + Send>> {
     let cannot = || format!("{} cannot be read", path.display());
-    let file = File::open(path).with_context(cannot)?;
+    let mut file = BufReader::new(File::open(path).with_context(cannot)?);
     let name = path.to_string_lossy().to_ascii_lowercase();
     if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
         return from_archive(path);
     }
-    let reader: Box<dyn Read + Send> = match name.ends_with(".gz") {
-        true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+    // Whatever it is called: gzip begins with these.
+    let is_gzip = file.fill_buf().with_context(cannot)?.starts_with(&[0x1f, 0x8b]);
+    let reader: Box<dyn Read + Send> = match is_gzip {
+        true => Box::new(MultiGzDecoder::new(file)),
         false => Box::new(file),
     };
     Ok(Box::new(parse(path, reader)?))
@@ -188,7 +190,7 @@ fn parse<R: Read>(
         _ => bail!(
             "{} is not FER2013: its header must have emotion, pixels and Usage, and has: {}",
             path.display(),
-            headers.iter().take(8).collect::<Vec<_>>().join(", ")
+            headers.iter().take(8).map(|header| shown(header.as_bytes())).collect::<Vec<_>>().join(", ")
         ),
     };
     let (path, mut record, mut row) = (path.to_owned(), csv::ByteRecord::new(), 0);
@@ -226,7 +228,6 @@ fn parse_row(record: &csv::ByteRecord, columns: Columns, fields: usize) -> Resul
         return Err(format!("has {} fields instead of {fields}", record.len()));
     }
     let field = |at: usize| record.get(at).unwrap_or_default();
-    let shown = |field: &[u8]| String::from_utf8_lossy(field.get(..20).unwrap_or(field)).into_owned();
     let classes = classes::fer2013().len();
     let emotion = field(columns.emotion);
     let label = number(emotion).filter(|label| usize::from(*label) < classes);
@@ -254,6 +255,14 @@ fn parse_row(record: &csv::ByteRecord, columns: Columns, fields: usize) -> Resul
         return Err(format!("has {} pixels instead of {}", pixels.len(), SIDE * SIDE));
     }
     Ok(Row { label: usize::from(label), split, picture: Gray { width: SIDE, height: SIDE, pixels } })
+}
+
+/// The beginning of a field, for messages.
+fn shown(field: &[u8]) -> String {
+    match field.get(..20) {
+        Some(begin) if field.len() > 20 => format!("{}...", String::from_utf8_lossy(begin)),
+        _ => String::from_utf8_lossy(field).into_owned(),
+    }
 }
 
 /// A number from 0 to 255 of one to three digits.

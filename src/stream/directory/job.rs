@@ -28,13 +28,10 @@ use crate::fingerprint;
 /// summary of what was done before is written all the same.
 pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summary> {
     let began = Instant::now();
-    if let Some(missing) = settings.input.iter().find(|input| !input.exists()) {
-        bail!("{} does not exist", missing.display());
-    }
     let output = &settings.output;
     let found = scan::scan(&settings.input, output);
     if found.files.is_empty() && found.unreadable.is_empty() {
-        bail!("{} holds no files", names(&settings.input));
+        bail!("{} holds no videos", names(&settings.input));
     }
     check_places(settings, &found.files)?;
     fs::create_dir_all(output).with_context(|| format!("the folder for results, {}", output.display()))?;
@@ -55,6 +52,7 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
         input: settings.input.clone(),
         output: output.clone(),
         entries,
+        others: found.others,
         elapsed: began.elapsed(),
         interrupted: interrupted.load(Ordering::SeqCst),
     };
@@ -137,7 +135,7 @@ fn check_places(settings: &Settings, files: &[Found]) -> anyhow::Result<()> {
 
 /// Keeps other processes out of `output` until dropped.
 fn lock(output: &Path) -> anyhow::Result<File> {
-    let path = output.join(".lock");
+    let path = output.join(results::LOCK);
     let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

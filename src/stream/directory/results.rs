@@ -12,11 +12,13 @@ use anyhow::{Context, bail};
 use ferroflow_vision::{face::FrameFaces, record};
 use serde::{Deserialize, Serialize};
 
-use super::{process::Take, table::FacesTable, timeline::Timeline};
+use super::{process::Take, summary::DATA, table::FacesTable, timeline::Timeline};
 use crate::{atomic, fingerprint::Content};
 
 /// Begins the names of folders that are not finished.
 const PARTIAL: &str = ".partial-";
+/// Held by whoever writes to a folder of results.
+pub const LOCK: &str = ".lock";
 /// The file that says what a result is of.
 const DONE: &str = "done.json";
 
@@ -50,6 +52,11 @@ pub struct Done {
 /// The result of an earlier run in this folder, if there is a whole one.
 pub fn done(folder: &Path) -> Option<Done> {
     serde_json::from_slice(&fs::read(folder.join(DONE)).ok()?).ok()
+}
+
+/// Whether a run keeps its results in this folder.
+pub fn is_folder_of_results(folder: &Path) -> bool {
+    [LOCK, DATA].iter().all(|name| folder.join(name).is_file())
 }
 
 /// Whether something else than a result lies where one is to be: it must not be lost.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::summary::{DATA, PAGE};
+use super::results;
 
 /// A file to look at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,9 +22,21 @@ pub struct Scan {
     pub files: Vec<Found>,
     /// Directories and links that could not be read, with the reason.
     pub unreadable: Vec<(PathBuf, String)>,
+    /// How many files are left out, since by their names they are no videos.
+    pub others: usize,
 }
 
-/// Walks each of `inputs`, following links but not in circles, and leaves out hidden files and all below `output`.
+/// What the names of files end in that are neither videos nor pictures. All else is tried.
+const OTHERS: &str = "7z aac ass bz2 cfg conf csv db doc docx flac gz h5 htm html ini ipynb js json jsonl lock log m4a md mp3 nfo npy npz \
+     odt ogg onnx opus parquet part pdf py rar rst rtf sh sqlite srt ssa sub tar tgz toml tsv txt url vtt wav xls xlsx xml xz yaml yml zip zst";
+
+fn is_no_video(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    ending.is_some_and(|ending| OTHERS.split_whitespace().any(|other| other == ending))
+}
+
+/// Walks each of `inputs`, following links but not in circles, and leaves out hidden files, files that are no videos by their names,
+/// and all below `output` and other folders with results.
 /// Where two inputs hold files of one relative path, the first has it and the others are reported.
 pub fn scan(inputs: &[PathBuf], output: &Path) -> Scan {
     let mut found = Scan::default();
@@ -39,11 +51,6 @@ pub fn scan(inputs: &[PathBuf], output: &Path) -> Scan {
         (file.path, "another input has a file of this path, and results would collide".to_owned())
     };
     found.unreadable.extend(doubles.into_iter().map(reason));
-    let is_ours = |file: &Found| [PAGE, DATA].iter().any(|name| file.relative == Path::new(name));
-    let (ours, files) = found.files.into_iter().partition(is_ours);
-    found.files = files;
-    let reason = |file: Found| (file.path, "the page of the run has this name".to_owned());
-    found.unreadable.extend(Vec::into_iter(ours).map(reason));
     found
 }
 
@@ -58,10 +65,12 @@ fn walk(input: &Path, output: &Path, found: &mut Scan) {
     let walk = WalkDir::new(input).follow_links(true).sort_by_file_name().into_iter();
     let wanted = walk.filter_entry(|entry| {
         let is_output = || output.is_some() && entry.path().canonicalize().ok() == output;
-        entry.depth() == 0 || !(is_hidden(entry.file_name()) || (entry.file_type().is_dir() && is_output()))
+        let is_left_out = || is_output() || results::is_folder_of_results(entry.path());
+        entry.depth() == 0 || !(is_hidden(entry.file_name()) || (entry.file_type().is_dir() && is_left_out()))
     });
     for entry in wanted {
         match entry {
+            Ok(entry) if entry.file_type().is_file() && is_no_video(entry.path()) => found.others += 1,
             Ok(entry) if entry.file_type().is_file() => {
                 let relative = entry.path().strip_prefix(input).unwrap_or(entry.path()).to_owned();
                 found.files.push(Found { path: entry.into_path(), relative });

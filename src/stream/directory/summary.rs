@@ -60,6 +60,8 @@ pub struct Summary {
     pub output: PathBuf,
     /// Every file that was looked at, in the order of the directory.
     pub entries: Vec<Entry>,
+    /// Files that were left out, since by their names they are no videos.
+    pub others: usize,
     /// Time the run took.
     pub elapsed: Duration,
     /// True when it was stopped before the end.

@@ -147,18 +147,24 @@ impl Meta {
             state.outlet.take()
         });
         if let Some(Err(error)) = outlet.map(Outlet::finish) {
-            self.fail(&error);
+            self.fail(&error, None);
         }
     }
 
-    fn fail(&self, error: &std::io::Error) {
+    /// Tells on the bus that no more can be written, and where what was written lies.
+    fn fail(&self, error: &std::io::Error, part: Option<&Path>) {
         let target = lock(&self.settings).location.clone().unwrap_or_else(|| "its output".to_owned());
         let kind = if error.kind() == std::io::ErrorKind::StorageFull {
             gst::ResourceError::NoSpaceLeft
         } else {
             gst::ResourceError::Write
         };
-        gst::element_imp_error!(self, kind, ("{target} cannot be written: {error}"));
+        let part = part.map(|part| format!("; what was written before is in {}", part.display()));
+        gst::element_imp_error!(
+            self,
+            kind,
+            ("{target} cannot be written: {error}{}", part.unwrap_or_default())
+        );
     }
 }
 
@@ -258,9 +264,9 @@ impl BaseTransformImpl for Meta {
         }
         if let Some(Err(error)) = outlet.as_mut().map(|outlet| outlet.write(line)) {
             // What was written is left as `.part`: it is not whole and must not look so.
-            *outlet = None;
+            let part = outlet.take().and_then(|outlet| outlet.abandon());
             drop(guard);
-            self.fail(&error);
+            self.fail(&error, part.as_deref());
             return Err(gst::FlowError::Error);
         }
         Ok(gst::FlowSuccess::Ok)

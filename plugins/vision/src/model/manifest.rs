@@ -169,8 +169,9 @@ impl Manifest {
         self.assets.iter().find(|asset| asset.name == name)
     }
 
-    /// All names, for messages.
-    pub fn names(&self) -> String {
-        self.assets.iter().map(|asset| asset.name.as_str()).collect::<Vec<_>>().join(", ")
+    /// The names of what is of this kind, or of all, for messages.
+    pub fn names(&self, kind: Option<Kind>) -> String {
+        let named = self.assets.iter().filter(|asset| kind.is_none_or(|kind| asset.kind == kind));
+        named.map(|asset| asset.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 }

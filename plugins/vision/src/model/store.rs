@@ -60,7 +60,7 @@ pub fn asset_path(name: &str) -> Result<PathBuf, ModelError> {
     let manifest = Manifest::load()?;
     let asset = manifest
         .asset(name)
-        .ok_or_else(|| ModelError::Unknown { name: name.to_owned(), known: manifest.names() })?;
+        .ok_or_else(|| ModelError::Unknown { name: name.to_owned(), known: manifest.names(None) })?;
     here(asset)
 }
 
@@ -87,7 +87,7 @@ pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
     }
     let path = PathBuf::from(name);
     if !path.is_file() {
-        let known = manifest.names();
+        let known = manifest.names(Some(Kind::Model));
         return Err(ModelError::Unknown { name: name.to_owned(), known });
     }
     let stem = path.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
