@@ -52,6 +52,11 @@ fn frame_length(pad: &gst::Pad) -> Option<gst::ClockTime> {
     nanoseconds.checked_div(u64::try_from(rate.numer()).ok()?).map(gst::ClockTime::from_nseconds)
 }
 
+/// Whether the element takes containers apart.
+pub fn is_demuxer(element: &gst::Element) -> bool {
+    element.factory().is_some_and(|factory| factory.has_type(gst::ElementFactoryType::DEMUXER))
+}
+
 /// What was seen of a video on its way.
 #[derive(Debug, Default)]
 pub struct Length {
@@ -68,9 +73,7 @@ impl Length {
     pub fn watch(self: &Arc<Self>, decoder: &gst::Bin) {
         let length = Arc::downgrade(self);
         decoder.connect_deep_element_added(move |_, _, element| {
-            let is_demuxer =
-                element.factory().is_some_and(|factory| factory.has_type(gst::ElementFactoryType::DEMUXER));
-            if !is_demuxer {
+            if !is_demuxer(element) {
                 return;
             }
             let length = length.clone();

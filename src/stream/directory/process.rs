@@ -22,7 +22,11 @@ use gstferroflow::{
 };
 use indicatif::ProgressBar;
 
-use super::{Settings, length::Length, upright::upright};
+use super::{
+    Settings,
+    length::{Length, is_demuxer},
+    upright::upright,
+};
 use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -30,6 +34,10 @@ const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// Ticks without a byte read, a frame decoded or a frame written after which a video is given up: damaged files can stop
 /// a demuxer without a word. Ticks, because time also passes while the whole program is stopped.
 const PATIENCE: u32 = 300;
+
+/// Such ticks after which a demuxer that has stopped without any stream is given up: `decodebin` keeps to itself what it says while it is
+/// being added.
+const PATIENCE_WITH_NONE: u32 = 30;
 
 /// What went through.
 #[derive(Clone, Debug)]
@@ -357,6 +365,10 @@ fn play(
             let activity = shared.activity.load(Ordering::Relaxed);
             idle_ticks = if activity == last_activity { idle_ticks + 1 } else { 0 };
             last_activity = activity;
+            if idle_ticks == PATIENCE_WITH_NONE && has_stopped_without_streams(pipeline) {
+                let reason = "no stream was found in it: the file is damaged or cut short";
+                return Err(Failure::Video(anyhow!(reason)));
+            }
             if idle_ticks >= patience {
                 let seconds = u64::from(patience) * TICK.mseconds() / 1000;
                 return Err(Failure::Video(anyhow!(
@@ -374,6 +386,15 @@ fn play(
             _ => Ok(()),
         };
     }
+}
+
+/// Whether there is a demuxer that reads no more and has found nothing.
+fn has_stopped_without_streams(pipeline: &gst::Pipeline) -> bool {
+    pipeline.iterate_recurse().into_iter().flatten().any(|element| {
+        let has_stopped =
+            |pad: &gst::Pad| pad.mode() == gst::PadMode::Pull && pad.task_state() != gst::TaskState::Started;
+        is_demuxer(&element) && element.src_pads().is_empty() && element.sink_pads().iter().any(has_stopped)
+    })
 }
 
 #[cfg(test)]
