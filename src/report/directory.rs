@@ -5,8 +5,9 @@ use ferroflow_vision::face::EXPRESSIONS;
 
 use super::plot;
 use crate::stream::directory::{
+    DATA, PAGE,
     results::Done,
-    summary::{DATA, Entry, Outcome, PAGE, Summary},
+    summary::{Entry, Outcome, Summary},
 };
 
 #[derive(Template)]

@@ -122,6 +122,24 @@ fn a_tracked_face_is_classified_again_only_after_the_interval() {
 }
 
 #[test]
+fn faces_of_one_identity_have_each_their_own_expression() {
+    let frame = sheet("RGB", 640, 640);
+    let plain = faces(&through("ferfacedetect ! ferexpression", &frame), frame.caps().unwrap());
+    let mut buffer = through("ferfacedetect", &frame);
+    // As a tracker of others may leave it.
+    meta::retain_faces(buffer.make_mut(), |face| {
+        meta::set_track_id(face, 7);
+        true
+    });
+    let given = gst::Sample::builder().buffer(&buffer).caps(&frame.caps_owned().unwrap()).build();
+    let tracked = faces(&through("ferexpression reclassify-interval=3", &given), frame.caps().unwrap());
+    assert!(plain.len() >= 12 && plain.len() == tracked.len());
+    for (plain, tracked) in plain.iter().zip(&tracked) {
+        assert_eq!(plain.emotion, tracked.emotion);
+    }
+}
+
+#[test]
 fn expressions_are_a_distribution_over_the_seven_classes() {
     let frame = sheet("RGB", 960, 960);
     let found = faces(&through("ferfacedetect ! ferexpression", &frame), frame.caps().unwrap());

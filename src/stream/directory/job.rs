@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    Settings, process,
+    LOCK, Settings, process,
     process::Failure,
     progress::Progress,
     results::{self, Done, ResultWriter},
@@ -135,7 +135,7 @@ fn check_places(settings: &Settings, files: &[Found]) -> anyhow::Result<()> {
 
 /// Keeps other processes out of `output` until dropped.
 fn lock(output: &Path) -> anyhow::Result<File> {
-    let path = output.join(results::LOCK);
+    let path = output.join(LOCK);
     let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

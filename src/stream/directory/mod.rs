@@ -19,6 +19,13 @@ use std::path::PathBuf;
 
 use crate::graph::DirectoryTable;
 
+/// The page of a run, in the folder of results.
+pub const PAGE: &str = "index.html";
+/// The same as data.
+pub const DATA: &str = "summary.json";
+/// Held by whoever writes to a folder of results.
+const LOCK: &str = ".lock";
+
 /// What is to be done with a directory.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -12,13 +12,11 @@ use anyhow::{Context, bail};
 use ferroflow_vision::{face::FrameFaces, record};
 use serde::{Deserialize, Serialize};
 
-use super::{process::Take, summary::DATA, table::FacesTable, timeline::Timeline};
+use super::{DATA, LOCK, process::Take, table::FacesTable, timeline::Timeline};
 use crate::{atomic, fingerprint::Content};
 
 /// Begins the names of folders that are not finished.
 const PARTIAL: &str = ".partial-";
-/// Held by whoever writes to a folder of results.
-pub const LOCK: &str = ".lock";
 /// The file that says what a result is of.
 const DONE: &str = "done.json";
 

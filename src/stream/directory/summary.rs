@@ -9,11 +9,6 @@ use serde::{Serialize, Serializer};
 
 use super::results::Done;
 
-/// The page of a run, in the folder of results.
-pub const PAGE: &str = "index.html";
-/// The same as data.
-pub const DATA: &str = "summary.json";
-
 /// Names of files need not be text; what is none of it is replaced.
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())

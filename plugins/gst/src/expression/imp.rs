@@ -87,11 +87,13 @@ struct State {
 }
 
 impl State {
-    /// The answer that still holds for this face, if its track was classified recently enough.
+    /// The answer that still holds for this face, if its track was classified recently enough: on an earlier frame, since trackers
+    /// of others may give two faces of a frame one identity.
     fn held_answer(&self, face: &Face) -> Option<&Emotion> {
         let answer = self.answers.get(&face.track_id?)?;
         let age = self.frame.saturating_sub(answer.frame);
-        (self.reclassify_interval == 0 || age < self.reclassify_interval).then_some(&answer.emotion)
+        let holds = age > 0 && (self.reclassify_interval == 0 || age < self.reclassify_interval);
+        holds.then_some(&answer.emotion)
     }
 
     /// Reads the expressions of the buffer's faces into `emotions`, one for each of `faces`.

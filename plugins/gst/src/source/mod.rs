@@ -8,7 +8,7 @@
 //! When downstream cannot follow, the oldest waiting frame is dropped and counted.
 //!
 //! ```text
-//! gst-launch-1.0 fersource uri=rtsp://camera/stream ! ferfacedetect ! feroverlay ! videoconvert ! autovideosink
+//! gst-launch-1.0 fersource uri=rtsp://camera/stream ! ferfacedetect ! feroverlay ! videoconvert ! autovideosink sync=false
 //! ```
 
 use gst::{glib, prelude::*};
