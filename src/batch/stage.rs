@@ -9,6 +9,7 @@ use super::{Context, Facts, Needs};
 use crate::graph::{
     dag::{Port, PortType, Shape},
     keys::did_you_mean,
+    value,
 };
 
 /// A stage. The type is its parameters: with `deny_unknown_fields`, a `Default`, and a comment on each field, from which
@@ -246,7 +247,7 @@ fn make<T: Stage>(parameters: toml::Table) -> Result<Box<dyn AnyStage>, String> 
     }
     let stage: T = toml::Value::Table(parameters).try_into().map_err(|error| {
         let reason = error.to_string();
-        format!("`{}`: {}", T::NAME, reason.trim_end().replace('\n', " "))
+        format!("`{}`: {}", T::NAME, value::in_words(reason.trim_end()).replace('\n', " "))
     })?;
     stage.check()?;
     Ok(Box::new(stage))

@@ -31,7 +31,7 @@ pub fn parse(
 ) -> Result<PipelineFile, GraphError> {
     let syntax = |error: &dyn std::fmt::Display| GraphError::Syntax {
         path: path.to_owned(),
-        reason: error.to_string().trim_end().to_owned(),
+        reason: value::in_words(error.to_string().trim_end()),
     };
     // Parsed here first: this error has line and column, and the file's parameters decide what names mean.
     let own: toml::Value = toml::from_str(text).map_err(|error| syntax(&error))?;

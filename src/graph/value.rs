@@ -16,9 +16,47 @@ pub fn read_beside(text: &str, now: Option<&toml::Value>) -> toml::Value {
     }
 }
 
+/// Why a value was refused, with the types that files know in place of Rust's.
+pub fn in_words(reason: &str) -> String {
+    const TYPES: [(&str, &[&str]); 6] = [
+        ("a whole number, 0 or more", &["usize", "u64", "u32", "u16", "u8"]),
+        ("a whole number", &["isize", "i64", "i32"]),
+        ("a number", &["f64", "f32"]),
+        ("text", &["path string", "a string"]),
+        ("a list", &["a sequence"]),
+        ("true or false", &["a boolean"]),
+    ];
+    if let Some(missing) = reason.strip_prefix("missing field ") {
+        return format!("{missing} must be given");
+    }
+    let types = TYPES.iter().flat_map(|(words, types)| types.iter().map(move |name| (*words, *name)));
+    types.fold(reason.to_owned(), |text, (words, name)| {
+        text.replace(&format!("expected {name}"), &format!("expected {words}"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_speak_of_the_types_that_files_know() {
+        for (reason, words) in [
+            (
+                "invalid type: string \"a\", expected usize in `rows`",
+                "invalid type: string \"a\", expected a whole number, 0 or more in `rows`",
+            ),
+            ("invalid type: string \"a\", expected f32", "invalid type: string \"a\", expected a number"),
+            ("invalid type: integer `3`, expected path string", "invalid type: integer `3`, expected text"),
+            (
+                "invalid type: string \"a\", expected a sequence",
+                "invalid type: string \"a\", expected a list",
+            ),
+            ("missing field `rows`", "`rows` must be given"),
+        ] {
+            assert_eq!(in_words(reason), words);
+        }
+    }
 
     #[test]
     fn what_is_toml_is_read_as_such_and_all_else_is_text() {
