@@ -50,7 +50,7 @@ fn live(file: &PipelineFile, source: &Source) -> Outcome {
         out!("{}", stream::plan::describe(&pipeline));
     }
     if let Some(table) = &file.directory {
-        let models = stream::directory::process::models(&table.launch)?;
+        let models = stream::directory::chain::models(&table.launch)?;
         outln!(
             "directory {} -> {}, {} at once",
             stream::directory::job::names(&table.input),

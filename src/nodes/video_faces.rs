@@ -34,7 +34,7 @@ use crate::{
     stream::{
         self,
         directory::{
-            Settings,
+            Settings, chain,
             process::{self, Failure, Take},
             scan,
         },
@@ -151,7 +151,7 @@ impl Stage for VideoFaces {
         }
         stream::init()?;
         let mut files: Vec<_> = found.files.into_iter().map(|file| file.path).collect();
-        files.extend(process::models(&self.launch())?);
+        files.extend(chain::models(&self.launch())?);
         Ok(files)
     }
 

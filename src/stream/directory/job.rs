@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    LOCK, Settings, process,
+    LOCK, Settings, chain, process,
     process::Failure,
     progress::Progress,
     results::{self, Done, ResultWriter},
@@ -37,7 +37,7 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
     fs::create_dir_all(output).with_context(|| format!("the folder for results, {}", output.display()))?;
     let _lock = lock(output)?;
     results::sweep(output);
-    let models = process::models(&settings.launch)?;
+    let models = chain::models(&settings.launch)?;
     let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
     let progress = Progress::new(found.files.len());
     let job = Job { settings, key: &key, progress: &progress, interrupted, fatal: Mutex::default() };
@@ -73,7 +73,7 @@ pub fn names(paths: &[PathBuf]) -> String {
 
 /// What a run would do with each file, without doing it.
 pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
-    let models = process::models(&settings.launch)?;
+    let models = chain::models(&settings.launch)?;
     let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
     let found = scan::scan(&settings.input, &settings.output);
     let state = |file: &Found| -> anyhow::Result<String> {
