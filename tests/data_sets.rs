@@ -423,3 +423,82 @@ fn columns_of_another_table_are_joined() {
     let labels: arrow_array::Int64Array = faces.typed("label").unwrap();
     assert_eq!(majority, labels);
 }
+
+#[test]
+fn names_with_dots_or_other_signs_are_columns_and_files_of_their_own() {
+    let folder = folder_with(&fer::rows(20));
+    let all = exported(folder.path(), "fer2013 path=fer2013.csv").labels().unwrap();
+    let joined = "fer2013 path=fer2013.csv name=f ! join name=j on=['row'] prefix='of.' columns=['label'] f. ! j.other j.";
+    let high = exported(folder.path(), &format!("{joined} ! filter at-least={{'of.label'=3}}"));
+    let expected: Vec<_> = all.into_iter().filter(|label| *label >= Some(3)).collect();
+    assert!(!expected.is_empty());
+    assert_eq!(high.labels().unwrap(), expected);
+    let output = run(folder.path(), "fer2013 path=fer2013.csv ! export format=image-folder path=kept");
+    assert!(output.status.success());
+    for split in ["fold-1", "fold_1"] {
+        fs::rename(folder.path().join("kept/train"), folder.path().join(split)).unwrap();
+        let graph = format!("image-folder path={split} split={split} ! export path=of-{split}");
+        assert!(run(folder.path(), &graph).status.success());
+        fs::create_dir_all(folder.path().join("both")).unwrap();
+        for entry in fs::read_dir(folder.path().join(format!("of-{split}/data"))).unwrap().flatten() {
+            fs::copy(entry.path(), folder.path().join("both").join(format!("{split}.parquet"))).unwrap();
+        }
+        fs::rename(folder.path().join(split), folder.path().join("kept/train")).unwrap();
+    }
+    let table = |name: &str| ferroflow::batch::data::Table::open(&folder.path().join(name)).unwrap().rows();
+    assert!(run(folder.path(), "parquet path=both ! export path=again").status.success());
+    let all = table("both/fold-1.parquet") + table("both/fold_1.parquet");
+    let files = ["fold_1", "fold_1_2"].map(|split| format!("again/data/{split}-00000-of-00001.parquet"));
+    assert_eq!(files.iter().map(|file| table(file)).sum::<usize>(), all, "both splits have a file");
+}
+
+#[test]
+fn classes_go_by_their_names_and_not_by_their_numbers() {
+    let folder = folder_with(&fer::rows(20));
+    let original = contents(&exported(folder.path(), "fer2013 path=fer2013.csv"));
+    assert!(
+        run(folder.path(), "fer2013 path=fer2013.csv ! export format=image-folder path=kept")
+            .status
+            .success()
+    );
+    // In alphabetical order from here on.
+    assert!(run(folder.path(), "image-folder path=kept ! export format=csv path=back").status.success());
+    let back = contents(&exported(folder.path(), "fer2013 path=back/fer2013.csv"));
+    let count =
+        |labels: &[Option<usize>], label: usize| labels.iter().filter(|of| **of == Some(label)).count();
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5, 6].map(|label| count(&back.0, label)),
+        [0, 1, 2, 3, 4, 5, 6].map(|label| count(&original.0, label))
+    );
+    let few = "image-folder path=kept classes=['happy','sad','surprise','neutral','angry','disgust','fear','bored']";
+    let error = refuse(folder.path(), &format!("{few} ! export format=csv path=none"));
+    assert!(error.contains("the class `bored` is none of FER2013's"), "{error}");
+    assert!(run(folder.path(), "image-folder path=kept ! export path=named").status.success());
+    let error = refuse(folder.path(), "parquet path=named/data classes=['sad','happy']");
+    assert!(error.contains("says that its labels are angry, disgust, fear"), "{error}");
+}
+
+#[test]
+fn what_is_made_of_a_face_stays_in_its_fold_and_is_no_real_face() {
+    use arrow_array::{Int64Array, StringArray};
+    let folder = folder_with(&fer::rows(12));
+    let faces = exported(folder.path(), "fer2013 path=fer2013.csv");
+    let rows = faces.table.rows() as i64;
+    // The second half is made of the first.
+    let made = |row: i64| row >= rows / 2;
+    let numbers = faces.source_rows().unwrap();
+    let sources: Int64Array =
+        (0..rows).map(|row| made(row).then(|| numbers.value((row - rows / 2) as usize))).collect();
+    let generators: StringArray = (0..rows).map(|row| made(row).then_some("a to b")).collect();
+    let field = |name: &str, kind| arrow_schema::Field::new(name, kind, true);
+    let columns: [(_, arrow_array::ArrayRef); 2] = [
+        (field("source_row", arrow_schema::DataType::Int64), std::sync::Arc::new(sources)),
+        (field("generator", arrow_schema::DataType::Utf8), std::sync::Arc::new(generators)),
+    ];
+    let path = folder.path().join("made.parquet");
+    faces.table.write_with(&path, &columns).unwrap();
+    let faces = Faces::of(ferroflow::batch::data::Table::open(&path).unwrap()).unwrap();
+    let groups = faces.groups().unwrap();
+    let half = groups.len() / 2;
+    assert_eq!(groups[..half], groups[half..2 * half]);
+}

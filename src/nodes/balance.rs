@@ -73,6 +73,7 @@ impl Stage for Balance {
             Some((name, _)) if self.method == Method::ClassWeights => Err(format!(
                 "`{name}` has no meaning for `class-weights`, which repeats and drops no rows: leave it out"
             )),
+            _ if self.rows == Some(0) => Err("`rows` is 0, and must be 1 or more".to_owned()),
             _ => Ok(()),
         }
     }

@@ -87,7 +87,7 @@ fn learning_rate() -> f64 {
 
 impl Stage for CrossValidate {
     const NAME: &'static str = "cross-validate";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 

@@ -188,7 +188,7 @@ defaults! {
 
 impl Stage for CycleGan {
     const NAME: &'static str = "cyclegan";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("Faces of both classes, of one size.")];
     const OUTPUT: PortType = PortType::Model;
     const PATHS: &'static [&'static str] = &["path"];
@@ -223,9 +223,11 @@ impl Stage for CycleGan {
         let classes = [class(&faces, &self.from, "from")?, class(&faces, &self.to, "to")?];
         let (width, height, pixels) = faces.gray_pixels(context.workers)?;
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
+        let generated = faces.generated()?;
         let of_class = classes.map(|class| {
             let is_of = |row: &usize| {
-                labels[*row] == Some(class) && splits[*row] == self.split && dropped[*row].is_none()
+                let counts = dropped[*row].is_none() && !generated[*row];
+                counts && labels[*row] == Some(class) && splits[*row] == self.split
             };
             let rows = (0..labels.len()).filter(is_of);
             rows.flat_map(|row| &pixels[row * width * height..(row + 1) * width * height])

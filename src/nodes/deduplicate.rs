@@ -7,7 +7,7 @@ use arrow_array::{
     builder::{Int64Builder, StringBuilder},
 };
 use arrow_schema::{DataType, Field};
-use ferroflow_vision::similar::{Hasher, close_pairs, correlation};
+use ferroflow_vision::similar::{Hasher, correlation, each_close_pair};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -267,9 +267,10 @@ impl Deduplicate {
     ) -> anyhow::Result<Vec<(Vec<usize>, f32)>> {
         let hashes: Vec<_> =
             prints.iter().enumerate().map(|(row, print)| print.near.filter(|_| is_there(row))).collect();
-        let pairs = close_pairs(&hashes);
-        let mut wanted: BTreeMap<usize, Vec<u8>> =
-            pairs.iter().flat_map(|&(a, b)| [(a, Vec::new()), (b, Vec::new())]).collect();
+        let mut has_partner = vec![false; hashes.len()];
+        each_close_pair(&hashes, |a, b| (has_partner[a], has_partner[b]) = (true, true));
+        let rows = (0..hashes.len()).filter(|row| has_partner[*row]);
+        let mut wanted: BTreeMap<usize, Vec<u8>> = rows.map(|row| (row, Vec::new())).collect();
         context.progress.begin(faces.table.rows(), "pictures compared");
         for piece in faces.images()? {
             context.check()?;
@@ -289,18 +290,19 @@ impl Deduplicate {
             }
             row
         };
-        for (a, b) in pairs {
-            let (Some(first), Some(second)) = (wanted.get(&a), wanted.get(&b)) else { continue };
-            let similarity = correlation(first, second);
+        each_close_pair(&hashes, |a, b| {
+            let (Some(first), Some(second)) = (wanted.get(&a), wanted.get(&b)) else { return };
+            let is_same = prints[a].exact == prints[b].exact;
+            let similarity = if is_same { 1.0 } else { correlation(first, second) };
             if similarity < self.near_correlation {
-                continue;
+                return;
             }
             let (low, high) =
                 (root(&parent, a).min(root(&parent, b)), root(&parent, a).max(root(&parent, b)));
             parent.insert(high, low);
             let before = least.remove(&high).unwrap_or(1.0).min(least.get(&low).copied().unwrap_or(1.0));
             least.insert(low, before.min(similarity));
-        }
+        });
         let mut groups = BTreeMap::<usize, Vec<usize>>::new();
         for &row in parent.keys() {
             groups.entry(root(&parent, row)).or_default().push(row);

@@ -17,7 +17,7 @@ use crate::{
     batch::{
         Context, Facts, Stage,
         data::{
-            Faces,
+            Faces, classes,
             faces::{TEST, TRAIN, VALIDATION, decode_all},
             picture,
         },
@@ -91,12 +91,18 @@ fn parquet(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Result<()
     let others = splits.iter().map(String::as_str).filter(|split| ![TRAIN, VALIDATION, TEST].contains(split));
     names.extend(others.collect::<std::collections::BTreeSet<_>>());
     context.progress.begin(names.len(), "splits");
+    let mut taken = std::collections::BTreeSet::new();
     for name in names {
         context.check()?;
         let rows: Vec<usize> = (0..goes.len()).filter(|&row| goes[row] && splits[row] == name).collect();
         if !rows.is_empty() {
             let safe: String =
                 name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            // Another split may be the same in plain letters.
+            let numbered = (2..).map(|number| format!("{safe}_{number}"));
+            let free = std::iter::once(safe.clone()).chain(numbered).find(|name| !taken.contains(name));
+            let safe = free.unwrap_or(safe);
+            taken.insert(safe.clone());
             faces.table.write_rows(&folder.join(format!("{safe}-00000-of-00001.parquet")), &rows, &[])?;
         }
         context.progress.advance(1);
@@ -127,6 +133,11 @@ fn pictures(
 
 fn image_folder(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Result<()> {
     let (labels, splits, rows) = (faces.labels()?, faces.splits()?, faces.source_rows()?);
+    for (at, class) in faces.classes.iter().enumerate() {
+        if let Some(other) = faces.classes[..at].iter().find(|other| plain(other) == plain(class)) {
+            bail!("the classes `{other}` and `{class}` would have one folder");
+        }
+    }
     let mut taken = BTreeMap::<PathBuf, usize>::new();
     pictures(faces, goes, context, |row, at, images, _| {
         let bytes = images
@@ -157,6 +168,17 @@ fn plain(name: &str) -> String {
 
 fn csv(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Result<()> {
     let (labels, splits) = (faces.labels()?, faces.splits()?);
+    // The form has numbers of its own for its classes.
+    let known = classes::fer2013();
+    let number = |class: &String| {
+        known.iter().position(|known| known == class).with_context(|| {
+            format!(
+                "the class `{class}` is none of FER2013's ({}), which a csv has numbers for",
+                known.join(", ")
+            )
+        })
+    };
+    let numbers = faces.classes.iter().map(number).collect::<anyhow::Result<Vec<_>>>()?;
     let path = context.out.join("fer2013.csv");
     let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     let mut out = BufWriter::new(file);
@@ -184,7 +206,8 @@ fn csv(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Result<()> {
             use std::fmt::Write;
             let _ = write!(line, "{}{pixel}", if at == 0 { "" } else { " " });
         }
-        let label = labels[row].map_or_else(String::new, |label| label.to_string());
+        let label = labels[row].and_then(|label| numbers.get(label));
+        let label = label.map_or_else(String::new, ToString::to_string);
         writeln!(out, "{label},{line},{usage}")?;
         Ok(())
     })?;

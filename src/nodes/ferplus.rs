@@ -34,7 +34,7 @@ pub struct FerPlus {
 
 impl Stage for FerPlus {
     const NAME: &'static str = "ferplus";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Table;
     const PATHS: &'static [&'static str] = &["path"];
@@ -87,7 +87,10 @@ impl Stage for FerPlus {
             bail!("{path} has no rows");
         }
         let judged = columns.last().map_or(0, |majority| majority.iter().flatten().count());
-        let mut writer = TableWriter::create(&context.table(), Schema::new(fields))?;
+        let mut writer = TableWriter::create(
+            &context.table(),
+            classes::with_names(Schema::new(fields), &classes::fer2013()),
+        )?;
         let arrays =
             columns.into_iter().map(|column| Arc::new(Int64Array::from(column)) as ArrayRef).collect();
         let all = RecordBatch::try_new(writer.schema(), arrays)?;

@@ -1,6 +1,6 @@
 //! Brings columns of another table.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use anyhow::{Context as _, bail};
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray, UInt64Array};
@@ -35,7 +35,7 @@ fn on() -> Vec<String> {
 
 impl Stage for Join {
     const NAME: &'static str = "join";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] =
         &[Port::faces("The rows."), Port::one("other", PortType::Table, "Where columns come from.")];
     const OUTPUT: PortType = PortType::Faces;
@@ -48,12 +48,14 @@ impl Stage for Join {
         let (left, right) = (context.input("input")?.table()?, context.input("other")?.table()?);
         let mut partner = HashMap::new();
         for (row, key) in keys(&right, &self.on)?.into_iter().enumerate() {
+            let Some(key) = key else { continue };
             if let Some(before) = partner.insert(key.clone(), row as u64) {
+                let key = key.trim_end_matches('\u{1f}').replace('\u{1f}', ", ");
                 bail!("the rows {before} and {row} of `other` have the same {}: {key}", self.on.join(", "));
             }
         }
         let places: UInt64Array =
-            keys(&left, &self.on)?.iter().map(|key| partner.get(key).copied()).collect();
+            keys(&left, &self.on)?.iter().map(|key| partner.get(key.as_ref()?).copied()).collect();
         let matched = places.len() - places.null_count();
         let wanted = |name: &String| match self.columns.is_empty() {
             true => !self.on.contains(name) && !left.has(&format!("{}{name}", self.prefix)),
@@ -80,31 +82,24 @@ impl Stage for Join {
     }
 }
 
-/// The key of each row, as text.
-fn keys(table: &Table, on: &[String]) -> anyhow::Result<Vec<String>> {
-    let mut keys = vec![String::new(); table.rows()];
+/// The key of each row, as text; none where a part of it is null.
+fn keys(table: &Table, on: &[String]) -> anyhow::Result<Vec<Option<String>>> {
+    let mut keys = vec![Some(String::new()); table.rows()];
     for column in on {
         let values = texts(&table.column(column)?).with_context(|| format!("the key column `{column}`"))?;
         for (key, value) in keys.iter_mut().zip(values) {
-            if !key.is_empty() {
-                key.push('\u{1f}');
-            }
-            key.push_str(&value);
+            *key = key.take().zip(value).map(|(key, value)| format!("{key}{value}\u{1f}"));
         }
     }
     Ok(keys)
 }
 
-fn texts(column: &ArrayRef) -> anyhow::Result<Vec<String>> {
-    let column = Arc::clone(column);
+fn texts(column: &ArrayRef) -> anyhow::Result<Vec<Option<String>>> {
     if let Some(numbers) = column.as_any().downcast_ref::<Int64Array>() {
-        return Ok(numbers
-            .iter()
-            .map(|value| value.map_or_else(|| "null".into(), |value| value.to_string()))
-            .collect());
+        return Ok(numbers.iter().map(|value| value.map(|value| value.to_string())).collect());
     }
     match column.as_any().downcast_ref::<StringArray>() {
-        Some(texts) => Ok(texts.iter().map(|text| text.unwrap_or("null").to_owned()).collect()),
+        Some(texts) => Ok(texts.iter().map(|text| text.map(str::to_owned)).collect()),
         None => bail!("has type {}, and keys must be integers or text", column.data_type()),
     }
 }

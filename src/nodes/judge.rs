@@ -12,7 +12,7 @@ use super::{drop_non_faces::VERDICT, relabel};
 use crate::{
     batch::{
         Context, Facts, Stage,
-        data::{Faces, TableWriter},
+        data::{Faces, TableWriter, classes},
     },
     graph::dag::{Port, PortType},
 };
@@ -56,7 +56,7 @@ struct Judged {
 
 impl Stage for Judge {
     const NAME: &'static str = "judge";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[
         Port::faces("What was cleaned."),
         Port::one(
@@ -74,8 +74,12 @@ impl Stage for Judge {
         let place: HashMap<i64, usize> =
             keys.iter().enumerate().filter_map(|(place, row)| Some((row?, place))).collect();
         let rows = faces.source_rows()?;
-        let partner: Vec<Option<usize>> =
-            rows.iter().map(|row| row.and_then(|row| place.get(&row).copied())).collect();
+        // What was made has a number that may be another face's in the reference.
+        let partner: Vec<Option<usize>> = rows
+            .iter()
+            .zip(faces.generated()?)
+            .map(|(row, is_generated)| row.filter(|_| !is_generated).and_then(|row| place.get(&row).copied()))
+            .collect();
         let splits = faces.splits()?;
         let (labels, all_before) = self.labels(&faces, &reference, &partner, &splits)?;
         let curve = curve(&labels);
@@ -99,6 +103,7 @@ impl Judge {
         splits: &[String],
     ) -> anyhow::Result<(Vec<Judged>, (usize, usize))> {
         let majority: Int64Array = reference.typed("majority")?;
+        let of_class = classes::renumbered(reference.schema(), &faces.classes);
         let after: Int64Array = faces.table.typed("label")?;
         let before: Int64Array = match faces.table.has("original_label") {
             true => faces.table.typed("original_label")?,
@@ -118,7 +123,8 @@ impl Judge {
         };
         let (mut judged, mut agree_before, mut with_majority) = (Vec::new(), 0, 0);
         for (row, partner) in partner.iter().enumerate() {
-            let truth = partner.filter(|&place| majority.is_valid(place)).map(|place| majority.value(place));
+            let truth = partner.filter(|&place| majority.is_valid(place));
+            let truth = truth.and_then(|place| of_class(majority.value(place)));
             let counts = self.label_splits.is_empty() || self.label_splits.contains(&splits[row]);
             let (Some(truth), true, true) = (truth, counts, before.is_valid(row)) else { continue };
             with_majority += 1;

@@ -43,7 +43,7 @@ fn one() -> f32 {
 
 impl Stage for Predict {
     const NAME: &'static str = "predict";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces to be asked about."),
         Port {
@@ -98,7 +98,9 @@ impl Stage for Predict {
 
 /// Divides the logarithms of probabilities by a temperature. Zeros, of rows that were not asked about, stay.
 fn even_out(row: &mut [f32], temperature: f32) {
-    row.iter_mut().for_each(|value| *value = value.powf(1.0 / temperature));
+    // By the greatest first: powers of small numbers may be nothing at all.
+    let greatest = row.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    row.iter_mut().for_each(|value| *value = (*value / greatest).powf(1.0 / temperature));
     let sum: f32 = row.iter().sum();
     if sum > 0.0 {
         row.iter_mut().for_each(|value| *value /= sum);

@@ -38,7 +38,7 @@ pub struct Relabel {
     /// A row whose label is less likely right than this is dropped (`wrong-label`), 0 to 1.
     #[serde(default = "drop_below")]
     drop_below: f64,
-    /// A label is changed where the new one is at least this likely right, 0 to 1. Below, it stays, and the row is dropped.
+    /// A label is changed where the new one is at least this likely right, 0 to 1. Below, it stays, and `drop-below` asks how likely right it is itself.
     #[serde(default)]
     change_from: f64,
     /// How `is_label_issue` is decided; the names are cleanlab's. It marks, and neither changes nor drops.

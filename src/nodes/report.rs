@@ -184,7 +184,7 @@ impl Report {
         reasons.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
         let changed: Vec<_> = all.clone().filter(|&row| view.is_kept(row) && view.is_changed(row)).collect();
         let changed = draw(changed, 3 * self.pictures);
-        Draft { classes, reasons, changed, groups: draw_groups(view, self.pictures / 2, &mut random) }
+        Draft { classes, reasons, changed, groups: draw_groups(view, self.pictures.div_ceil(2), &mut random) }
     }
 }
 
@@ -293,8 +293,8 @@ impl Draft {
                 remark: remark.clone(),
             })
             .collect();
-        let duplicates =
-            (!groups.is_empty()).then(|| Duplicates { numbers: duplicate_numbers(view), groups });
+        let has_groups = view.groups.as_ref().is_some_and(|groups| groups.null_count() < groups.len());
+        let duplicates = has_groups.then(|| Duplicates { numbers: duplicate_numbers(view), groups });
         let number = cleaning::thousands;
         let totals = vec![
             (number(rows), "rows"),

@@ -36,6 +36,10 @@ impl Stage for Sample {
     const INPUTS: &'static [Port] = &[Port::faces("Where rows are taken from.")];
     const OUTPUT: PortType = PortType::Faces;
 
+    fn check(&self) -> Result<(), String> {
+        if self.rows == 0 { Err("`rows` is 0, and must be 1 or more".to_owned()) } else { Ok(()) }
+    }
+
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (labels, splits) = (faces.labels()?, faces.splits()?);

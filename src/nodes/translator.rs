@@ -15,13 +15,21 @@ pub fn two_classes(from: &str, to: &str) -> Result<(), String> {
     if from == to {
         return Err(format!("`from` and `to` are both `{from}`: name two classes"));
     }
+    if plain(from) == plain(to) {
+        return Err(format!(
+            "`{from}` and `{to}` differ in signs only, and their networks would have one file: give a class another name"
+        ));
+    }
     Ok(())
+}
+
+/// A class in the name of a file.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect()
 }
 
 /// The file of the network that translates between two classes.
 pub fn file_name(from: &str, to: &str) -> String {
-    let plain =
-        |name: &str| -> String { name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect() };
     format!("{}-to-{}.onnx", plain(from), plain(to))
 }
 

@@ -66,14 +66,22 @@ pub struct Step {
 }
 
 impl Step {
-    /// The step from one line to another.
-    pub fn between(name: &str, before: &Line, after: &Line) -> Self {
-        let recalls = before.recalls.iter().zip(&after.recalls);
+    /// The step from one line to another, each with the classes of its protocol; gains are in the order of `classes`.
+    pub fn between(
+        name: &str,
+        before: (&Line, &[String]),
+        after: (&Line, &[String]),
+        classes: &[String],
+    ) -> Self {
+        let recall = |(line, known): (&Line, &[String]), class: &String| {
+            *line.recalls.get(known.iter().position(|known| known == class)?)?
+        };
+        let gain = |class: &String| Some(recall(after, class)? - recall(before, class)?);
         Self {
             name: name.to_owned(),
-            before: before.accuracy,
-            after: after.accuracy,
-            recall_gains: recalls.map(|(before, after)| Some((*after)? - (*before)?)).collect(),
+            before: before.0.accuracy,
+            after: after.0.accuracy,
+            recall_gains: classes.iter().map(gain).collect(),
         }
     }
 }

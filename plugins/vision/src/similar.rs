@@ -112,9 +112,9 @@ fn are_close(a: u64, b: u64) -> bool {
     (a ^ b).count_ones() <= MOST_BITS
 }
 
-/// Pairs of hashes that differ in at most 3 bits. Complete: cut into four parts, two such hashes agree in one of them.
-pub fn close_pairs(hashes: &[Option<u64>]) -> Vec<(usize, usize)> {
-    let mut pairs = Vec::new();
+/// Calls `each` once with every pair of hashes that differ in at most 3 bits, the place of the first and that of the second. Complete: cut
+/// into four parts, two such hashes agree in one of them. Pairs are not kept: there may be as many as squares.
+pub fn each_close_pair(hashes: &[Option<u64>], mut each: impl FnMut(usize, usize)) {
     for part in 0..PARTS {
         let mut sorted: Vec<(u64, usize, u64)> = hashes
             .iter()
@@ -122,16 +122,15 @@ pub fn close_pairs(hashes: &[Option<u64>]) -> Vec<(usize, usize)> {
             .filter_map(|(at, hash)| hash.map(|hash| (part_of(hash, part), at, hash)))
             .collect();
         sorted.sort_unstable();
+        let were_told = |a: u64, b: u64| (0..part).any(|before| part_of(a, before) == part_of(b, before));
         for same in sorted.chunk_by(|a, b| a.0 == b.0) {
             for (at, a) in same.iter().enumerate() {
-                let close = same[at + 1..].iter().filter(|b| are_close(a.2, b.2));
-                pairs.extend(close.map(|b| (a.1, b.1)));
+                for b in same[at + 1..].iter().filter(|b| are_close(a.2, b.2) && !were_told(a.2, b.2)) {
+                    each(a.1, b.1);
+                }
             }
         }
     }
-    pairs.sort_unstable();
-    pairs.dedup();
-    pairs
 }
 
 /// A growing list of hashes in which those close to another are found without looking at all.
@@ -153,7 +152,7 @@ impl CloseHashes {
         }
     }
 
-    /// Places, from the first, of the hashes that differ from this one in at most 3 bits. Complete, as [`close_pairs`] is.
+    /// Places, from the first, of the hashes that differ from this one in at most 3 bits. Complete, as [`each_close_pair`] is.
     pub fn close_to(&self, hash: u64) -> Vec<usize> {
         let parts = self.places.iter().enumerate();
         let same_part = parts.filter_map(|(part, places)| places.get(&part_of(hash, part))).flatten();
@@ -228,7 +227,10 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(close_pairs(&hashes), expected);
+            let mut found = Vec::new();
+            each_close_pair(&hashes, |a, b| found.push((a, b)));
+            found.sort_unstable();
+            assert_eq!(found, expected);
             let mut list = CloseHashes::default();
             let mut found = Vec::new();
             for (place, hash) in hashes.iter().enumerate() {

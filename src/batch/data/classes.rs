@@ -17,11 +17,28 @@ pub fn fer2013() -> Vec<String> {
     EXPRESSIONS.map(str::to_owned).to_vec()
 }
 
-/// The class names of the column `label`, or nothing where the schema has none.
+/// Columns whose numbers stand for classes; in a table of votes the last.
+const LABELS: [&str; 3] = ["label", "original_label", "majority"];
+
+/// The class names of the column `label`, or of `majority`, or nothing where the schema has none.
 pub fn names(schema: &Schema) -> Option<Vec<String>> {
     let info: Value = serde_json::from_str(schema.metadata().get(KEY)?).ok()?;
-    let names = info.pointer("/info/features/label/names")?.as_array()?;
+    let features = info.pointer("/info/features")?;
+    let names = LABELS.iter().find_map(|column| features.get(column)?.get("names")?.as_array())?;
     names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// What a label of a table with other class names, or the same in another order, is among `classes`. Without names the numbers are taken
+/// to be the same.
+pub fn renumbered(schema: &Schema, classes: &[String]) -> impl Fn(i64) -> Option<i64> + use<> {
+    let places = names(schema).map(|names| {
+        let place = |name: &String| classes.iter().position(|class| class == name).map(|place| place as i64);
+        names.iter().map(place).collect::<Vec<_>>()
+    });
+    move |label| match &places {
+        None => Some(label),
+        Some(places) => usize::try_from(label).ok().and_then(|label| places.get(label).copied().flatten()),
+    }
 }
 
 /// The schema with these class names.
@@ -44,7 +61,7 @@ pub fn with_features(schema: Schema) -> anyhow::Result<Schema> {
 }
 
 fn feature(field: &Field, names: Option<&[String]>) -> anyhow::Result<Value> {
-    let is_label = matches!(field.name().as_str(), "label" | "original_label");
+    let is_label = LABELS.contains(&field.name().as_str());
     if let (true, Some(names)) = (is_label, names) {
         return Ok(json!({"names": names, "_type": "ClassLabel"}));
     }
@@ -75,4 +92,22 @@ fn feature(field: &Field, names: Option<&[String]>) -> anyhow::Result<Value> {
         kind => kind,
     };
     feature(kind).with_context(|| format!("the column `{}`", field.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_another_order_are_found_by_name() {
+        let classes = ["angry", "happy", "sad"].map(str::to_owned);
+        let votes = ["sad", "bored", "angry"].map(str::to_owned);
+        let schema = Schema::new(vec![Field::new("majority", DataType::Int64, true)]);
+        let same = renumbered(&schema, &classes);
+        assert_eq!([0, 1, 2].map(same), [Some(0), Some(1), Some(2)]);
+        // As a table keeps it, which has no column `label`.
+        let named = with_features(with_names(schema, &votes));
+        let of_class = renumbered(named.as_ref().unwrap_or(&Schema::empty()), &classes);
+        assert_eq!([0, 1, 2, 3].map(of_class), [Some(2), None, Some(0), None]);
+    }
 }

@@ -72,6 +72,9 @@ impl Faces {
         }
         let classes = classes::names(table.schema())
             .with_context(|| format!("{} has no names for its classes", table.path().display()))?;
+        if let Some(twice) = classes.iter().enumerate().find(|(at, name)| classes[..*at].contains(name)) {
+            bail!("{} has the class `{}` twice", table.path().display(), twice.1);
+        }
         Ok(Self { table, classes })
     }
 
@@ -116,8 +119,8 @@ impl Faces {
         Ok((0..generators.len()).map(|row| generators.is_valid(row)).collect())
     }
 
-    /// The group that each row belongs to: its duplicates (`duplicate_group`), where somebody has looked for them, and its
-    /// copies, which have its `row`.
+    /// The group that each row belongs to: its duplicates (`duplicate_group`), where somebody has looked for them, its
+    /// copies, which have its `row`, and what was made of it (`source_row`).
     pub fn groups(&self) -> anyhow::Result<Vec<u32>> {
         let rows = self.source_rows()?;
         let found = self.table.has("duplicate_group");
@@ -136,7 +139,18 @@ impl Faces {
                 known => *numbers.entry(known).or_insert_with(&mut fresh),
             }
         };
-        Ok((0..self.table.rows()).map(&mut number).collect())
+        let mut of_rows: Vec<u32> = (0..self.table.rows()).map(&mut number).collect();
+        let generated = self.generated()?;
+        if generated.contains(&true) && self.table.has(SOURCE_ROW) {
+            let sources: Int64Array = self.table.typed(SOURCE_ROW)?;
+            let real = (0..of_rows.len()).filter(|at| !generated[*at] && rows.is_valid(*at));
+            let of_source: std::collections::BTreeMap<i64, u32> =
+                real.map(|at| (rows.value(at), of_rows[at])).collect();
+            for at in (0..of_rows.len()).filter(|at| generated[*at] && sources.is_valid(*at)) {
+                of_rows[at] = of_source.get(&sources.value(at)).copied().unwrap_or(of_rows[at]);
+            }
+        }
+        Ok(of_rows)
     }
 
     /// The pictures as they are stored, in pieces, with the number of the first row of each.

@@ -71,10 +71,13 @@ impl Table {
             File::open(&self.path).with_context(|| format!("{} cannot be read", self.path.display()))?;
         let mut builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH);
         if let Some(columns) = columns {
+            // By place: by name, a dot in one would lead inside a column.
+            let mut places = Vec::new();
             for column in columns {
                 self.field(column)?;
+                places.push(self.schema.index_of(column)?);
             }
-            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            let mask = ProjectionMask::roots(builder.parquet_schema(), places);
             builder = builder.with_projection(mask);
         }
         let path = self.path.clone();
@@ -109,6 +112,7 @@ impl Table {
         let array = self.column(column)?;
         array.as_any().downcast_ref::<A>().cloned().with_context(|| {
             let wanted = std::any::type_name::<A>().rsplit("::").next().unwrap_or_default();
+            let wanted = wanted.trim_end_matches('>').trim_end_matches("Type").trim_end_matches("Array");
             format!(
                 "the column `{column}` of {} has type {}, which does not fit {wanted}",
                 self.path.display(),

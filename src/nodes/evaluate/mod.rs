@@ -19,7 +19,10 @@ use self::measured::{Measured, write_table};
 use super::{device, embed, judges};
 use crate::{
     atomic,
-    batch::{Context, Facts, Needs, Stage, data::Faces},
+    batch::{
+        Context, Facts, Needs, Stage,
+        data::{Faces, classes},
+    },
     graph::dag::{Arity, Port, PortType},
     report::evaluation::{self, Comparison, Mistake},
 };
@@ -68,7 +71,7 @@ fn mistakes() -> usize {
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {
@@ -194,12 +197,16 @@ fn majorities(faces: &Faces, reference: &crate::batch::data::Table) -> anyhow::R
     let (keys, majority): (Int64Array, Int64Array) = (reference.typed("row")?, reference.typed("majority")?);
     let known: HashMap<i64, i64> =
         keys.iter().zip(majority.iter()).filter_map(|(key, value)| Some((key?, value?))).collect();
-    let one = |row: Option<i64>| -> anyhow::Result<Option<usize>> {
+    let of_class = classes::renumbered(reference.schema(), &faces.classes);
+    let one = |(row, is_generated): (Option<i64>, bool)| -> anyhow::Result<Option<usize>> {
+        // What was made has a number that may be another face's in the reference.
+        let row = row.filter(|_| !is_generated);
         let Some(class) = row.and_then(|row| known.get(&row)) else { return Ok(None) };
-        let class = usize::try_from(*class).ok().filter(|class| *class < faces.classes.len());
+        let Some(class) = of_class(*class) else { return Ok(None) };
+        let class = usize::try_from(class).ok().filter(|class| *class < faces.classes.len());
         class.map(Some).with_context(|| format!("`majority` of row {row:?} is none of the table's classes"))
     };
-    faces.source_rows()?.iter().map(one).collect()
+    faces.source_rows()?.iter().zip(faces.generated()?).map(one).collect()
 }
 
 /// Each two of the classifiers.

@@ -21,9 +21,10 @@ impl Table {
     /// Decodes all faces.
     pub fn of(faces: &Faces, workers: usize) -> anyhow::Result<Self> {
         let (width, height, pixels) = faces.gray_pixels(workers)?;
-        let labels = faces.labels()?.into_iter().zip(faces.splits()?).zip(faces.dropped()?);
-        let labels =
-            labels.map(|((label, split), dropped)| Some((label.filter(|_| dropped.is_none())?, split)));
+        let counts = faces.dropped()?.into_iter().zip(faces.generated()?);
+        let counts = counts.map(|(dropped, is_generated)| dropped.is_none() && !is_generated);
+        let labels = faces.labels()?.into_iter().zip(faces.splits()?).zip(counts);
+        let labels = labels.map(|((label, split), counts)| Some((label.filter(|_| counts)?, split)));
         Ok(Self {
             classes: faces.classes.clone(),
             size: (width, height),
@@ -33,7 +34,7 @@ impl Table {
         })
     }
 
-    /// Rows of a class in a split that count.
+    /// Rows of a class in a split that count: not dropped, and not made by a network.
     pub fn rows(&self, class: usize, split: &str) -> Vec<usize> {
         let is_of = |row: &Option<(usize, String)>| {
             row.as_ref().is_some_and(|(label, of)| *label == class && of == split)

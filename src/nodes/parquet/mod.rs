@@ -68,7 +68,7 @@ fn label() -> String {
 
 impl Stage for Parquet {
     const NAME: &'static str = "parquet";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
@@ -133,11 +133,19 @@ impl Stage for Parquet {
 impl Parquet {
     /// Given, or from the metadata, or, for labels of text, all there are.
     fn classes_of(&self, tables: &[Table]) -> anyhow::Result<Vec<String>> {
-        if !self.classes.is_empty() {
-            return Ok(self.classes.clone());
-        }
         let mut named =
             tables.iter().filter_map(|table| Some((table.path(), classes::names(table.schema())?)));
+        if !self.classes.is_empty() {
+            return match named.find(|(_, names)| *names != self.classes) {
+                None => Ok(self.classes.clone()),
+                Some((file, names)) => bail!(
+                    "`classes` is {}, and {} says that its labels are {}: leave `classes` out",
+                    self.classes.join(", "),
+                    file.display(),
+                    names.join(", ")
+                ),
+            };
+        }
         if let Some((file, names)) = named.next() {
             if let Some((other, _)) = named.find(|(_, others)| *others != names) {
                 bail!(

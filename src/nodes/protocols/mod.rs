@@ -94,7 +94,7 @@ fn title() -> String {
 
 impl Stage for Protocols {
     const NAME: &'static str = "protocols";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port {
         name: "input",
         accepts: PortType::Table,
@@ -105,9 +105,13 @@ impl Stage for Protocols {
     const PATHS: &'static [&'static str] = &["path"];
 
     fn check(&self) -> Result<(), String> {
-        match self.reported.iter().find(|reported| !(0.0..=1.0).contains(&reported.accuracy)) {
-            Some(Reported { model, accuracy, .. }) => {
-                Err(format!("`reported` gives {model} the accuracy {accuracy}, and must be from 0 to 1"))
+        let reported = self.reported.iter().map(|reported| ("reported", &reported.model, reported.accuracy));
+        let steps = self.reported_steps.iter().flat_map(|step| {
+            [step.before, step.after].map(|accuracy| ("reported-steps", &step.name, accuracy))
+        });
+        match reported.chain(steps).find(|(_, _, accuracy)| !(0.0..=1.0).contains(accuracy)) {
+            Some((key, name, accuracy)) => {
+                Err(format!("`{key}` gives {name} the accuracy {accuracy}, and must be from 0 to 1"))
             }
             None => Ok(()),
         }
@@ -130,21 +134,32 @@ impl Stage for Protocols {
             .map(|evaluation| lines(&evaluation.models, &evaluation.classes, baseline))
             .collect();
         let find = |key: &str, name: &str| {
-            let all = || measured.iter().flatten();
-            all().find(|line| line.model == name).with_context(|| {
-                let mut known: Vec<&str> = all().map(|line| line.model.as_str()).collect();
-                known.sort_unstable();
-                known.dedup();
-                format!("`{key}` is `{name}`; there are: {}", known.join(", "))
-            })
+            measured
+                .iter()
+                .zip(&evaluations)
+                .find_map(|(lines, evaluation)| {
+                    let line = lines.iter().find(|line| line.model == name)?;
+                    Some((line, evaluation.classes.as_slice()))
+                })
+                .with_context(|| {
+                    let mut known: Vec<&str> =
+                        measured.iter().flatten().map(|line| line.model.as_str()).collect();
+                    known.sort_unstable();
+                    known.dedup();
+                    format!("`{key}` is `{name}`; there are: {}", known.join(", "))
+                })
         };
         baseline.map(|name| find("baseline", name)).transpose()?;
         let classes = evaluations.first().map_or_else(Vec::new, |evaluation| evaluation.classes.clone());
         let ours = self.steps.iter().map(|step| {
             let (before, after) = (find("before", &step.before)?, find("after", &step.after)?);
-            Ok(Step::between(&step.name, before, after))
+            Ok(Step::between(&step.name, before, after, &classes))
         });
         let mut steps = ours.collect::<anyhow::Result<Vec<Step>>>()?;
+        let gains = self.reported_steps.iter().flat_map(|step| step.recall_gains.keys());
+        if let Some(unknown) = gains.into_iter().find(|class| !classes.contains(class)) {
+            bail!("`recall-gains` names the class `{unknown}`; there are: {}", classes.join(", "));
+        }
         steps.extend(self.reported_steps.iter().map(|step| Step {
             name: step.name.clone(),
             before: step.before,

@@ -5,7 +5,7 @@ mod export;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use ferroflow_learn::{
     Device, LearnError,
     classifier::{self, Augmentation, Classifier, EpochResult, FEEDERS, Layer, Progress, Settings, Trained},
@@ -183,7 +183,7 @@ defaults! {
 
 impl Stage for Train {
     const NAME: &'static str = "train";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {
@@ -232,6 +232,13 @@ impl Stage for Train {
                 let bytes = std::fs::read(&path).with_context(|| {
                     format!("`begin` is no result of `train`: {} is not there", path.display())
                 })?;
+                let known = input.facts()?.0.get("classes").cloned();
+                if known.is_some_and(|known| known != serde_json::json!(faces.classes)) {
+                    bail!(
+                        "`begin` knows other classes than the rows have ({}), or the same in another order",
+                        faces.classes.join(", ")
+                    );
+                }
                 Some(Classifier::from_bytes(&bytes, &path)?)
             }
         };

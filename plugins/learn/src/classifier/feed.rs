@@ -85,8 +85,12 @@ impl Feed<'_> {
     }
 
     fn draw(self, rows: &[usize], random: &mut Random) -> Vec<Draft> {
-        let size = rows.len().div_ceil(self.settings.shards).max(1);
-        rows.chunks(size).map(|rows| self.draft(rows, random)).collect()
+        // As even as can be, and each of two faces at least: their moments are of no use otherwise.
+        let shards = self.settings.shards.min(rows.len() / 2).max(1);
+        let (size, more) = (rows.len() / shards, rows.len() % shards);
+        let (larger, rest) = rows.split_at(more * (size + 1));
+        let larger = larger.chunks(size + 1);
+        larger.chain(rest.chunks(size.max(1))).map(|rows| self.draft(rows, random)).collect()
     }
 
     fn draft(self, rows: &[usize], random: &mut Random) -> Draft {

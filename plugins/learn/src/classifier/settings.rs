@@ -6,6 +6,9 @@ use super::network::Layer;
 use crate::error::LearnError;
 use crate::rules::{self, above_zero, at_least, from_zero, part, whole};
 
+/// Below, random shares take longer and longer to draw.
+const LEAST_MIXUP: f32 = 1e-3;
+
 /// How a classifier is built and trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,6 +125,12 @@ impl Settings {
             part("label_smoothing", self.label_smoothing.into()),
             part("dropout", self.dropout.into()),
             whole("mixup", self.mixup),
+            (
+                "mixup",
+                self.mixup.to_string(),
+                self.mixup == 0.0 || self.mixup >= LEAST_MIXUP,
+                "0, or 0.001 and more: below, shares are as good as 0 or 1",
+            ),
             part("averaging", self.averaging.into()),
             (
                 "layers",
