@@ -277,7 +277,7 @@ fn failure(kind: DetectorKind, error: &anyhow::Error) -> Failure {
         Some(
             DetectError::Model(_)
                 | DetectError::NoOpenCv
-                | DetectError::Inference(InferenceError::Runtime(_))
+                | DetectError::Inference(InferenceError::Runtime(_) | InferenceError::NoProvider(_))
         )
     );
     Failure { detector: kind.name(), reason: format!("{error:#}"), missing }

@@ -361,7 +361,7 @@ fn judgement(facts: &Facts) -> Judgement {
         ("the same, the surest 75 % of the rows kept", percent("agreement_with_75_percent_kept")),
         ("rows kept here", percent("kept")),
         ("labels agree among these", percent("agreement_of_kept")),
-        ("labels changed", whole("labels_changed")),
+        ("labels changed, also of rows dropped for their label", whole("labels_changed")),
         ("changes to what the majority says", percent("changes_right")),
         ("changes away from it", percent("changes_that_broke")),
         (non_faces.as_str(), percent("non_faces_dropped")),

@@ -3,7 +3,7 @@
 use askama::Template;
 use ferroflow_vision::face::EXPRESSIONS;
 
-use super::plot;
+use super::{cleaning::thousands, plot};
 use crate::stream::directory::{
     DATA, PAGE,
     results::Done,
@@ -29,9 +29,9 @@ struct Totals {
     new: usize,
     skipped: usize,
     failed: usize,
-    frames: u64,
-    faces: u64,
-    tracks: u64,
+    frames: String,
+    faces: String,
+    tracks: String,
     duration: String,
     elapsed: String,
 }
@@ -69,15 +69,15 @@ fn page(summary: &Summary) -> anyhow::Result<String> {
         }
     }
     let (new, skipped, failed) = summary.counts();
-    let sum = |of: fn(&Done) -> u64| videos.iter().map(|video| of(video.done)).sum();
+    let sum = |of: fn(&Done) -> u64| videos.iter().map(|video| of(video.done) as usize).sum();
     let totals = Totals {
         videos: videos.len(),
         new,
         skipped,
         failed,
-        frames: sum(|done| done.frames),
-        faces: sum(|done| done.faces),
-        tracks: sum(|done| done.tracks),
+        frames: thousands(sum(|done| done.frames)),
+        faces: thousands(sum(|done| done.faces)),
+        tracks: thousands(sum(|done| done.tracks)),
         duration: clock(videos.iter().map(|video| video.done.seconds).sum()),
         elapsed: clock(summary.elapsed.as_secs_f64()),
     };
@@ -102,9 +102,12 @@ fn video<'a>(
     let total = done.timeline.total();
     let mut shares: Vec<_> = total.means().into_iter().enumerate().collect();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    // What a classifier of other classes says besides these.
+    let other = 1.0 - shares.iter().map(|(_, share)| share).sum::<f64>();
+    shares.extend((other > 0.001).then_some((EXPRESSIONS.len(), other)));
     let mix = shares.into_iter().map(|(index, share)| {
         let (r, g, b) = plot::expression_color(index);
-        let name = EXPRESSIONS.get(index).copied().unwrap_or_default();
+        let name = EXPRESSIONS.get(index).copied().unwrap_or("other");
         (format!("{:.1}", share * 100.0), name, format!("rgb({r},{g},{b})"))
     });
     Ok(Video {
@@ -132,7 +135,7 @@ fn title(summary: &Summary) -> String {
 /// A relative path as a link.
 fn url(path: &std::path::Path) -> String {
     let mut url = String::new();
-    for byte in path.to_string_lossy().bytes() {
+    for &byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             url.push(char::from(byte));
         } else {

@@ -62,7 +62,7 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
     // The page decides how wide it is.
     Ok(svg.replacen(
         "<svg width=\"900\" height=\"200\"",
-        "<svg role=\"img\" aria-label=\"expressions over time\"",
+        "<svg role=\"img\" aria-label=\"expressions over time\" shape-rendering=\"crispEdges\"",
         1,
     ))
 }

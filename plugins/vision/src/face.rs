@@ -7,6 +7,25 @@ use crate::geometry::{Point, Rect};
 /// The seven expressions in FER2013's order; the index is the class number of the data set.
 pub const EXPRESSIONS: [&str; 7] = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
 
+/// Other names that classifiers give them, FER+'s among them (Barsoum et al. 2016).
+const SYNONYMS: [(&str, &str); 6] = [
+    ("anger", "angry"),
+    ("disgusted", "disgust"),
+    ("fearful", "fear"),
+    ("happiness", "happy"),
+    ("sadness", "sad"),
+    ("surprised", "surprise"),
+];
+
+/// Which of the [`EXPRESSIONS`] a class is, whatever it is called: `Happiness` is the fourth. Others, such as contempt, are none.
+pub fn expression_of(label: &str) -> Option<usize> {
+    let is = |name: &str| label.eq_ignore_ascii_case(name);
+    let known = |name: &str| EXPRESSIONS.iter().position(|expression| *expression == name);
+    EXPRESSIONS.iter().position(|expression| is(expression)).or_else(|| {
+        SYNONYMS.iter().find(|(synonym, _)| is(synonym)).and_then(|(_, expression)| known(expression))
+    })
+}
+
 /// The names of a classifier's classes, in the order of its scores.
 pub type Labels = Arc<[String]>;
 
@@ -45,10 +64,14 @@ impl Emotion {
         self.scores.get(self.label_id).copied().unwrap_or(0.0)
     }
 
-    /// Probability of the class of this name, if the model knows it.
+    /// Probability of the class of this name, if the model knows it; an expression may have another name in the model.
     pub fn score(&self, label: &str) -> Option<f32> {
-        let index = self.labels.iter().position(|name| name == label)?;
-        self.scores.get(index).copied()
+        let same = self.labels.iter().position(|name| name == label);
+        let index = same.or_else(|| {
+            let expression = expression_of(label)?;
+            self.labels.iter().position(|name| expression_of(name) == Some(expression))
+        });
+        self.scores.get(index?).copied()
     }
 }
 
@@ -80,4 +103,20 @@ pub struct FrameFaces {
     pub height: u32,
     /// The faces, in the detector's order.
     pub faces: Vec<Face>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_found_by_the_names_that_other_models_give_them() {
+        let labels: Labels =
+            ["neutral", "Happiness", "surprise", "sadness", "anger", "contempt"].map(str::to_owned).into();
+        let scores = vec![0.1, 0.2, 0.3, 0.15, 0.05, 0.2];
+        let emotion = Emotion { labels, scores, label_id: 2, model: "other".into() };
+        let found = EXPRESSIONS.map(|expression| emotion.score(expression));
+        assert_eq!(found, [Some(0.05), None, None, Some(0.2), Some(0.15), Some(0.3), Some(0.1)]);
+        assert_eq!(emotion.score("contempt"), Some(0.2));
+    }
 }

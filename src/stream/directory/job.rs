@@ -204,7 +204,7 @@ impl Job<'_> {
                     (done.frames_decoded, done.frames, done.faces, done.tracks);
                 let speed = frames as f64 / done.elapsed.as_secs_f64().max(1e-9);
                 self.progress.say(|| {
-                    outln!("{name}: {decoded} frames decoded = {frames} in the result, {faces} faces, {tracks} tracks, {speed:.1} frames/s");
+                    outln!("{name}: {decoded} frames decoded = {frames} in the result, {faces} faces, {tracks} track{}, {speed:.1} frames/s", if tracks == 1 { "" } else { "s" });
                 });
                 Some(Outcome::Done(done))
             }

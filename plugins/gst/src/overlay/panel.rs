@@ -61,8 +61,9 @@ pub fn draw(canvas: &mut Canvas<'_>, text: &mut Text, face: &Face, parts: Parts,
         }
         let title_width = text.width(title) + row / 2;
         let top = if y >= row + 2 { y - row - 2 } else { y };
-        canvas.fill(x, top, title_width, row + 2, color, 230);
-        text.draw(canvas, x + row / 4, top + 1, title, INK);
+        let left = x.min(canvas.width - title_width).max(0);
+        canvas.fill(left, top, title_width, row + 2, color, 230);
+        text.draw(canvas, left + row / 4, top + 1, title, INK);
     }
     if let Some(emotion) = emotion.filter(|_| parts.scores) {
         draw_scores(canvas, text, emotion, (x, y, width, height));

@@ -15,6 +15,9 @@ pub enum InferenceError {
     /// ONNX Runtime itself cannot be had.
     #[error("ONNX Runtime could not be loaded: {0}")]
     Runtime(String),
+    /// ONNX Runtime is there, and cannot use the device.
+    #[error("ONNX Runtime has no provider for the device: {0}")]
+    NoProvider(String),
     /// The file cannot be loaded as a model.
     #[error("the model {} could not be loaded on {device}: {reason}", path.display())]
     Load {

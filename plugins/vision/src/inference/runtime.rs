@@ -32,7 +32,7 @@ pub fn runtime_version() -> Result<String, InferenceError> {
 /// Says why ONNX Runtime's CUDA provider does not load, or that it does.
 pub fn cuda_provider() -> Result<(), InferenceError> {
     let mut builder = Session::builder(environment()?).map_err(|e| InferenceError::Runtime(e.to_string()))?;
-    cuda(0).register(&mut builder).map_err(|error| InferenceError::Runtime(error.to_string()))
+    cuda(0).register(&mut builder).map_err(|error| InferenceError::NoProvider(error.to_string()))
 }
 
 /// The CUDA provider on this device. That it cannot be registered is an error, which is not ort's default. Convolutions are chosen

@@ -25,8 +25,8 @@ layout = "nchw"          # nchw or nhwc
 scale = 0.00784313725    # value = (pixel * scale - mean) / std, pixel 0 to 255
 mean = [1.0]
 std = [1.0]
-crop_padding = 0.1       # share of the face's box added on each side
-align = "none"           # level turns the eyes level, arcface lays the landmarks on ArcFace's template
+crop_padding = 0.0       # share of the face's box added on each side
+align = "level"          # level turns the eyes level, arcface lays the landmarks on ArcFace's template
 "#;
 
 /// What a model is for.
