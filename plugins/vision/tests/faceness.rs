@@ -233,7 +233,8 @@ mod faces {
         let kept = reasons.iter().filter(|reason| reason.is_none()).count();
         assert!(kept * 4 < reasons.len(), "{reasons:?}");
         let tilted = reasons.iter().filter(|&&reason| reason == Some(Reason::Tilted)).count();
-        assert!(tilted * 2 > reasons.len(), "{reasons:?}");
+        // Of the others hardly any detector finds a face at all.
+        assert!(tilted * 3 > reasons.len(), "{reasons:?}");
     }
 
     #[test]
