@@ -434,7 +434,9 @@ mod tests {
         // A ramp from left to right, and on it noise that changes from pixel to pixel.
         let side = 240;
         let ramp = |x: usize| 40.0 + 0.5 * x as f32;
-        let noisy = |at: usize| ramp(at % side) + if (at / side + at % side) % 2 == 0 { 30.0 } else { -30.0 };
+        let noisy = |at: usize| {
+            ramp(at % side) + if (at / side + at % side).is_multiple_of(2) { 30.0 } else { -30.0 }
+        };
         let pixels: Vec<u8> = (0..side * side).map(|at| noisy(at) as u8).collect();
         let plane = [Plane { data: &pixels, stride: side }];
         let frame = Frame::new(PixelFormat::Gray8, side, side, &plane, YuvEncoding::default()).unwrap();
