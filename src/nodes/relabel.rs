@@ -149,11 +149,15 @@ impl Witnesses {
     }
 }
 
+/// What networks must tell apart of the classes, of 0 to 1, when they agree with no more labels than one class has rows.
+const LEAST_INSIGHT: f64 = 0.2;
+
 /// Refuses networks that know less of the labels than whoever always says the most frequent one: they would make all rows of that class.
 fn check_networks(judged: &Judged<'_>, given: &[u8], classes: &[String]) -> anyhow::Result<()> {
     let ((class, most), agree) = (judged.most_frequent(), judged.agreeing());
     let share = |rows: usize| 100.0 * rows as f64 / given.len() as f64;
-    if agree <= most && most < given.len() {
+    // Where one class is most of all rows, agreeing with fewer need not mean to know nothing.
+    if agree <= most && judged.insight() < LEAST_INSIGHT {
         bail!(
             "the networks of `cross-validate` agree with {:.1} % of the labels, and to call all rows {} would with {:.1} %: \
              they have learnt nothing that labels could be judged by; give them more `epochs` or more rows",

@@ -28,7 +28,7 @@ pub struct Scan {
 
 /// What the names of files end in that are neither videos nor pictures. All else is tried.
 const OTHERS: &str = "7z aac ass bz2 cfg conf csv db doc docx flac gz h5 htm html ini ipynb js json jsonl lock log m4a md mp3 nfo npy npz \
-     odt ogg onnx opus parquet part pdf py rar rst rtf sh sqlite srt ssa sub tar tgz toml tsv txt url vtt wav xls xlsx xml xz yaml yml zip zst";
+     odt onnx opus parquet part pdf py rar rst rtf sh sqlite srt ssa sub tar tgz toml tsv txt url vtt wav xls xlsx xml xz yaml yml zip zst";
 
 fn is_no_video(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());

@@ -83,6 +83,22 @@ impl<'a> Judged<'a> {
         self.rows().filter(|(label, row)| greatest(row) == *label).count()
     }
 
+    /// How much more of the classes is told apart than by chance: 0 where one class is said of all rows or any of each, 1 where the likeliest class
+    /// is the label of every row (balanced accuracy, adjusted for chance).
+    pub fn insight(&self) -> f64 {
+        let (mut right, counts) = (vec![0usize; self.classes], self.counts());
+        for (label, row) in self.rows() {
+            right[label] += usize::from(greatest(row) == label);
+        }
+        let recalls = right.iter().zip(&counts).filter(|(_, rows)| **rows > 0);
+        let recalls: Vec<f64> = recalls.map(|(right, rows)| *right as f64 / *rows as f64).collect();
+        let chance = 1.0 / recalls.len() as f64;
+        if recalls.len() < 2 {
+            return 1.0;
+        }
+        (recalls.iter().sum::<f64>() * chance - chance) / (1.0 - chance)
+    }
+
     /// The label that most rows have, and how many these are.
     pub fn most_frequent(&self) -> (usize, usize) {
         let counts = self.counts().into_iter().enumerate();
@@ -108,4 +124,25 @@ fn greatest(values: &[f32]) -> usize {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn who_always_says_the_same_tells_nothing_apart() {
+        let insight = |labels: &[u8], said: &[u8]| {
+            let rows: Vec<f32> =
+                said.iter().flat_map(|said| [0, 1, 2].map(|class| f32::from(class == *said))).collect();
+            Judged::new(labels, &rows, 3).unwrap().insight()
+        };
+        assert_eq!(insight(&[0, 0, 0, 1], &[0, 0, 0, 0]), 0.0);
+        assert_eq!(insight(&[0, 0, 0, 1], &[0, 0, 0, 1]), 1.0);
+        // Less often right than who says 0 of all, and yet it knows the rare class.
+        assert!((insight(&[0, 0, 0, 0, 0, 0, 1], &[0, 0, 0, 0, 1, 1, 1]) - 2.0 / 3.0).abs() < 1e-9);
+        assert_eq!(insight(&[2, 2], &[2, 0]), 1.0, "one class cannot be taken for another");
+    }
 }
