@@ -34,13 +34,18 @@ pub fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// Gives a folder its name. An older one of that name goes `away` in one step and is removed then: a kill leaves the new one, the
-/// old one or none, never a part.
+/// old one or none, never a part. A failure leaves the old one.
 pub fn replace_folder(folder: &Path, target: &Path, away: &Path) -> anyhow::Result<()> {
     let replaces = target.exists();
     if replaces {
         rename(target, away)?;
     }
-    rename(folder, target)?;
+    rename(folder, target).inspect_err(|_| {
+        if replaces {
+            // The failure itself is what is told.
+            let _ = fs::rename(away, target);
+        }
+    })?;
     if replaces && let Err(error) = fs::remove_dir_all(away) {
         tracing::warn!("{} is an older result and cannot be removed: {error}", away.display());
     }

@@ -56,7 +56,6 @@ pub fn deliver(stored: &Stored, destination: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let cannot = || format!("{} cannot be written", destination.display());
-    check_place(destination)?;
     let name = destination.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.with_context(|| format!("{} is no name for a folder", destination.display()))?;
     let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -69,6 +68,7 @@ pub fn deliver(stored: &Stored, destination: &Path) -> anyhow::Result<()> {
     if is_there(stored, destination) {
         return Ok(());
     }
+    check_place(destination)?;
     let partial = Partial(parent.join(format!(".partial-{name}")));
     let older = parent.join(format!(".partial-.{name}"));
     for leftover in [&partial.0, &older].into_iter().filter(|leftover| leftover.exists()) {

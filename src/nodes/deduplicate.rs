@@ -268,7 +268,10 @@ impl Deduplicate {
         let hashes: Vec<_> =
             prints.iter().enumerate().map(|(row, print)| print.near.filter(|_| is_there(row))).collect();
         let mut has_partner = vec![false; hashes.len()];
-        each_close_pair(&hashes, |a, b| (has_partner[a], has_partner[b]) = (true, true));
+        each_close_pair(&hashes, |a, b| {
+            (has_partner[a], has_partner[b]) = (true, true);
+            context.check()
+        })?;
         let rows = (0..hashes.len()).filter(|row| has_partner[*row]);
         let mut wanted: BTreeMap<usize, Vec<u8>> = rows.map(|row| (row, Vec::new())).collect();
         context.progress.begin(faces.table.rows(), "pictures compared");
@@ -291,18 +294,20 @@ impl Deduplicate {
             row
         };
         each_close_pair(&hashes, |a, b| {
-            let (Some(first), Some(second)) = (wanted.get(&a), wanted.get(&b)) else { return };
+            let (Some(first), Some(second)) = (wanted.get(&a), wanted.get(&b)) else { return Ok(()) };
+            context.check()?;
             let is_same = prints[a].exact == prints[b].exact;
             let similarity = if is_same { 1.0 } else { correlation(first, second) };
             if similarity < self.near_correlation {
-                return;
+                return Ok(());
             }
             let (low, high) =
                 (root(&parent, a).min(root(&parent, b)), root(&parent, a).max(root(&parent, b)));
             parent.insert(high, low);
             let before = least.remove(&high).unwrap_or(1.0).min(least.get(&low).copied().unwrap_or(1.0));
             least.insert(low, before.min(similarity));
-        });
+            anyhow::Ok(())
+        })?;
         let mut groups = BTreeMap::<usize, Vec<usize>>::new();
         for &row in parent.keys() {
             groups.entry(root(&parent, row)).or_default().push(row);

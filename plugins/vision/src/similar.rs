@@ -114,7 +114,13 @@ fn are_close(a: u64, b: u64) -> bool {
 
 /// Calls `each` once with every pair of hashes that differ in at most 3 bits, the place of the first and that of the second. Complete: cut
 /// into four parts, two such hashes agree in one of them. Pairs are not kept: there may be as many as squares.
-pub fn each_close_pair(hashes: &[Option<u64>], mut each: impl FnMut(usize, usize)) {
+///
+/// # Errors
+/// The first of `each`, after which it is not called again.
+pub fn each_close_pair<E>(
+    hashes: &[Option<u64>],
+    mut each: impl FnMut(usize, usize) -> Result<(), E>,
+) -> Result<(), E> {
     for part in 0..PARTS {
         let mut sorted: Vec<(u64, usize, u64)> = hashes
             .iter()
@@ -126,11 +132,12 @@ pub fn each_close_pair(hashes: &[Option<u64>], mut each: impl FnMut(usize, usize
         for same in sorted.chunk_by(|a, b| a.0 == b.0) {
             for (at, a) in same.iter().enumerate() {
                 for b in same[at + 1..].iter().filter(|b| are_close(a.2, b.2) && !were_told(a.2, b.2)) {
-                    each(a.1, b.1);
+                    each(a.1, b.1)?;
                 }
             }
         }
     }
+    Ok(())
 }
 
 /// A growing list of hashes in which those close to another are found without looking at all.
@@ -228,7 +235,11 @@ mod tests {
                 }
             }
             let mut found = Vec::new();
-            each_close_pair(&hashes, |a, b| found.push((a, b)));
+            let told = each_close_pair(&hashes, |a, b| {
+                found.push((a, b));
+                Ok::<_, std::convert::Infallible>(())
+            });
+            assert_eq!(told, Ok(()));
             found.sort_unstable();
             assert_eq!(found, expected);
             let mut list = CloseHashes::default();

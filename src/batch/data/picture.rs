@@ -24,9 +24,11 @@ pub fn decode(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().context("a picture")?;
     let mut limits = image::Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MOST_PIXELS), Some(MOST_PIXELS));
-    reader.limits(limits);
-    let upright = |reader: ImageReader<_>| {
+    reader.limits(limits.clone());
+    let mut upright = |reader: ImageReader<_>| {
         let mut decoder = reader.into_decoder()?;
+        // Decoders count what they need besides the picture only.
+        limits.reserve(decoder.total_bytes())?;
         let orientation = decoder.orientation()?;
         let mut picture = DynamicImage::from_decoder(decoder)?;
         picture.apply_orientation(orientation);
@@ -103,6 +105,18 @@ mod tests {
         assert!(decode_gray(&[&jpeg[..], b"what some cameras put behind"].concat()).is_ok());
         let error = decode_gray(&jpeg[..jpeg.len() * 2 / 3]).unwrap_err();
         assert_eq!(error.to_string(), "the picture is cut short: its JPEG has no end");
+    }
+
+    #[test]
+    fn a_small_file_cannot_promise_a_picture_that_fills_the_memory() {
+        let (width, height) = (16_000, 12_000);
+        let mut bytes = Vec::new();
+        let white = vec![255; 3 * width as usize * height as usize];
+        let encoder = png::PngEncoder::new(&mut bytes);
+        encoder.write_image(&white, width, height, ExtendedColorType::Rgb8).unwrap();
+        assert!(bytes.len() < 4 << 20);
+        let error = format!("{:#}", decode(&bytes).unwrap_err());
+        assert!(error.contains("Memory limit exceeded"), "{error}");
     }
 
     #[test]
