@@ -35,21 +35,22 @@ cat > "$folder/run.sh" <<'RUN'
 set -uo pipefail
 cd "$(dirname "$0")"
 export FERROFLOW_HOME=$PWD/home FERROFLOW_MANIFEST=$PWD/home/manifest.toml
-# Each is told of, whatever became of the one before; the worst exit code is the answer.
+# Each is told of, whatever became of the one before, and none takes all the time there is; the worst exit code is the answer.
 worst=0
-tell() { echo "== $*" && "$@" || { code=$?; ((code > worst)) && worst=$code; }; }
-tell ./gpu_check "$@" ./*.ppm
-tell ./train_check "$@"
+tell() { echo "== $*" && timeout 300 "$@" || { code=$?; ((code > worst)) && worst=$code; }; }
+device=cuda
+for ((at = 1; at < $#; at++)); do [[ ${!at} != --device ]] || { at=$((at + 1)) && device=${!at}; }; done
+tell ./train_check --device "$device"
 # Steps of training, and beside them PyTorch's where it is installed.
-named=("$@") && ((${#named[@]})) || named=(--device cuda)
-tell ./step --bench "${named[@]}"
-tell ./cyclegan --bench "${named[@]}"
+tell ./step --bench --device "$device"
+tell ./cyclegan --bench --device "$device"
 if python3 -c 'import torch' 2> /dev/null; then
-    tell python3 classifier_torch.py "${named[@]}"
-    tell python3 cyclegan_torch.py "${named[@]}"
+    tell python3 classifier_torch.py --device "$device"
+    tell python3 cyclegan_torch.py --device "$device"
 else
     echo "PyTorch is not installed: its steps are left out"
 fi
+tell ./gpu_check "$@" ./*.ppm
 exit "$worst"
 RUN
 chmod +x "$folder/run.sh"

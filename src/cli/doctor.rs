@@ -65,7 +65,7 @@ pub fn run() -> Outcome {
         None => doctor.absent("OpenCV", "this build has none, and with it no backend=opencv"),
     }
     onnxruntime(&mut doctor);
-    match ferroflow_cuda::device_name(0).and_then(|name| ferroflow_cuda::compiler().map(|_| name)) {
+    match ferroflow_cuda::ready(0) {
         Ok(name) => doctor.good("CUDA kernels", &format!("{name}; detector=haar and training run there")),
         Err(error) => {
             doctor.absent("CUDA kernels", &format!("detector=haar and training run on the CPU. ({error})"))

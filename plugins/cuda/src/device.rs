@@ -1,62 +1,56 @@
-//! A device: the driver and NVRTC, its compiler, are loaded when one is first asked for.
+//! A device: the driver is loaded when one is first asked for.
 
 use std::{collections::HashMap, sync::Arc};
 
-use cudarc::{
-    driver::{self, CudaContext, CudaFunction, CudaSlice, CudaStream, LaunchConfig, PushKernelArg},
-    nvrtc,
+use cudarc::driver::{
+    self, CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DriverError, LaunchConfig,
+    PushKernelArg,
+    sys::{CUresult, cuDriverGetVersion},
 };
+use cudarc::nvrtc::Ptx;
 
-use crate::{Argument, CudaError, Gpu};
+use crate::{
+    Argument, CudaError, Gpu,
+    compiler::{compiler, machine_code, ptx},
+};
 
 /// Threads in a block.
 const BLOCK: u32 = 128;
 
-/// Before every source.
-const PRELUDE: &str = "#define THREAD() ((int)(blockIdx.x * blockDim.x + threadIdx.x))\n";
-
-/// Compiles a source for any device, as PTX.
+/// What device `index` calls itself, which kernels can run on.
 ///
 /// # Errors
-/// If there is no compiler or it refuses the source.
-pub fn compile(source: &str) -> Result<nvrtc::Ptx, CudaError> {
-    compiler()?;
-    let options = nvrtc::CompileOptions { fmad: Some(false), ..nvrtc::CompileOptions::default() };
-    nvrtc::compile_ptx_with_opts(format!("{PRELUDE}{source}"), options).map_err(|error| {
-        CudaError::Compile(match error {
-            nvrtc::CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
-            other => other.to_string(),
-        })
-    })
-}
-
-/// The compiler's version, major and minor.
-///
-/// # Errors
-/// If there is none.
-pub fn compiler() -> Result<(i32, i32), CudaError> {
-    // SAFETY: loads NVIDIA's compiler by its name, as every program that uses it does.
-    #[allow(unsafe_code)]
-    let has_compiler = unsafe { nvrtc::sys::is_culib_present() };
-    if !has_compiler {
-        return Err(CudaError::NoCompiler);
-    }
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: writes two numbers.
-    #[allow(unsafe_code)]
-    let asked = unsafe { nvrtc::sys::nvrtcVersion(&raw mut major, &raw mut minor) };
-    asked.result().map_err(|error| CudaError::Compile(error.to_string()))?;
-    Ok((major, minor))
-}
-
-/// What device `index` calls itself.
-///
-/// # Errors
-/// If there is no driver or no such device.
-pub fn device_name(index: u32) -> Result<String, CudaError> {
+/// If there is no driver, no such device or no compiler, or the driver takes nothing of what the compiler makes.
+pub fn ready(index: u32) -> Result<String, CudaError> {
     require(index)?;
+    let (compiler, driver) = (compiler()?, driver_version()?);
+    if compiler.0 > driver.0 {
+        return Err(CudaError::NewerCompiler { compiler, driver });
+    }
     let device = driver::result::device::get(index.cast_signed())?;
     Ok(driver::result::device::get_name(device)?)
+}
+
+/// The version of CUDA that the driver is of, major and minor.
+fn driver_version() -> Result<(i32, i32), CudaError> {
+    let mut version = 0;
+    // SAFETY: writes one number.
+    #[allow(unsafe_code)]
+    unsafe { cuDriverGetVersion(&raw mut version) }.result()?;
+    Ok((version / 1000, version % 1000 / 10))
+}
+
+/// The kernels of a source on a device. PTX of a compiler newer than the driver is refused; machine code may not be.
+fn module(context: &Arc<CudaContext>, source: &str) -> Result<Arc<CudaModule>, CudaError> {
+    match context.load_module(ptx(source)?) {
+        Err(DriverError(CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => {
+            let versions = (compiler()?, driver_version()?);
+            let code = machine_code(source, context.compute_capability()?)?;
+            let newer = |_| CudaError::NewerCompiler { compiler: versions.0, driver: versions.1 };
+            context.load_module(Ptx::from_binary(code)).map_err(newer)
+        }
+        loaded => Ok(loaded?),
+    }
 }
 
 /// Loads the driver and makes sure that there is a device `index`.
@@ -90,8 +84,7 @@ impl CudaDevice {
     pub fn open(index: u32, source: &str, kernels: &[&'static str]) -> Result<Self, CudaError> {
         require(index)?;
         let context = CudaContext::new(index as usize)?;
-        let ptx = compile(source)?;
-        let module = context.load_module(ptx)?;
+        let module = module(&context, source)?;
         let load = |name: &&'static str| Ok((*name, module.load_function(name)?));
         let kernels = kernels.iter().map(load).collect::<Result<_, CudaError>>()?;
         let name = context.name()?;

@@ -4,7 +4,10 @@
 
 use std::{cell::Cell, ffi::c_void, process::Command};
 
-use crate::{Argument, CudaError, Gpu, compile};
+use crate::{
+    Argument, CudaError, Gpu,
+    compiler::{machine_code, ptx},
+};
 
 /// What memories are made of: as on a device, each begins where the widest load may.
 type Word = u128;
@@ -74,10 +77,17 @@ impl Host {
 /// # Panics
 /// If the compiler refuses the source, or a kernel is not in it.
 pub fn assert_compiles(source: &str, kernels: &[&str]) {
-    match compile(source) {
+    match ptx(source) {
         Ok(ptx) => {
             let ptx = ptx.to_src();
             kernels.iter().for_each(|kernel| assert!(ptx.contains(&format!(".entry {kernel}(")), "{kernel}"));
+            // An H100's.
+            let code = machine_code(source, (9, 0)).unwrap();
+            assert!(code.starts_with(b"\x7fELF"));
+            let unknown = machine_code(source, (1, 0)).map(|_| ()).unwrap_err().to_string();
+            assert!(unknown.contains("CUDA's compiler") && unknown.contains("gpu-architecture"), "{unknown}");
+            let wrong = machine_code("extern wrong;", (9, 0)).map(|_| ()).unwrap_err().to_string();
+            assert!(wrong.contains("error"), "{wrong}");
         }
         Err(error @ CudaError::NoCompiler) => println!("skipped: {error}"),
         Err(error) => panic!("{error}"),

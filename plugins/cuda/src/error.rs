@@ -15,6 +15,18 @@ pub enum CudaError {
          of libraries on LD_LIBRARY_PATH"
     )]
     NoCompiler,
+    /// A compiler whose work the driver does not take.
+    #[error(
+        "CUDA's run-time compiler is of CUDA {}.{}, newer than the driver, which is of {}.{}: install the Python package nvidia-cuda-nvrtc \
+         of {}.{} or older, or a newer driver",
+        compiler.0, compiler.1, driver.0, driver.1, driver.0, driver.1
+    )]
+    NewerCompiler {
+        /// Its version, major and minor.
+        compiler: (i32, i32),
+        /// The version of CUDA that the driver is of.
+        driver: (i32, i32),
+    },
     /// No such device.
     #[error("there is no device cuda:{index}: this machine has {count}")]
     NoDevice {

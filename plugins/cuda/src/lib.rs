@@ -4,12 +4,13 @@
 //! none waits for other threads of its own launch: so a plain loop over the threads gives the same answers, which
 //! `emulated` (a feature) runs where there is no device.
 
+mod compiler;
 mod device;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 mod error;
 
-pub use device::{CudaDevice, compile, compiler, device_name};
+pub use device::{CudaDevice, ready};
 pub use error::CudaError;
 
 /// Something to hand to a kernel.

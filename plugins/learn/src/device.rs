@@ -33,8 +33,8 @@ impl Device {
 
 /// Refuses a device that cannot be used, and says what is missing.
 fn check(index: u32) -> Result<(), LearnError> {
-    let found = ferroflow_cuda::device_name(index).and_then(|_| ferroflow_cuda::compiler());
-    found.map(|_| ()).map_err(|error| LearnError::NoDevice { index, reason: error.to_string() })
+    let ready = ferroflow_cuda::ready(index);
+    ready.map(|_| ()).map_err(|error| LearnError::NoDevice { index, reason: error.to_string() })
 }
 
 impl fmt::Display for Device {

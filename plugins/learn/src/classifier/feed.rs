@@ -85,8 +85,7 @@ impl Feed<'_> {
     }
 
     fn draw(self, rows: &[usize], random: &mut Random) -> Vec<Draft> {
-        // As even as can be, and each of two faces at least: their moments are of no use otherwise.
-        let shards = self.settings.shards.min(rows.len() / 2).max(1);
+        let shards = shards(self.settings, rows.len());
         let (size, more) = (rows.len() / shards, rows.len() % shards);
         let (larger, rest) = rows.split_at(more * (size + 1));
         let larger = larger.chunks(size + 1);
@@ -132,6 +131,11 @@ impl Feed<'_> {
         };
         rows.iter().flat_map(target).collect()
     }
+}
+
+/// Into how many parts a step's rows go: as even as can be, and each of two faces at least, whose moments are of no use otherwise.
+pub(super) fn shards(settings: &Settings, rows: usize) -> usize {
+    settings.shards.min(rows / 2).max(1)
 }
 
 /// Of each item of so many values `share` is kept; the rest comes from its partner, as that was.

@@ -184,13 +184,15 @@ extern "C" __global__ void finish_moments(int count, int groups, int of_side, in
     const float* first = values + group * 2 * channels + channel;
     double mean = 0.0, variance = 0.0;
     for (int part = 0; part < parts; part++) {
-        mean += (double)first[part * groups * 2 * channels] * (double)(least((part + 1) * chunk, rows) - part * chunk) / (double)rows;
+        mean += (double)first[part * groups * 2 * channels] * (double)(least((part + 1) * chunk, rows) - part * chunk);
     }
+    mean /= (double)rows;
     for (int part = 0; part < parts; part++) {
         const float* of_part = first + part * groups * 2 * channels;
         double apart = (double)of_part[0] - mean, count = (double)(least((part + 1) * chunk, rows) - part * chunk);
-        variance += ((double)of_part[channels] + count * apart * apart) / (double)rows;
+        variance += (double)of_part[channels] + count * apart * apart;
     }
+    variance /= (double)rows;
     if (is_normed && parts == 0) {
         mean = (double)values[channel];
         variance = (double)values[channels + channel];

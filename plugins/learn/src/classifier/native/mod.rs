@@ -11,7 +11,7 @@ use bytemuck::cast_slice;
 use ferroflow_cuda::{CudaError, Gpu};
 
 use self::looking::DeviceLooker;
-use super::feed::Shard;
+use super::feed::{Shard, shards};
 use super::looking::{BATCH, Looker};
 use super::network::{self, INPUTS};
 use super::pupil::Pupil;
@@ -92,7 +92,8 @@ impl<'a, G: Gpu> DevicePupil<'a, G> {
     fn new(mut gpu: G, training: &'a Training<'a>) -> Result<Self, CudaError> {
         let settings = training.settings;
         // The last batch takes what is left over.
-        let maps = (2 * settings.batch_size).min(training.learn.len()).div_ceil(settings.shards).max(1);
+        let most = (2 * settings.batch_size).min(training.learn.len());
+        let maps = most.div_ceil(shards(settings, most)).max(1);
         let network = Network::new(&mut gpu, plan(training), &[training.first_values()])?;
         let batch = Batch { sides: 1, groups: 1, maps };
         let pass = Pass::new(&mut gpu, &network, batch, Over::Batch, settings.dropout)?;
