@@ -1,16 +1,15 @@
 //! Finds pictures that are there more than once.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod marks;
+mod near;
 
-use arrow_array::{
-    Array, ArrayRef,
-    builder::{Int64Builder, StringBuilder},
-};
-use arrow_schema::{DataType, Field};
-use ferroflow_vision::similar::{Hasher, correlation, each_close_pair};
+use std::collections::BTreeMap;
+
+use ferroflow_vision::similar::Hasher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::marks::{Groups, Marks, Stays};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
@@ -116,7 +115,7 @@ struct Member<'a> {
 
 impl Stage for Deduplicate {
     const NAME: &'static str = "deduplicate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::faces("What is searched.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -156,7 +155,7 @@ impl Stage for Deduplicate {
         let mut near = Groups::default();
         if self.near != Policy::Ignore {
             let is_there = |row: usize| counts(&row) && decisions[row].is_none();
-            let found = self.near_groups(&faces, &prints, &is_there, context)?;
+            let found = near::groups(&faces, &prints, &is_there, self.near_correlation, context)?;
             for (group, least) in &found {
                 let members: Vec<_> = group.iter().map(|&row| member(row)).collect();
                 near.add(&members);
@@ -256,68 +255,6 @@ impl Deduplicate {
         let instead = members.iter().map(|member| (member.row, instead_of(member).map(|stays| stays.row)));
         (instead.collect(), reasons)
     }
-
-    /// Groups of near duplicates among the rows that are there, each with the least correlation of a pair in it.
-    fn near_groups(
-        &self,
-        faces: &Faces,
-        prints: &[Print],
-        is_there: &dyn Fn(usize) -> bool,
-        context: &Context,
-    ) -> anyhow::Result<Vec<(Vec<usize>, f32)>> {
-        let hashes: Vec<_> =
-            prints.iter().enumerate().map(|(row, print)| print.near.filter(|_| is_there(row))).collect();
-        let mut has_partner = vec![false; hashes.len()];
-        each_close_pair(&hashes, |a, b| {
-            (has_partner[a], has_partner[b]) = (true, true);
-            context.check()
-        })?;
-        let rows = (0..hashes.len()).filter(|row| has_partner[*row]);
-        let mut wanted: BTreeMap<usize, Vec<u8>> = rows.map(|row| (row, Vec::new())).collect();
-        context.progress.begin(faces.table.rows(), "pictures compared");
-        for piece in faces.images()? {
-            context.check()?;
-            let (first, images) = piece?;
-            context.progress.advance(images.len());
-            for (at, bytes) in images.iter().enumerate() {
-                if let (Some(pixels), Some(bytes)) = (wanted.get_mut(&(first + at)), bytes) {
-                    *pixels = crate::batch::data::picture::decode_gray(bytes)?.pixels;
-                }
-            }
-        }
-        let mut parent: BTreeMap<usize, usize> = wanted.keys().map(|&row| (row, row)).collect();
-        let mut least: BTreeMap<usize, f32> = BTreeMap::new();
-        let root = |parent: &BTreeMap<usize, usize>, mut row: usize| {
-            while let Some(&up) = parent.get(&row).filter(|up| **up != row) {
-                row = up;
-            }
-            row
-        };
-        each_close_pair(&hashes, |a, b| {
-            let (Some(first), Some(second)) = (wanted.get(&a), wanted.get(&b)) else { return Ok(()) };
-            context.check()?;
-            let is_same = prints[a].exact == prints[b].exact;
-            let similarity = if is_same { 1.0 } else { correlation(first, second) };
-            if similarity < self.near_correlation {
-                return Ok(());
-            }
-            let (low, high) =
-                (root(&parent, a).min(root(&parent, b)), root(&parent, a).max(root(&parent, b)));
-            parent.insert(high, low);
-            let before = least.remove(&high).unwrap_or(1.0).min(least.get(&low).copied().unwrap_or(1.0));
-            least.insert(low, before.min(similarity));
-            anyhow::Ok(())
-        })?;
-        let mut groups = BTreeMap::<usize, Vec<usize>>::new();
-        for &row in parent.keys() {
-            groups.entry(root(&parent, row)).or_default().push(row);
-        }
-        groups.retain(|_, group| group.len() > 1);
-        Ok(groups
-            .into_iter()
-            .map(|(root, group)| (group, least.get(&root).copied().unwrap_or(1.0)))
-            .collect())
-    }
 }
 
 fn exact_print(picture: &Gray) -> [u8; 16] {
@@ -345,85 +282,4 @@ fn majority(members: &[Member<'_>]) -> Option<usize> {
     let mut winners = votes.into_iter().filter(|(_, count)| *count == most).map(|(label, _)| label);
     let winner = winners.next();
     if winners.next().is_some() { None } else { winner }
-}
-
-/// What is counted of groups.
-#[derive(Default)]
-struct Groups {
-    groups: usize,
-    rows: usize,
-    conflicting: usize,
-    across_splits: usize,
-}
-
-impl Groups {
-    fn add(&mut self, members: &[Member<'_>]) {
-        self.groups += 1;
-        self.rows += members.len() - 1;
-        self.conflicting += usize::from(members.iter().any(|member| member.label != members[0].label));
-        self.across_splits += usize::from(members.iter().any(|member| member.split != members[0].split));
-    }
-
-    fn facts(&self) -> serde_json::Value {
-        serde_json::json!({
-            "groups": self.groups,
-            "rows_too_many": self.rows,
-            "conflicting_groups": self.conflicting,
-            "groups_across_splits": self.across_splits,
-        })
-    }
-}
-
-/// For each row of a group the one that stays; nothing where none does.
-type Stays = BTreeMap<usize, Option<usize>>;
-
-/// The columns that say which rows are duplicates.
-struct Marks {
-    /// Group, row that stays, and kind, of each row that is in a group.
-    of: Vec<Option<(usize, Option<usize>, &'static str)>>,
-    groups: usize,
-}
-
-impl Marks {
-    fn new(rows: usize) -> Self {
-        Self { of: vec![None; rows], groups: 0 }
-    }
-
-    /// A group of near duplicates takes the exact ones of its members along. If it is dropped but for one, that one is also what
-    /// stays of those.
-    fn add(&mut self, stays: &Stays, kind: &'static str, policy: Policy) {
-        let is_dropped = policy == Policy::Drop;
-        let older: Vec<usize> =
-            stays.keys().filter_map(|&row| self.of[row].map(|(group, ..)| group)).collect();
-        for mark in self.of.iter_mut().flatten().filter(|(group, ..)| older.contains(group)) {
-            mark.0 = self.groups;
-            if let (true, Some(row)) = (is_dropped, mark.1) {
-                mark.1 = stays.get(&row).copied().unwrap_or(mark.1);
-            }
-        }
-        for (&row, &instead) in stays {
-            let mark = self.of[row].get_or_insert((self.groups, instead, kind));
-            if is_dropped {
-                mark.1 = instead;
-            }
-        }
-        self.groups += 1;
-    }
-
-    fn columns(&self, faces: &Faces) -> anyhow::Result<Vec<(Field, ArrayRef)>> {
-        let rows = faces.source_rows()?;
-        let (mut groups, mut of, mut kinds) =
-            (Int64Builder::new(), Int64Builder::new(), StringBuilder::new());
-        for (row, mark) in self.of.iter().enumerate() {
-            let stays = mark.and_then(|(_, stays, _)| stays).filter(|stays| *stays != row);
-            groups.append_option(mark.map(|(group, ..)| group as i64));
-            of.append_option(stays.map(|stays| rows.value(stays)));
-            kinds.append_option(mark.map(|(_, _, kind)| kind));
-        }
-        Ok(vec![
-            (Field::new("duplicate_group", DataType::Int64, true), Arc::new(groups.finish()) as ArrayRef),
-            (Field::new("duplicate_of", DataType::Int64, true), Arc::new(of.finish())),
-            (Field::new("duplicate", DataType::Utf8, true), Arc::new(kinds.finish())),
-        ])
-    }
 }
