@@ -3,14 +3,19 @@
 use std::{
     fs::{self, File},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 
-/// Writes a file beside its name, makes sure that it is on disk, and gives it its name.
+/// Writes a file beside its name, makes sure that it is on disk, and gives it its name. A link leads to the file that is
+/// written; what is there and no file, such as a pipe, is written into.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let what = || format!("{} cannot be written", path.display());
+    let path = &followed(path)?;
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return fs::write(path, bytes).with_context(what);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Readable for all, as far as the user's umask lets it be: results are there to be read.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
@@ -21,6 +26,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     temporary.persist(path).map_err(|error| error.error).with_context(what)?;
     sync_folder(folder);
     Ok(())
+}
+
+/// Where a link leads; any other path as it is.
+pub fn followed(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    path.canonicalize().with_context(|| format!("the link {} leads nowhere", path.display()))
 }
 
 /// Renames a folder or file and makes sure that the new name lasts.

@@ -590,6 +590,94 @@ fn the_store_is_cleared_of_what_no_graph_uses() {
 }
 
 #[test]
+fn pruning_removes_only_what_the_store_made_and_nothing_that_can_go_on() {
+    let house = House::new(&fer::rows(20));
+    fs::create_dir_all(house.path("mine/work/thesis")).unwrap();
+    fs::write(house.path("mine/work/notes.txt"), "years of work").unwrap();
+    let error = house.refuse(&["store", "prune", "--all", "--store", "mine"]);
+    assert!(error.contains("mine is no result store"), "{error}");
+    assert!(house.path("mine/work/thesis").is_dir() && house.path("mine/work/notes.txt").is_file());
+    assert!(house.refuse(&["store", "list", "--store", "typo"]).contains("there is no result store in typo"));
+    assert!(!house.path("typo").exists());
+
+    house.succeed(&["run", "fer2013 path=fer2013.csv ! sample rows=5"]);
+    let attempt = |digit: &str| house.path("store/work").join(digit.repeat(64));
+    let (checkpoint, bare) = (attempt("a").join("checkpoints/state.bin"), attempt("b"));
+    fs::create_dir_all(checkpoint.parent().unwrap()).unwrap();
+    fs::write(&checkpoint, "a night of training").unwrap();
+    fs::create_dir_all(bare.join("out")).unwrap();
+    fs::write(house.path("store/work/notes.txt"), "mine").unwrap();
+    let said = house.succeed(&["store", "prune"]);
+    assert!(
+        said.contains("and 1 unfinished attempts; 2 results stay, and 1 unfinished attempts that can go on"),
+        "{said}"
+    );
+    assert!(checkpoint.is_file() && !bare.exists());
+    assert!(
+        house.succeed(&["store", "prune", "--attempts"]).contains("and 1 unfinished attempts; 2 results")
+    );
+    assert!(!checkpoint.exists() && house.path("store/work/notes.txt").is_file());
+}
+
+#[test]
+fn no_result_goes_where_the_graph_reads() {
+    let house = House::new(&fer::rows(20));
+    house.succeed(&["run", "fer2013 path=fer2013.csv ! export path=faces"]);
+    std::os::unix::fs::symlink(house.path("faces"), house.path("link")).unwrap();
+    for place in ["faces", "faces/clean", "link/clean", "."] {
+        let graph = format!("parquet path=faces name=read ! filter kept=true ! export path={place}");
+        let (code, _, error) = text(&house.run(&["run", &graph]));
+        assert_eq!(code, Some(2), "{place}: {error}");
+        assert!(error.contains("its result would go to") && error.contains("`read` reads"), "{error}");
+    }
+    assert!(!house.path("faces/clean").exists());
+}
+
+#[test]
+fn a_link_to_a_folder_stays_one() {
+    let house = House::new(&fer::rows(20));
+    fs::create_dir(house.path("real")).unwrap();
+    std::os::unix::fs::symlink("real", house.path("link")).unwrap();
+    house.succeed(&["run", "fer2013 path=fer2013.csv ! report path=link"]);
+    assert!(house.path("link").is_symlink() && house.path("real/index.html").is_file());
+    std::os::unix::fs::symlink("nowhere", house.path("loose")).unwrap();
+    let error = house.refuse(&["run", "fer2013 path=fer2013.csv ! report path=loose"]);
+    assert!(error.contains("the link loose leads nowhere"), "{error}");
+}
+
+#[test]
+fn why_something_failed_is_told_whatever_is_logged() {
+    let house = House::new(&fer::rows(20));
+    for told in ["hyper=debug", "", "warn"] {
+        let output = house.command(&["run", "parquet path=nosuch ! filter"]).env("RUST_LOG", told).output();
+        let (code, _, error) = text(&output.unwrap());
+        assert_eq!(code, Some(1));
+        assert!(error.contains("error: parquet:") && error.contains("nosuch"), "{told}: {error}");
+    }
+}
+
+#[test]
+fn what_train_makes_is_called_as_its_node_or_by_its_path() {
+    let house = House::new(&fer::rows(140));
+    let train = |name: &str| format!("train name={name} layers='4' epochs=1 path=made/{name}");
+    let graph =
+        format!("fer2013 path=fer2013.csv name=faces ! {} faces. ! {}", train("first"), train("second"));
+    house.succeed(&["run", &graph]);
+    let judge = "fer2013 path=fer2013.csv ! evaluate path=judged classifiers";
+    house.succeed(&[
+        "run",
+        &format!("{judge}=[\"made/first/classifier.onnx\",\"made/second/classifier.onnx\"]"),
+    ]);
+    let facts = json(&house.path("judged/evaluation.json"));
+    let names: Vec<_> = facts["models"].as_array().unwrap().iter().map(|model| &model["name"]).collect();
+    assert_eq!(names, ["made/first/classifier", "made/second/classifier"]);
+    let names: Vec<_> = ["first", "second"]
+        .map(|node| json(&house.results(node)[0].join("facts.json"))["name"].clone())
+        .into();
+    assert_eq!(names, ["first", "second"]);
+}
+
+#[test]
 fn a_folder_with_other_things_is_never_written_over() {
     let house = House::new(&fer::rows(20));
     fs::create_dir(house.path("mine")).unwrap();
@@ -751,8 +839,8 @@ fn a_full_disk_says_where_and_what_to_do_and_keeps_what_is_finished() {
     assert!(unmounted.success());
     let (code, out, error) = text(&output);
     assert_eq!(code, Some(3), "{out} {error}");
-    assert!(error.contains("the disk is full: free some space (`ferroflow store prune`"), "{error}");
-    assert!(error.contains("what is finished is kept"), "{error}");
+    assert!(error.contains("the disk is full: free some space and run the same again"), "{error}");
+    assert!(error.contains("what is finished is kept. `ferroflow store prune --store "), "{error}");
     assert!(results >= 1, "{results}");
     assert!(house.succeed(&["run", graph]).contains("3 made"));
 }

@@ -7,6 +7,7 @@ mod common;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    process::Stdio,
     time::Duration,
 };
 
@@ -256,6 +257,42 @@ fn completions_are_written_for_bash() {
     let (code, stdout, _) = text(&run(["completions", "bash"]));
     assert_eq!(code, Some(0));
     assert!(stdout.contains("_ferroflow()"));
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_told_and_a_closed_one_is_not() {
+    for arguments in [&["completions", "bash"][..], &["nodes", "--markdown"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = ferroflow().args(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output).2.contains("error: standard output cannot be written"), "{}", text(&output).2);
+        let mut child =
+            ferroflow().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output).2.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_or_fetched_is_a_wrong_command_line() {
+    let (code, _, error) = text(&run(["bench", "detectors", "--detectors", "yunet", "--backend", "opencv"]));
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("OpenCV has haar and ssd alone"), "{error}");
+    let (code, _, error) = text(&run(["models", "fetch", "nosuch"]));
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("`nosuch`"), "{error}");
+}
+
+#[test]
+fn empty_variables_are_as_good_as_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = ferroflow();
+    command.args(["plan", "fer2013 path=x.csv"]).current_dir(folder.path());
+    command.envs([("FERROFLOW_STORE", ""), ("FERROFLOW_MANIFEST", "")]);
+    let (_, _, error) = text(&command.env("FERROFLOW_HOME", folder.path().join("home")).output().unwrap());
+    assert!(!error.contains("manifest"), "{error}");
+    assert!(!folder.path().join("results").exists() && folder.path().join("home/store/results").is_dir());
 }
 
 #[test]

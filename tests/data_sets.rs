@@ -7,12 +7,17 @@ mod common;
 use std::{fs, io::Write, path::Path, process::Output, sync::Arc};
 
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray, types::Int32Type,
+    Array, ArrayRef, BinaryViewArray, DictionaryArray, Float64Array, Int64Array, LargeBinaryArray,
+    RecordBatch, StringArray, UInt8Array, types::Int32Type,
 };
 use arrow_schema::{DataType, Field, Schema};
 use common::{asset, fer, ferroflow, name, text};
 use ferroflow::batch::data::{Faces, Table};
-use parquet::arrow::ArrowWriter;
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
+    file::properties::WriterProperties,
+};
 
 fn run(folder: &Path, graph: &str) -> Output {
     let mut command = ferroflow();
@@ -160,9 +165,95 @@ fn parquet_of_other_programs_is_read_in_its_types_or_refused_for_them() {
     write("numbers.parquet", "split", Arc::new(Int64Array::from(vec![0; table.rows()])));
     let said = refuse(folder.path(), "parquet path=numbers.parquet");
     assert!(said.contains("numbers.parquet has type Int64, expected text"), "{said}");
+    // As uint8 and with pictures as large bytes, which others write.
+    let numbers: Int64Array = table.typed("label").unwrap();
+    let small: UInt8Array = numbers.iter().map(|label| label.map(|label| label as u8)).collect();
+    write("small.parquet", "label", Arc::new(small));
+    let pictures: Vec<Vec<u8>> = Faces::of(table.clone())
+        .unwrap()
+        .images()
+        .unwrap()
+        .flat_map(|piece| piece.unwrap().1.iter().map(|bytes| bytes.unwrap().to_vec()).collect::<Vec<_>>())
+        .collect();
+    write("large.parquet", "image", Arc::new(LargeBinaryArray::from_iter_values(&pictures)));
+    write("views.parquet", "image", Arc::new(BinaryViewArray::from_iter_values(&pictures)));
+    let as_it_was = contents(&exported(folder.path(), "fer2013 path=fer2013.csv"));
+    for file in ["small", "large", "views"] {
+        assert_eq!(
+            contents(&exported(folder.path(), &format!("parquet path={file}.parquet"))),
+            as_it_was,
+            "{file}"
+        );
+    }
     write("floats.parquet", "row", Arc::new(Float64Array::from(vec![0.0; table.rows()])));
     let said = refuse(folder.path(), "parquet path=floats.parquet");
     assert!(said.contains("floats.parquet has type Float64, expected Int64"), "{said}");
+}
+
+#[test]
+fn parquet_is_read_however_it_is_compressed_and_never_in_part() {
+    let folder = folder_with(&fer::rows(30));
+    let faces = exported(folder.path(), "fer2013 path=fer2013.csv");
+    let codecs = [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4_RAW,
+    ];
+    for (at, codec) in codecs.into_iter().enumerate() {
+        let path = folder.path().join(format!("{at}.parquet"));
+        let properties = WriterProperties::builder().set_compression(codec).build();
+        let schema = Arc::clone(faces.table.schema());
+        let mut writer =
+            ArrowWriter::try_new(fs::File::create(&path).unwrap(), schema, Some(properties)).unwrap();
+        faces.table.batches(None).unwrap().for_each(|batch| writer.write(&batch.unwrap()).unwrap());
+        writer.close().unwrap();
+        assert_eq!(
+            contents(&exported(folder.path(), &format!("parquet path={at}.parquet"))),
+            contents(&faces),
+            "{codec}"
+        );
+    }
+    fs::create_dir(folder.path().join("several")).unwrap();
+    fs::copy(folder.path().join("0.parquet"), folder.path().join("several/0.parquet")).unwrap();
+    std::os::unix::fs::symlink("gone", folder.path().join("several/1.parquet")).unwrap();
+    let said = refuse(folder.path(), "parquet path=several");
+    assert!(said.contains("several cannot be read") && said.contains("1.parquet"), "{said}");
+}
+
+#[test]
+fn folders_of_pictures_are_read_as_they_are_meant() {
+    let folder = folder_with(&fer::rows(20));
+    let output = run(folder.path(), "fer2013 path=fer2013.csv ! export format=image-folder path=out");
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    let pictures = folder.path().join("out/train");
+    fs::create_dir_all(pictures.join(".ipynb_checkpoints")).unwrap();
+    let one = fs::read_dir(pictures.join("happy")).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&one, pictures.join(".ipynb_checkpoints/a.png")).unwrap();
+    fs::write(pictures.join("happy/notes.txt"), "no picture").unwrap();
+    let output = run(folder.path(), "image-folder path=out/train split=val ! filter splits=[\"validation\"]");
+    let (code, out, error) = text(&output);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(out.contains("train 0, validation"), "{out}");
+    assert!(error.contains("1 files are no PNG or JPEG by their names, and are left out"), "{error}");
+    let said = refuse(folder.path(), "image-folder path=out/train classes=[\"happy\",\"sad\",\"happy\"]");
+    assert!(said.contains("`classes` has `happy` twice"), "{said}");
+}
+
+#[test]
+fn votes_that_cannot_be_are_refused_with_file_and_line() {
+    let folder = folder_with(&fer::rows(5));
+    let votes = fs::read_to_string(folder.path().join("votes.csv")).unwrap();
+    let mut lines: Vec<&str> = votes.lines().collect();
+    let wrong = lines[2].rsplit_once(',').unwrap().0.to_owned() + ",-3";
+    lines[2] = &wrong;
+    fs::write(folder.path().join("wrong.csv"), lines.join("\n")).unwrap();
+    let said = refuse(folder.path(), "ferplus path=wrong.csv");
+    assert!(said.contains("wrong.csv, line 3: -3 votes cannot be"), "{said}");
+    fs::write(folder.path().join("zipped.csv"), gzip(votes.as_bytes())).unwrap();
+    assert!(refuse(folder.path(), "ferplus path=zipped.csv").contains("zipped.csv"));
 }
 
 #[test]

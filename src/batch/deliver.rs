@@ -56,6 +56,7 @@ pub fn deliver(stored: &Stored, destination: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let cannot = || format!("{} cannot be written", destination.display());
+    let destination = &atomic::followed(destination)?;
     let name = destination.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.with_context(|| format!("{} is no name for a folder", destination.display()))?;
     let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());

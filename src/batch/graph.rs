@@ -9,6 +9,7 @@ use super::stage::{AnyStage, Kind};
 use crate::graph::{
     GraphError, PipelineFile,
     dag::{Arity, Dag, Link, Node, Raw},
+    line,
 };
 
 /// Nodes in the order in which they can run, and the stage of each.
@@ -61,7 +62,14 @@ impl Graph {
 
     /// The graph of a string in gst-launch's syntax.
     pub fn of_line(text: &str, kinds: &[Kind]) -> Result<Self, GraphError> {
-        let raw = crate::graph::line::parse(text).map_err(GraphError::Line)?;
+        let mut raw = line::parse(text).map_err(GraphError::Line)?;
+        for node in &mut raw {
+            let kind = kinds.iter().find(|kind| kind.shape.name == node.kind);
+            // What `train` makes is called as its node is; most kinds have nothing to call.
+            if !kind.is_some_and(|kind| kind.parameters().iter().any(|known| known.name == line::NAME)) {
+                node.parameters.remove(line::NAME);
+            }
+        }
         Self::build(Path::new("graph"), "graph", text.to_owned(), raw, kinds)
     }
 
@@ -81,24 +89,41 @@ impl Graph {
     }
 }
 
-/// Refuses two results that are copied to one folder, or one into the other: each copy replaces what was there.
+/// Refuses two results that are copied to one folder, or one into the other: each copy replaces what was there. And those that
+/// are copied into what the graph reads, or around it: the next run would read them, or find what it reads replaced.
 fn separate(path: &Path, dag: &Dag, stages: &[(Kind, Box<dyn AnyStage>)]) -> Result<(), GraphError> {
-    let mut taken: Vec<(PathBuf, &str)> = Vec::new();
+    let mut taken: Vec<(PathBuf, String)> = Vec::new();
+    for (node, (kind, stage)) in dag.nodes.iter().zip(stages) {
+        let named = kind.paths.iter().filter_map(|path| node.parameters.get(*path)?.as_str()).map(Path::new);
+        let sources = named.filter(|path| Some(*path) != stage.destination());
+        taken.extend(sources.map(|source| (resolved(source), format!("`{}` reads", node.name))));
+    }
     for (node, (_, stage)) in dag.nodes.iter().zip(stages) {
         let Some(destination) = stage.destination() else { continue };
-        let folder = std::path::absolute(destination).unwrap_or_else(|_| destination.to_owned());
-        let meets = |(other, _): &&(PathBuf, &str)| folder.starts_with(other) || other.starts_with(&folder);
-        if let Some((other, by)) = taken.iter().find(meets) {
+        let folder = resolved(destination);
+        let meets = |(other, _): &&(PathBuf, String)| folder.starts_with(other) || other.starts_with(&folder);
+        if let Some((other, what)) = taken.iter().find(meets) {
             let reason = format!(
-                "its result would go to {}, and that of `{by}` to {}: neither may lie in the other, so name another folder",
+                "its result would go to {}, and {what} {}: neither may lie in the other, so name another folder",
                 folder.display(),
                 other.display()
             );
             return Err(GraphError::Parameters { path: path.to_owned(), node: node.name.clone(), reason });
         }
-        taken.push((folder, &node.name));
+        taken.push((folder, format!("that of `{}` goes to", node.name)));
     }
     Ok(())
+}
+
+/// Where a path leads, with as much of it as there is followed through links.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match found.and_then(|(above, real)| Some(real.join(path.strip_prefix(above).ok()?))) {
+        // Joined with nothing, a path would end in a separator.
+        Some(real) => real.components().collect(),
+        None => path,
+    }
 }
 
 /// Takes out the nodes that need one that is left out, and the links from such to those that can do without.

@@ -312,7 +312,7 @@ impl Run<'_> {
             }
             Outcome::Failed(reason) => progress.say(
                 || tracing::error!(stage, state = word, reason, "failed"),
-                || tracing::error!("{stage}: {reason}"),
+                || eprintln!("error: {stage}: {reason}"),
             ),
             Outcome::NotRun => progress.say(|| tracing::info!(stage, state = word, "not run"), || {}),
         }
@@ -340,7 +340,8 @@ fn with_advice(error: anyhow::Error, root: &Path) -> anyhow::Error {
     };
     if error.chain().any(is_full) || format!("{error:#}").contains("No space left on device") {
         return error.context(format!(
-            "the disk is full: free some space (`ferroflow store prune` frees what nobody needs in {}) and run the same again; what is finished is kept",
+            "the disk is full: free some space and run the same again; what is finished is kept. `ferroflow store prune --store {}` removes results \
+             that nobody needs",
             root.display()
         ));
     }

@@ -110,6 +110,8 @@ pub struct Kind {
     pub shape: Shape,
     /// See [`Stage::VERSION`].
     pub version: u32,
+    /// See [`Stage::PATHS`].
+    pub paths: &'static [&'static str],
     /// The parameters, with their documentation.
     pub schema: fn() -> Schema,
     /// Makes a stage of parameters, or says what is wrong with them.
@@ -122,6 +124,7 @@ impl Kind {
         Self {
             shape: Shape { name: T::NAME, inputs: T::INPUTS, output: T::OUTPUT },
             version: T::VERSION,
+            paths: T::PATHS,
             schema: || schemars::schema_for!(T),
             make: make::<T>,
         }

@@ -100,6 +100,9 @@ pub fn run(args: &Args) -> Outcome {
         threads: args.threads,
     };
     let report = detectors::measure(&settings, data)?;
+    if report.results.is_empty() && report.failures.is_empty() {
+        return Err(usage(anyhow::anyhow!("there is nothing to measure: OpenCV has haar and ssd alone")));
+    }
     print(&report);
     if let Some(file) = &args.json {
         crate::atomic::write(file, &serde_json::to_vec_pretty(&report).map_err(anyhow::Error::from)?)?;

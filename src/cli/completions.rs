@@ -13,6 +13,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
-    clap_complete::generate(args.shell, &mut Cli::command(), "ferroflow", &mut std::io::stdout());
+    // Into memory first: it panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "ferroflow", &mut script);
+    out!("{}", String::from_utf8_lossy(&script));
     Ok(())
 }

@@ -17,6 +17,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::anyhow;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -140,6 +141,10 @@ pub fn main() -> ExitCode {
             Command::Completions(args) => completions::run(&args),
         },
     };
+    let outcome = outcome.and_then(|()| match crate::out::failure() {
+        Some(error) => Err(Exit::with(exit::FAILURE, anyhow!("standard output cannot be written: {error}"))),
+        None => Ok(()),
+    });
     match outcome {
         Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(Exit { code, error }) => {
@@ -156,7 +161,10 @@ pub fn main() -> ExitCode {
 
 fn start_log(format: LogFormat) {
     // ONNX Runtime's own log repeats what our errors say.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=off"));
+    let told = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|told| !told.is_empty());
+    // Whatever else is asked for, why something failed is told.
+    let filter = told.and_then(|told| EnvFilter::try_new(format!("error,{told}")).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info,ort=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Pretty => builder

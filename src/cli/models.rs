@@ -88,8 +88,8 @@ pub fn run(args: &Args) -> Outcome {
 fn import(file: &Path, prototxt: Option<&Path>, options: &vgg16::Options) -> Result<Vec<u8>, Exit> {
     let usage = |reason: &'static str| Exit::with(exit::USAGE, anyhow::anyhow!(reason));
     let is_vgg16 = options.size.is_some() || options.means.is_some();
-    let extension = file.extension().and_then(|extension| extension.to_str());
-    let bytes = match (prototxt, extension) {
+    let extension = file.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    let bytes = match (prototxt, extension.as_deref()) {
         (None, Some("safetensors")) => vgg16::import(file, options),
         (None, Some("h5" | "hdf5" | "keras")) => {
             if is_vgg16 || vgg16::is_in(file).map_err(anyhow::Error::from)? {
@@ -140,7 +140,8 @@ fn fetch(names: &[String], force: bool) -> Outcome {
             let unknown = || ModelError::Unknown { name: name.clone(), known: manifest.names(None) };
             manifest.asset(name).ok_or_else(unknown)
         };
-        names.iter().map(find).collect::<Result<_, _>>().map_err(anyhow::Error::from)?
+        let found = names.iter().map(find).collect::<Result<_, _>>();
+        found.map_err(|error| Exit::with(exit::USAGE, error))?
     };
     let _lock = fetch::lock()?;
     let mut failed = false;

@@ -1,21 +1,22 @@
 //! `ferroflow store`
 
-use std::{io::Write, path::PathBuf};
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::{Subcommand, builder::TypedValueParser as _};
 
 use super::Outcome;
 use crate::batch::{
     limits::in_words,
     schedule,
-    store::{self, Age, Store},
+    store::{self, Age, Store, Which},
 };
 
 /// Where results are.
 #[derive(Debug, clap::Args)]
 pub struct Root {
     /// The result store; below the user's cache unless given.
-    #[arg(long = "store", value_name = "DIR", env = "FERROFLOW_STORE", value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from))]
+    #[arg(long = "store", global = true, value_name = "DIR", env = "FERROFLOW_STORE", value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from))]
     store: Option<PathBuf>,
 }
 
@@ -44,11 +45,14 @@ enum Command {
         /// The beginning of its key.
         key: String,
     },
-    /// Remove results that no graph used in its last run, and unfinished attempts.
+    /// Remove results that no graph used in its last run, and what is left of attempts that cannot go on.
     Prune {
-        /// Also those that graphs used.
+        /// Also results that graphs used, and unfinished attempts.
         #[arg(long)]
         all: bool,
+        /// Also unfinished attempts that could go on from their checkpoints.
+        #[arg(long)]
+        attempts: bool,
         /// Only such as are older, for example 30d or 12h.
         #[arg(long, value_name = "AGE")]
         older_than: Option<Age>,
@@ -62,13 +66,20 @@ enum Command {
 pub fn run(args: &Args) -> Outcome {
     let root = args.root.path()?;
     match &args.command {
-        Command::List => list(&Store::open(&root)?),
-        Command::Show { key } => show(&Store::open(&root)?, key),
-        Command::Prune { all, older_than, dry } => {
-            let pruned = store::prune(&root, *all, *older_than, *dry)?;
+        Command::List => list(&open(&root)?),
+        Command::Show { key } => show(&open(&root)?, key),
+        Command::Prune { all, attempts, older_than, dry } => {
+            let which = Which { all: *all, attempts: *attempts, older_than: *older_than };
+            let pruned = store::prune(&root, which, *dry)?;
             let bytes = pruned.results.iter().map(|(_, bytes)| bytes).sum();
+            let go_on = match pruned.kept_attempts {
+                0 => String::new(),
+                count => {
+                    format!(", and {count} unfinished attempts that can go on (--attempts removes them)")
+                }
+            };
             outln!(
-                "{} {} results ({}) and {} unfinished attempts; {} results stay",
+                "{} {} results ({}) and {} unfinished attempts; {} results stay{go_on}",
                 if *dry { "would remove" } else { "removed" },
                 pruned.results.len(),
                 in_words(bytes),
@@ -80,17 +91,20 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
+/// The store in this folder, which is not made: there would be nothing in it.
+fn open(root: &Path) -> anyhow::Result<Store> {
+    if !root.is_dir() {
+        bail!("there is no result store in {}", root.display());
+    }
+    Store::open(root)
+}
+
 fn list(store: &Store) -> Outcome {
     let results = store.results();
-    let mut out = std::io::stdout().lock();
-    let mut print = |line: String| {
-        // A reader that has seen enough, such as head, is no error.
-        let _ = writeln!(out, "{line}");
-    };
-    print(format!("{:12}  {:20}  {:16}  {:>10}  {:>9}  made", "key", "node", "kind", "size", "seconds"));
+    outln!("{:12}  {:20}  {:16}  {:>10}  {:>9}  made", "key", "node", "kind", "size", "seconds");
     for result in &results {
         let record = &result.record;
-        print(format!(
+        outln!(
             "{:12}  {:20}  {:16}  {:>10}  {:>9.1}  {}",
             record.key.get(..12).unwrap_or(&record.key),
             record.node,
@@ -98,10 +112,10 @@ fn list(store: &Store) -> Outcome {
             in_words(record.bytes),
             record.seconds,
             record.started.get(..19).unwrap_or(&record.started).replace('T', " "),
-        ));
+        );
     }
     let bytes = results.iter().map(|result| result.record.bytes).sum();
-    print(format!("{} results, {}, in {}", results.len(), in_words(bytes), store.root().display()));
+    outln!("{} results, {}, in {}", results.len(), in_words(bytes), store.root().display());
     Ok(())
 }
 

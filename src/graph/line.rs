@@ -1,9 +1,11 @@
 //! Batch graphs as one line in gst-launch's syntax: `fer2013 path=x.csv ! deduplicate name=unique ! report unique. !
 //! export path=out`.
 //!
-//! A node is a kind and its `key=value` parameters; `name=` gives it a name, else it has that of its kind. `!` leads the
+//! A node is a kind and its `key=value` parameters; `name=` gives it a name, else it has that of its kind; where the kind has such a
+//! parameter, it gets it too. `!` leads the
 //! node before it to the next free input of the node behind it. `NAME.` stands for a node named elsewhere, `NAME.INPUT`
-//! for one of its inputs. Values are read as TOML where they are TOML, else as text; quotes keep blanks.
+//! for one of its inputs. Values are read as TOML where they are TOML, else as text; quotes keep blanks, and make text of
+//! whatever is no list.
 
 use thiserror::Error;
 
@@ -11,6 +13,9 @@ use super::{
     dag::{Link, Raw},
     value,
 };
+
+/// The key that gives a node its name.
+pub const NAME: &str = "name";
 
 /// What is wrong with a graph string.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -43,7 +48,7 @@ pub fn parse(text: &str) -> Result<Vec<Raw>, LineError> {
     let mut later: Vec<(String, Link)> = Vec::new();
     let mut last: Option<End> = None;
     let mut linking: Option<End> = None;
-    for word in words(text)? {
+    for Word { text: word, is_text } in words(text)? {
         if word == "!" {
             if linking.is_some() {
                 return Err(LineError::LooseLink);
@@ -55,11 +60,12 @@ pub fn parse(text: &str) -> Result<Vec<Raw>, LineError> {
             && let (Some(End::Node(at)), None) = (&last, &linking)
             && let Some(node) = nodes.get_mut(*at)
         {
-            let is_new = match key {
-                "name" => std::mem::replace(&mut node.name, value.to_owned()).is_empty(),
-                _ => node.parameters.insert(key.to_owned(), value::read(value)).is_none(),
-            };
-            if !is_new {
+            if key == NAME {
+                value.clone_into(&mut node.name);
+            }
+            let is_text = key == NAME || (is_text && !value.starts_with(['[', '{']));
+            let value = if is_text { toml::Value::String(value.to_owned()) } else { value::read(value) };
+            if node.parameters.insert(key.to_owned(), value).is_some() {
                 return Err(LineError::Twice(node.kind.clone(), key.to_owned()));
             }
             continue;
@@ -123,9 +129,16 @@ fn name_all(nodes: &mut [Raw]) {
     }
 }
 
+/// What stands between blanks.
+struct Word {
+    text: String,
+    /// Whether its value is in quotes.
+    is_text: bool,
+}
+
 /// Splits at blanks outside quotes and brackets.
-fn words(text: &str) -> Result<Vec<String>, LineError> {
-    let (mut words, mut word) = (Vec::new(), String::new());
+fn words(text: &str) -> Result<Vec<Word>, LineError> {
+    let (mut words, mut word, mut is_text) = (Vec::new(), String::new(), false);
     let (mut quote, mut depth, mut begun) = (None, 0usize, false);
     for c in text.chars() {
         match (quote, c) {
@@ -138,15 +151,16 @@ fn words(text: &str) -> Result<Vec<String>, LineError> {
             (Some(_), _) => word.push(c),
             (None, '"' | '\'') => {
                 (quote, begun) = (Some(c), true);
+                is_text |= word.ends_with('=');
                 if depth > 0 {
                     word.push(c);
                 }
             }
             (None, c) if c.is_whitespace() && depth == 0 => {
                 if begun {
-                    words.push(std::mem::take(&mut word));
+                    words.push(Word { text: std::mem::take(&mut word), is_text });
                 }
-                begun = false;
+                (begun, is_text) = (false, false);
             }
             (None, _) => {
                 depth = match c {
@@ -163,7 +177,7 @@ fn words(text: &str) -> Result<Vec<String>, LineError> {
         return Err(LineError::OpenQuote(word));
     }
     if begun {
-        words.push(word);
+        words.push(Word { text: word, is_text });
     }
     Ok(words)
 }
@@ -187,6 +201,15 @@ mod tests {
         assert_eq!(links(&nodes), ["fer2013 -> sample.?", "sample -> sample-2.?", "sample-2 -> export.?"]);
         assert_eq!(nodes[0].parameters["path"].as_str(), Some("my data/x.csv"));
         assert_eq!(nodes[1].parameters["rows"].as_integer(), Some(10));
+    }
+
+    #[test]
+    fn what_is_in_quotes_is_text_unless_it_is_a_list() {
+        let nodes = parse(r#"a path="2024" day='2024-05-27 10:00' on='["row"]' rows=8 name=7"#).unwrap();
+        let value = |key: &str| nodes[0].parameters[key].clone();
+        assert_eq!(["path", "day", "name"].map(value), ["2024", "2024-05-27 10:00", "7"].map(Into::into));
+        assert_eq!((value("on").is_array(), value("rows")), (true, 8.into()));
+        assert_eq!(nodes[0].name, "7");
     }
 
     #[test]

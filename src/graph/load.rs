@@ -39,7 +39,13 @@ pub fn parse(
     let is_parameter = |name: &str| own.get("parameters").and_then(|table| table.get(name)).is_some();
     let typed = |target: &str, text: &str| {
         let now = target.split('.').try_fold(&own, |table, key| table.get(key));
-        value_kind(value::read_beside(text, now))
+        let value = value::read_beside(text, now);
+        // Text would be as good as true where nodes are left out by it.
+        if now.is_some_and(toml::Value::is_bool) && !value.is_bool() {
+            let (key, text) = (target.trim_start_matches("parameters.").to_owned(), text.to_owned());
+            return Err(GraphError::NoBoolean { path: path.to_owned(), key, text });
+        }
+        Ok(value_kind(value))
     };
     let mut builder =
         config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
@@ -52,7 +58,7 @@ pub fn parse(
         } else {
             continue;
         };
-        let value = typed(&target, &value);
+        let value = typed(&target, &value)?;
         builder = builder.set_override(target, value).map_err(|error| syntax(&error))?;
     }
     for set in sets {
@@ -60,7 +66,7 @@ pub fn parse(
         let key = key.trim();
         let target = if is_parameter(key) { format!("parameters.{key}") } else { key.to_owned() };
         has_place(path, &own, &target)?;
-        let value = typed(&target, value);
+        let value = typed(&target, value)?;
         builder = builder.set_override(target, value).map_err(|error| syntax(&error))?;
     }
     let merged = builder.build().map_err(|error| syntax(&error))?;

@@ -53,6 +53,16 @@ pub enum GraphError {
     /// `--set` without `=`.
     #[error("--set {0}: write key=value, for example --set input=clip.mp4")]
     BadSet(String),
+    /// Something else where the file has true or false.
+    #[error("{}: `{key}` is true or false, not `{text}`", path.display())]
+    NoBoolean {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What it should become.
+        text: String,
+    },
     /// A placeholder without a parameter.
     #[error("{}: `${{{name}}}` in `{key}` is no parameter{}; add it to [parameters]; known: {known}", path.display(), suggestion(nearest))]
     UnknownParameter {

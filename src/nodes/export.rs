@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -181,8 +180,8 @@ fn csv(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Result<()> {
     let numbers = faces.classes.iter().map(number).collect::<anyhow::Result<Vec<_>>>()?;
     let path = context.out.join("fer2013.csv");
     let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
-    let mut out = BufWriter::new(file);
-    writeln!(out, "emotion,pixels,Usage")?;
+    let mut out = csv::Writer::from_writer(file);
+    out.write_record(["emotion", "pixels", "Usage"])?;
     let (mut line, mut size) = (String::new(), None);
     pictures(faces, goes, context, |row, at, images, first| {
         let Some((_, picture)) = decode_all(first + at, &images.slice(at, 1))?.pop() else { return Ok(()) };
@@ -208,9 +207,8 @@ fn csv(faces: &Faces, goes: &[bool], context: &Context) -> anyhow::Result<()> {
         }
         let label = labels[row].and_then(|label| numbers.get(label));
         let label = label.map_or_else(String::new, ToString::to_string);
-        writeln!(out, "{label},{line},{usage}")?;
-        Ok(())
+        Ok(out.write_record([label.as_str(), &line, usage])?)
     })?;
-    let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    let file = out.into_inner().map_err(csv::IntoInnerError::into_error)?;
     file.sync_all().with_context(|| format!("{} cannot be written", path.display()))
 }

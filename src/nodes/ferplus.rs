@@ -19,6 +19,9 @@ use crate::{
 /// The csv's column for each of FER2013's classes in its order.
 const COLUMNS: [&str; 7] = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"];
 
+/// Far more taggers than FER+ had (ten): a greater number is damage.
+const MOST_VOTES: i64 = 1_000_000;
+
 /// Reads `fer2013new.csv`: ten votes for each row of FER2013 (Barsoum et al., Training Deep Networks for Facial Expression
 /// Recognition with Crowd-Sourced Label Distribution, 2016).
 ///
@@ -45,8 +48,9 @@ impl Stage for FerPlus {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let path = self.path.display();
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(&self.path)?;
-        let headers = reader.headers()?.clone();
+        let reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(&self.path);
+        let mut reader = reader.with_context(|| format!("{path} cannot be read"))?;
+        let headers = reader.headers().with_context(|| format!("{path}, line 1"))?.clone();
         let find = |name: &str| headers.iter().position(|header| header.eq_ignore_ascii_case(name));
         let need = |name: &str| {
             find(name).with_context(|| {
@@ -71,6 +75,9 @@ impl Stage for FerPlus {
                 None => line as i64,
             };
             let votes = places.iter().map(|&at| number(at)).collect::<anyhow::Result<Vec<_>>>()?;
+            if let Some(wrong) = votes.iter().find(|votes| !(0..=MOST_VOTES).contains(*votes)) {
+                bail!("{path}, line {}: {wrong} votes cannot be", line + 2);
+            }
             let total: i64 = votes.iter().sum();
             let majority = votes.iter().take(COLUMNS.len()).position(|&count| 2 * count > total);
             let values = std::iter::once(Some(row))

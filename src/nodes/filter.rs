@@ -3,7 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array};
+use arrow_array::{
+    ArrayRef, ArrowPrimitiveType,
+    cast::AsArray,
+    types::{
+        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+        UInt32Type,
+    },
+};
+use arrow_schema::DataType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +53,14 @@ impl Stage for Filter {
     const INPUTS: &'static [Port] = &[Port::faces("Where rows are taken from.")];
     const OUTPUT: PortType = PortType::Faces;
 
+    fn check(&self) -> Result<(), String> {
+        let mut limits = self.at_least.iter().chain(&self.at_most);
+        match limits.find(|(_, limit)| limit.is_nan()) {
+            Some((column, _)) => Err(format!("the limit of `{column}` is no number: nothing would be left")),
+            None => Ok(()),
+        }
+    }
+
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
@@ -85,13 +101,21 @@ pub fn class(faces: &Faces, name: &str) -> anyhow::Result<usize> {
 
 /// A column as numbers, if it is one.
 pub fn numbers(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
-    let any = column.as_any();
-    if let Some(values) = any.downcast_ref::<Float32Array>() {
-        return Some(values.iter().map(|value| value.map(f64::from)).collect());
+    fn of<T: ArrowPrimitiveType<Native: Into<f64>>>(column: &ArrayRef) -> Vec<Option<f64>> {
+        column.as_primitive::<T>().iter().map(|value| value.map(Into::into)).collect()
     }
-    if let Some(values) = any.downcast_ref::<Float64Array>() {
-        return Some(values.iter().collect());
-    }
-    let values = any.downcast_ref::<Int64Array>()?;
-    Some(values.iter().map(|value| value.map(|value| value as f64)).collect())
+    Some(match column.data_type() {
+        DataType::Float64 => of::<Float64Type>(column),
+        DataType::Float32 => of::<Float32Type>(column),
+        DataType::Int64 => {
+            column.as_primitive::<Int64Type>().iter().map(|value| value.map(|value| value as f64)).collect()
+        }
+        DataType::Int32 => of::<Int32Type>(column),
+        DataType::Int16 => of::<Int16Type>(column),
+        DataType::Int8 => of::<Int8Type>(column),
+        DataType::UInt32 => of::<UInt32Type>(column),
+        DataType::UInt16 => of::<UInt16Type>(column),
+        DataType::UInt8 => of::<UInt8Type>(column),
+        _ => return None,
+    })
 }

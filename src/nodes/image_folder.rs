@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use image::imageops::FilterType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::{
     batch::{
@@ -50,10 +50,18 @@ fn train() -> String {
 
 impl Stage for ImageFolder {
     const NAME: &'static str = "image-folder";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
+
+    fn check(&self) -> Result<(), String> {
+        let mut classes = self.classes.iter().enumerate();
+        match classes.find(|(at, class)| self.classes[..*at].contains(class)) {
+            Some((_, twice)) => Err(format!("`classes` has `{twice}` twice")),
+            None => Ok(()),
+        }
+    }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         files(&self.path)
@@ -68,27 +76,39 @@ impl Stage for ImageFolder {
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
-        read(&self.path, &self.classes, &self.split, self.size, context)
+        let split = split_name(&self.split).unwrap_or(&self.split);
+        read(&self.path, &self.classes, split, self.size, context)
     }
 }
 
 /// The folder of pictures that have no label.
 pub const UNLABELLED: &str = "unlabelled";
 
-/// All pictures below a folder, in the order of their paths.
+/// All pictures below a folder, in the order of their paths. What is hidden is passed over.
 pub fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    Ok(all_files(path)?.into_iter().filter(|file| is_picture(file)).collect())
+}
+
+/// All files below a folder that are not hidden, nor in a hidden folder, in the order of their paths.
+fn all_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     fs::read_dir(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let is_shown =
+        |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
     let mut files = Vec::new();
-    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(is_shown)
+    {
         let entry = entry.with_context(|| format!("{} cannot be read", path.display()))?;
-        let extension = entry.path().extension().map(|extension| extension.to_ascii_lowercase());
-        let is_picture =
-            extension.is_some_and(|extension| ["png", "jpg", "jpeg"].iter().any(|known| extension == *known));
-        if is_picture && entry.file_type().is_file() {
+        if entry.file_type().is_file() {
             files.push(entry.into_path());
         }
     }
     Ok(files)
+}
+
+/// Whether a file is a picture that can be read, by its name.
+fn is_picture(file: &Path) -> bool {
+    let extension = file.extension().map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| ["png", "jpg", "jpeg"].iter().any(|known| extension == *known))
 }
 
 /// What the folders say of a picture.
@@ -107,8 +127,17 @@ pub fn read(
     size: usize,
     context: &Context,
 ) -> anyhow::Result<Facts> {
+    let (pictures, others): (Vec<_>, Vec<_>) =
+        all_files(path)?.into_iter().partition(|file| is_picture(file));
     let placed: Vec<_> =
-        files(path)?.into_iter().map(|file| place(path, file, split)).collect::<anyhow::Result<_>>()?;
+        pictures.into_iter().map(|file| place(path, file, split)).collect::<anyhow::Result<_>>()?;
+    if let Some(one) = others.first().filter(|_| !placed.is_empty()) {
+        let count = others.len();
+        tracing::warn!(
+            "{count} files are no PNG or JPEG by their names, and are left out: {} first",
+            one.display()
+        );
+    }
     if placed.is_empty() {
         bail!("{} holds no pictures (PNG, JPEG) in folders of classes", path.display());
     }

@@ -45,7 +45,7 @@ pub fn open(
     device: Device,
     context: &Context,
 ) -> anyhow::Result<Vec<Judge>> {
-    let mut judges = Vec::new();
+    let mut judges: Vec<Judge> = Vec::new();
     for input in context.inputs.iter().filter(|input| input.port == port) {
         let path = input.folder.join(ONNX);
         if !path.is_file() {
@@ -56,9 +56,13 @@ pub fn open(
         let model = resolve_model(&path.to_string_lossy())?;
         judges.push(Judge::new(name.to_owned(), model, classes, device)?);
     }
-    for name in names {
-        let model = resolve_model(name)?;
-        judges.push(Judge::new(model.name.clone(), model, classes, device)?);
+    let models = names.iter().map(|name| resolve_model(name)).collect::<Result<Vec<_>, _>>()?;
+    for (model, given) in models.iter().zip(names) {
+        // All that `train` makes is called `classifier.onnx`: where names are the same, paths tell.
+        let is_taken = judges.iter().any(|judge| judge.name == model.name)
+            || models.iter().filter(|other| other.name == model.name).count() > 1;
+        let name = if is_taken { given.trim_end_matches(".onnx") } else { &model.name };
+        judges.push(Judge::new(name.to_owned(), model.clone(), classes, device)?);
     }
     if judges.is_empty() {
         bail!(
@@ -67,7 +71,10 @@ pub fn open(
     }
     for (at, judge) in judges.iter().enumerate() {
         if judges.iter().take(at).any(|other| other.name == judge.name) {
-            bail!("two classifiers are called `{}`: give each `train` a `name` of its own", judge.name);
+            bail!(
+                "two classifiers are called `{}`: give each `train` a `name` of its own, and name no classifier twice",
+                judge.name
+            );
         }
     }
     Ok(judges)
@@ -105,6 +112,9 @@ impl Judge {
 
     fn new(name: String, model: ModelFile, classes: &[String], device: Device) -> anyhow::Result<Self> {
         let labels = &model.card()?.labels;
+        if labels.is_empty() {
+            bail!("`{name}` is no classifier: it names no classes");
+        }
         let place = |class: &String| labels.iter().position(|label| label == class);
         let order: Option<Vec<usize>> = classes.iter().map(place).collect();
         let order = order.filter(|_| labels.len() == classes.len()).with_context(|| {

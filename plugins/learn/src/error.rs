@@ -115,7 +115,7 @@ pub enum LearnError {
     },
     /// The loss is no number any more.
     #[error(
-        "the loss became {loss} in fold {fold}, epoch {epoch}, step {step} (each from 0): lower `learning_rate`; the last good checkpoint is kept"
+        "the loss became {loss} in fold {fold}, epoch {epoch}, step {step} (each from 0): lower the learning rate; the last good checkpoint is kept"
     )]
     Diverged {
         /// The fold.
@@ -129,7 +129,7 @@ pub enum LearnError {
     },
     /// A loss is no number any more.
     #[error(
-        "a loss became {loss} in epoch {epoch}, step {step} (each from 0): lower `learning_rate`; the last good checkpoint is kept"
+        "a loss became {loss} in epoch {epoch}, step {step} (each from 0): lower the learning rate; the last good checkpoint is kept"
     )]
     NotFinite {
         /// The epoch.

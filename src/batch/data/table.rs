@@ -111,7 +111,13 @@ impl Table {
     pub fn typed<A: Array + Clone + 'static>(&self, column: &str) -> anyhow::Result<A> {
         let array = self.column(column)?;
         array.as_any().downcast_ref::<A>().cloned().with_context(|| {
-            let wanted = std::any::type_name::<A>().rsplit("::").next().unwrap_or_default();
+            let wanted = std::any::type_name::<A>();
+            // Text is an array of bytes of a type whose own name has another in it.
+            let wanted = if wanted.contains("GenericString") {
+                "Utf8"
+            } else {
+                wanted.rsplit("::").next().unwrap_or_default()
+            };
             let wanted = wanted.trim_end_matches('>').trim_end_matches("Type").trim_end_matches("Array");
             format!(
                 "the column `{column}` of {} has type {}, which does not fit {wanted}",

@@ -18,9 +18,12 @@ use walkdir::WalkDir;
 
 pub use attempt::Attempt;
 pub use history::History;
-pub use prune::{Age, Pruned, prune};
+pub use prune::{Age, Pruned, Which, prune};
 
 use super::record::{RECORD, Record, TIMES};
+
+/// The file whose lock who runs graphs shares, and who prunes holds alone: what a store is known by.
+const IN_USE: &str = "in-use";
 
 /// A store that is open for running graphs.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ pub struct Stored {
 
 /// Where the store is unless told otherwise: `$FERROFLOW_STORE`, else below `$FERROFLOW_HOME` or the user's cache.
 pub fn default_root() -> anyhow::Result<PathBuf> {
-    match std::env::var_os("FERROFLOW_STORE") {
+    match std::env::var_os("FERROFLOW_STORE").filter(|root| !root.is_empty()) {
         Some(root) => Ok(root.into()),
         None => Ok(ferroflow_vision::model::store::home()?.join("store")),
     }
@@ -54,7 +57,7 @@ impl Store {
         for folder in ["results", "work", "graphs"] {
             fs::create_dir_all(root.join(folder)).with_context(cannot)?;
         }
-        let in_use = lock_file(&root.join("in-use")).with_context(cannot)?;
+        let in_use = lock_file(&root.join(IN_USE)).with_context(cannot)?;
         match in_use.try_lock_shared() {
             Ok(()) => Ok(Self { root: root.to_owned(), _in_use: in_use }),
             Err(TryLockError::WouldBlock) => {
@@ -87,8 +90,7 @@ impl Store {
 
     /// Whether an attempt at this result was stopped after it had written checkpoints.
     pub fn has_checkpoints(&self, key: &str) -> bool {
-        let folder = self.root.join("work").join(key).join("checkpoints");
-        fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+        has_checkpoints(&self.root.join("work").join(key))
     }
 
     /// All results, the newest first.
@@ -106,6 +108,11 @@ impl Store {
             count => bail!("{count} results have keys that begin with `{prefix}`: write more of it"),
         }
     }
+}
+
+/// Whether this attempt has something to go on from.
+fn has_checkpoints(attempt: &Path) -> bool {
+    fs::read_dir(attempt.join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn results(root: &Path) -> Vec<Stored> {

@@ -9,18 +9,34 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{history, lock_file, results};
+use super::{IN_USE, has_checkpoints, history, lock_file, results};
 use crate::atomic;
+
+/// Hexadecimal digits of a key: a BLAKE3 hash.
+const KEY_DIGITS: usize = 2 * blake3::OUT_LEN;
 
 /// What pruning removed, or would.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pruned {
     /// Keys and bytes of results.
     pub results: Vec<(String, u64)>,
-    /// Unfinished attempts with their checkpoints.
+    /// Unfinished attempts.
     pub attempts: usize,
     /// Results that stay.
     pub kept: usize,
+    /// Unfinished attempts that stay: they have checkpoints to go on from.
+    pub kept_attempts: usize,
+}
+
+/// What pruning removes besides results that no graph used in its last run and attempts that have no checkpoints.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which {
+    /// Results that graphs used, and all attempts.
+    pub all: bool,
+    /// Attempts with checkpoints.
+    pub attempts: bool,
+    /// Only what is older than this.
+    pub older_than: Option<Age>,
 }
 
 /// A length of time as people write it: 30d, 12h.
@@ -44,14 +60,17 @@ impl FromStr for Age {
     }
 }
 
-/// Removes results that no graph used in its last run, or, with `all`, every one; of these only such as are older than `age`.
-/// Unfinished attempts go with them. With `dry`, only says what it would remove.
-pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Result<Pruned> {
+/// Removes what nobody needs. With `dry`, only says what it would remove.
+pub fn prune(root: &Path, which: Which, dry: bool) -> anyhow::Result<Pruned> {
     if !root.is_dir() {
         return Ok(Pruned::default());
     }
+    let lock = root.join(IN_USE);
+    if !lock.is_file() {
+        bail!("{} is no result store: it has no file `{IN_USE}`. Nothing was removed", root.display());
+    }
     let cannot = || format!("the result store {} cannot be written", root.display());
-    let lock = lock_file(&root.join("in-use")).with_context(cannot)?;
+    let lock = lock_file(&lock).with_context(cannot)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -60,7 +79,7 @@ pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Res
         Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
     }
     let in_use = history::keys_in_use(root);
-    let is_old = |path: &Path| match age {
+    let is_old = |path: &Path| match which.older_than {
         None => true,
         Some(Age(age)) => {
             let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
@@ -69,7 +88,7 @@ pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Res
     };
     let mut pruned = Pruned::default();
     for stored in results(root) {
-        let goes = (all || !in_use.contains(&stored.record.key)) && is_old(&stored.folder);
+        let goes = (which.all || !in_use.contains(&stored.record.key)) && is_old(&stored.folder);
         if !goes {
             pruned.kept += 1;
             continue;
@@ -81,10 +100,15 @@ pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Res
     }
     for entry in fs::read_dir(root.join("work")).into_iter().flatten().filter_map(Result::ok) {
         let path = entry.path();
-        if !is_old(&path) {
+        if !is_ours(&path) || !is_old(&path) {
             continue;
         }
         let is_folder = path.is_dir();
+        let goes_on = has_checkpoints(&path) || has_checkpoints(&path.with_extension(""));
+        if goes_on && !which.all && !which.attempts {
+            pruned.kept_attempts += usize::from(is_folder);
+            continue;
+        }
         pruned.attempts += usize::from(is_folder);
         if !dry {
             let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -92,6 +116,12 @@ pub fn prune(root: &Path, all: bool, age: Option<Age>, dry: bool) -> anyhow::Res
         }
     }
     Ok(pruned)
+}
+
+/// Whether a store gave it its name: KEY, KEY.lock or KEY.pruned. Whatever else lies there is somebody's.
+fn is_ours(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem.len() == KEY_DIGITS && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Removes a result, out of sight first: a kill must not leave a part of it that counts as whole.

@@ -133,7 +133,12 @@ impl Stage for Features {
                     new.iter_mut().for_each(|(_, picture)| mirror(picture));
                 }
                 asked.fetch_add(new.len(), Ordering::Relaxed);
-                made.push(column(old, &features(embedder, &new)?, &is_wanted, dimensions)?);
+                let mut answers = Vec::with_capacity(new.len() * dimensions);
+                for new in new.chunks(BATCH) {
+                    context.check()?;
+                    answers.extend(features(embedder, new)?);
+                }
+                made.push(column(old, &answers, &is_wanted, dimensions)?);
             }
             let array = |field: &Arc<Field>| -> anyhow::Result<ArrayRef> {
                 if let Some(at) = names.iter().position(|name| name == field.name()) {

@@ -12,7 +12,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StructArray,
     builder::{Int64Builder, StringBuilder},
     cast::AsArray,
-    types::Int32Type,
+    types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type},
 };
 use arrow_schema::{DataType, Field, Schema};
 use schemars::JsonSchema;
@@ -68,7 +68,7 @@ fn label() -> String {
 
 impl Stage for Parquet {
     const NAME: &'static str = "parquet";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
@@ -77,9 +77,13 @@ impl Stage for Parquet {
         if !self.path.is_dir() {
             return Ok(vec![self.path.clone()]);
         }
-        let entries = WalkDir::new(&self.path).follow_links(true).sort_by_file_name().into_iter();
-        let files = entries.filter_map(Result::ok).map(walkdir::DirEntry::into_path);
-        let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|is| is == "parquet")).collect();
+        let mut files = Vec::new();
+        for entry in WalkDir::new(&self.path).follow_links(true).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("{} cannot be read", self.path.display()))?;
+            if entry.path().extension().is_some_and(|extension| extension == "parquet") {
+                files.push(entry.into_path());
+            }
+        }
         if files.is_empty() {
             bail!("{} holds no .parquet files", self.path.display());
         }
@@ -298,7 +302,12 @@ fn bytes_of(column: &ArrayRef) -> Option<BinaryArray> {
         Some(parts) => parts.column_by_name("bytes")?.clone(),
         None => column.clone(),
     };
-    bytes.as_any().downcast_ref::<BinaryArray>().cloned()
+    match bytes.data_type() {
+        DataType::Binary => Some(bytes.as_binary::<i32>().clone()),
+        DataType::LargeBinary => Some(bytes.as_binary::<i64>().iter().collect()),
+        DataType::BinaryView => Some(bytes.as_binary_view().iter().collect()),
+        _ => None,
+    }
 }
 
 fn label_of(labels: &ArrayRef, at: usize, classes: &[String]) -> anyhow::Result<Option<usize>> {
@@ -306,8 +315,13 @@ fn label_of(labels: &ArrayRef, at: usize, classes: &[String]) -> anyhow::Result<
         return Ok(None);
     }
     let number = match labels.data_type() {
-        DataType::Int64 => labels.as_any().downcast_ref::<Int64Array>().map(|labels| labels.value(at)),
-        DataType::Int32 => Some(i64::from(labels.as_primitive::<Int32Type>().value(at))),
+        DataType::Int64 => Some(labels.as_primitive::<Int64Type>().value(at)),
+        DataType::Int32 => Some(labels.as_primitive::<Int32Type>().value(at).into()),
+        DataType::Int16 => Some(labels.as_primitive::<Int16Type>().value(at).into()),
+        DataType::Int8 => Some(labels.as_primitive::<Int8Type>().value(at).into()),
+        DataType::UInt32 => Some(labels.as_primitive::<UInt32Type>().value(at).into()),
+        DataType::UInt16 => Some(labels.as_primitive::<UInt16Type>().value(at).into()),
+        DataType::UInt8 => Some(labels.as_primitive::<UInt8Type>().value(at).into()),
         DataType::Utf8 => {
             let name = labels.as_string::<i32>().value(at);
             let found = classes.iter().position(|class| class == name);

@@ -116,7 +116,7 @@ pub struct Manifest {
 impl Manifest {
     /// The manifest that `FERROFLOW_MANIFEST` names, else the built-in one.
     pub fn load() -> Result<Self, ModelError> {
-        match env::var_os("FERROFLOW_MANIFEST") {
+        match env::var_os("FERROFLOW_MANIFEST").filter(|path| !path.is_empty()) {
             None => Self::parse("(built in)", BUILT_IN),
             Some(path) => {
                 let name = path.to_string_lossy().into_owned();

@@ -27,7 +27,9 @@ pub fn place(asset: &Asset, path: &Path) -> Result<bool, ModelError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         // Beside its place and then renamed, so that no other process ever reads half of it.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        // For all to read, as what is fetched is: a cache may be shared.
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(true)
@@ -65,6 +67,8 @@ mod tests {
         let path = folder.path().join("cache").join(&asset.file);
         assert!(place(asset, &path).unwrap());
         assert!(!place(asset, &path).unwrap());
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o444, 0o444 & mode | 0o400, "read by whom the user's umask lets");
         fs::write(&path, "damaged").unwrap();
         assert!(place(asset, &path).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().len(), asset.members[0].bytes);
