@@ -13,7 +13,7 @@ fn refuse(toml: &str, sets: &[&str]) -> String {
     let sets: Vec<_> = sets.iter().map(ToString::to_string).collect();
     let path = Path::new("pipeline.toml");
     let loaded = graph::load::parse(path, toml, std::iter::empty(), &sets);
-    let no_assets = |name: &str| Err(format!("`{name}` is not here"));
+    let no_assets = |name: &str| Err(format!("`{name}` is not here").into());
     loaded.and_then(|file| graph::substitute::substitute(path, file, &no_assets)).unwrap_err().to_string()
 }
 
@@ -132,7 +132,7 @@ fn the_environment_stands_between_the_file_and_set() {
     let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let path = Path::new("p.toml");
     let file = graph::load::parse(path, toml, environment.into_iter(), &["other=set".to_owned()]).unwrap();
-    let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+    let file = graph::substitute::substitute(path, file, &|_| Err(String::new().into())).unwrap();
     assert_eq!(file.stream["main"].launch, "environment set");
 }
 
@@ -142,7 +142,7 @@ fn a_value_with_a_quote_can_stand_in_two_places() {
     let toml = fs::read_to_string(path).unwrap();
     let sets = ["input=12\" remix.mp4".to_owned()];
     let file = graph::load::parse(path, &toml, std::iter::empty(), &sets).unwrap();
-    let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+    let file = graph::substitute::substitute(path, file, &|_| Err(String::new().into())).unwrap();
     let launch = &file.stream["clip"].launch;
     assert!(launch.contains(r#"location="12\" remix.mp4""#), "{launch}");
     assert!(launch.contains(r#"source="12\" remix.mp4""#), "{launch}");
@@ -153,7 +153,7 @@ fn quotes_in_a_value_cannot_end_a_quoted_place() {
     let toml = "[parameters]\ninput = 'a'\n[stream.main]\nlaunch = 'filesrc location=\"${input}\"'\n";
     let path = Path::new("p.toml");
     let file = graph::load::parse(path, toml, std::iter::empty(), &["input=a\" ! rm".to_owned()]).unwrap();
-    let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+    let file = graph::substitute::substitute(path, file, &|_| Err(String::new().into())).unwrap();
     assert_eq!(file.stream["main"].launch, "filesrc location=\"a\\\" ! rm\"");
 }
 
@@ -164,7 +164,7 @@ fn a_value_that_looks_like_a_number_stays_text_where_text_is_wanted() {
     for value in ["0001", "2024.10", "1e3"] {
         let set = format!("input={value}");
         let file = graph::load::parse(path, toml, std::iter::empty(), &[set]).unwrap();
-        let file = graph::substitute::substitute(path, file, &|_| Err(String::new())).unwrap();
+        let file = graph::substitute::substitute(path, file, &|_| Err(String::new().into())).unwrap();
         assert_eq!(file.stream["main"].launch, format!("filesrc location={value}"));
     }
 }

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Outcome {
     check(&args.sets)?;
     let mut file =
         load::parse(path, DIRECTORY, load::environment(), &args.sets).map_err(anyhow::Error::from)?;
-    let no_assets = |name: &str| Err(format!("`{name}` cannot be used here"));
+    let no_assets = |name: &str| Err(format!("`{name}` cannot be used here").into());
     if let Some(table) = &mut file.directory {
         // The command line has the paths, as they are; the file's are never looked at.
         (table.input, table.output) = (Vec::new(), PathBuf::new());

@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand, ValueEnum};
+use ferroflow_vision::model::ModelError;
 use tracing_subscriber::EnvFilter;
 
 use crate::{exit, graph::GraphError, stream::launch::LaunchError};
@@ -108,12 +109,15 @@ impl Exit {
 
 impl From<anyhow::Error> for Exit {
     fn from(error: anyhow::Error) -> Self {
-        let code = if error.is::<GraphError>() || error.is::<LaunchError>() {
-            exit::USAGE
-        } else if error.is::<ferroflow_vision::model::ModelError>() {
-            exit::MISSING
-        } else {
-            exit::FAILURE
+        let code = match error.downcast_ref::<GraphError>() {
+            Some(GraphError::Asset { reason, .. }) => match reason.downcast_ref::<ModelError>() {
+                Some(ModelError::NotFetched { .. }) => exit::MISSING,
+                _ => exit::USAGE,
+            },
+            Some(_) => exit::USAGE,
+            None if error.is::<LaunchError>() => exit::USAGE,
+            None if error.is::<ModelError>() => exit::MISSING,
+            None => exit::FAILURE,
         };
         Self { code, error: Some(error) }
     }

@@ -26,7 +26,7 @@ use crate::{
     },
     exit,
     graph::{self, DirectoryTable, PipelineFile, StreamTable, substitute::substitute},
-    nodes,
+    nodes, report,
     stream::{self, directory, interrupt, live},
 };
 
@@ -87,7 +87,7 @@ pub fn load(source: &Source) -> anyhow::Result<Loaded> {
         return Ok(Loaded { file: PipelineFile::default(), graph: Some(graph) });
     }
     let asset = |name: &str| {
-        let path = ferroflow_vision::model::asset_path(name).map_err(|error| error.to_string())?;
+        let path = ferroflow_vision::model::asset_path(name)?;
         Ok(path.to_string_lossy().into_owned())
     };
     let file = substitute(&source.file, graph::load(&source.file, &source.sets)?, &asset)?;
@@ -214,7 +214,7 @@ pub fn directory_job(settings: &directory::Settings, interrupted: &AtomicBool) -
     if let Some(missing) = settings.input.iter().find(|input| !input.exists()) {
         return Err(Exit::with(exit::USAGE, anyhow!("{} does not exist", missing.display())));
     }
-    let summary = directory::job::run(settings, interrupted)?;
+    let summary = directory::job::run(settings, interrupted, &report::directory::write)?;
     let (done, skipped, failed) = summary.counts();
     let page = summary.output.join("index.html");
     if summary.others > 0 {

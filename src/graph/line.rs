@@ -33,7 +33,8 @@ pub enum LineError {
     Unknown(String),
 }
 
-/// What stands between two `!`.
+/// What a link leads from or to.
+#[derive(Clone)]
 enum End {
     /// A node of this line, by its place.
     Node(usize),
@@ -41,78 +42,75 @@ enum End {
     Named(String, Option<String>),
 }
 
+/// The nodes of a line in the order in which they stand, and what is linked to what.
+#[derive(Default)]
+struct Line {
+    nodes: Vec<Raw>,
+    links: Vec<(End, End)>,
+}
+
 /// Reads the nodes of a graph string.
 pub fn parse(text: &str) -> Result<Vec<Raw>, LineError> {
-    let mut nodes: Vec<Raw> = Vec::new();
-    // Links to nodes that may come later.
-    let mut later: Vec<(String, Link)> = Vec::new();
-    let mut last: Option<End> = None;
-    let mut linking: Option<End> = None;
-    for Word { text: word, is_text } in words(text)? {
-        if word == "!" {
+    let Line { mut nodes, links } = read(words(text)?)?;
+    name_all(&mut nodes);
+    let place = |nodes: &[Raw], name: &str| nodes.iter().position(|node| node.name == name);
+    for (from, to) in links {
+        let from = match from {
+            End::Node(at) => nodes[at].name.clone(),
+            End::Named(name, _) => name,
+        };
+        let (at, port) = match to {
+            End::Node(at) => (at, None),
+            End::Named(name, port) => (place(&nodes, &name).ok_or(LineError::Unknown(name))?, port),
+        };
+        nodes[at].links.push(Link { from, port });
+    }
+    Ok(nodes)
+}
+
+fn read(words: Vec<Word>) -> Result<Line, LineError> {
+    let Line { mut nodes, mut links } = Line::default();
+    // What stands before a word, and, behind a `!`, before that.
+    let (mut last, mut linking): (Option<End>, Option<End>) = (None, None);
+    for word in words {
+        if word.text == "!" {
             if linking.is_some() {
                 return Err(LineError::LooseLink);
             }
             linking = Some(last.take().ok_or(LineError::LooseLink)?);
-            continue;
-        }
-        if let Some((key, value)) = word.split_once('=')
-            && let (Some(End::Node(at)), None) = (&last, &linking)
-            && let Some(node) = nodes.get_mut(*at)
-        {
-            if key == NAME {
-                value.clone_into(&mut node.name);
+        } else if let Some((key, value)) = word.text.split_once('=') {
+            match last {
+                Some(End::Node(at)) => give(&mut nodes[at], key, value, word.is_text)?,
+                _ => return Err(LineError::Stray(word.text)),
             }
-            let is_text = key == NAME || (is_text && !value.starts_with(['[', '{']));
-            let value = if is_text { toml::Value::String(value.to_owned()) } else { value::read(value) };
-            if node.parameters.insert(key.to_owned(), value).is_some() {
-                return Err(LineError::Twice(node.kind.clone(), key.to_owned()));
-            }
-            continue;
-        }
-        if word.contains('=') {
-            return Err(LineError::Stray(word));
-        }
-        let end = match word.split_once('.') {
-            Some((name, port)) => {
-                End::Named(name.to_owned(), Some(port.to_owned()).filter(|port| !port.is_empty()))
-            }
-            None => {
-                nodes.push(Raw { kind: word, ..Raw::default() });
-                End::Node(nodes.len() - 1)
-            }
-        };
-        if let Some(from) = linking.take() {
-            let target = match &end {
-                End::Node(at) => format!("#{at}"),
-                End::Named(name, _) => name.clone(),
+        } else {
+            let end = match word.text.split_once('.') {
+                Some((name, port)) => {
+                    End::Named(name.to_owned(), Some(port.to_owned()).filter(|port| !port.is_empty()))
+                }
+                None => {
+                    nodes.push(Raw { kind: word.text, ..Raw::default() });
+                    End::Node(nodes.len() - 1)
+                }
             };
-            let port = if let End::Named(_, port) = &end { port.clone() } else { None };
-            let from = match from {
-                End::Node(at) => format!("#{at}"),
-                End::Named(name, _) => name,
-            };
-            later.push((target, Link { from, port }));
+            links.extend(linking.take().map(|from| (from, end.clone())));
+            last = Some(end);
         }
-        last = Some(end);
     }
-    if linking.is_some() {
-        return Err(LineError::LooseLink);
+    if linking.is_some() { Err(LineError::LooseLink) } else { Ok(Line { nodes, links }) }
+}
+
+/// Gives a node its name or another parameter.
+fn give(node: &mut Raw, key: &str, value: &str, is_text: bool) -> Result<(), LineError> {
+    if key == NAME {
+        value.clone_into(&mut node.name);
     }
-    name_all(&mut nodes);
-    let named = |name: &str| match name.strip_prefix('#').and_then(|at| at.parse::<usize>().ok()) {
-        Some(at) => nodes.get(at).map_or_else(String::new, |node| node.name.clone()),
-        None => name.to_owned(),
-    };
-    let resolved: Vec<_> = later
-        .into_iter()
-        .map(|(target, link)| (named(&target), Link { from: named(&link.from), port: link.port }))
-        .collect();
-    for (target, link) in resolved {
-        let node = nodes.iter_mut().find(|node| node.name == target);
-        node.ok_or(LineError::Unknown(target))?.links.push(link);
+    let is_text = key == NAME || (is_text && !value.starts_with(['[', '{']));
+    let value = if is_text { toml::Value::String(value.to_owned()) } else { value::read(value) };
+    match node.parameters.insert(key.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => Err(LineError::Twice(node.kind.clone(), key.to_owned())),
     }
-    Ok(nodes)
 }
 
 /// Gives nodes without a name that of their kind, with a number where that is taken.
@@ -217,6 +215,10 @@ mod tests {
         let nodes = parse("a name=x ! b x. ! j.left b. ! j.right j name=j on=[\"row\", 'b']").unwrap();
         assert_eq!(links(&nodes), ["x -> b.?", "x -> j.left", "b -> j.right"]);
         assert_eq!(nodes[2].parameters["on"].as_array().map(Vec::len), Some(2));
+        assert_eq!(
+            links(&parse("a ! b name='#0' ! c '#0.' ! d").unwrap()),
+            ["a -> #0.?", "#0 -> c.?", "#0 -> d.?"]
+        );
     }
 
     #[test]

@@ -19,6 +19,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// What somebody else found wrong.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What is wrong with a pipeline file. Each names the file and the way out.
 #[derive(Debug, Error)]
 pub enum GraphError {
@@ -93,7 +96,7 @@ pub enum GraphError {
         /// The asset.
         name: String,
         /// What the store said.
-        reason: String,
+        reason: BoxedError,
     },
     /// Neither streams, nor a directory, nor nodes.
     #[error("{}: nothing to run: add a [stream.NAME] with `launch = \"...\"`, a [directory], or a [node.NAME] with `use = \"...\"`", path.display())]

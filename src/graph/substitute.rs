@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{GraphError, PipelineFile, keys};
+use super::{BoxedError, GraphError, PipelineFile, keys};
 
 /// Finds the file of an asset of the manifest, or says why there is none.
-pub type AssetPath<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+pub type AssetPath<'a> = &'a dyn Fn(&str) -> Result<String, BoxedError>;
 
 /// Replaces every placeholder in the file's launch strings and paths.
 pub fn substitute(

@@ -119,7 +119,7 @@ struct Harvested {
 
 impl Stage for VideoFaces {
     const NAME: &'static str = "video-faces";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
@@ -299,23 +299,14 @@ impl Harvest {
             })
     }
 
-    /// Cuts a face out, level and gray. Large faces are cut out larger and averaged, so that nothing is skipped.
+    /// Cuts a face out, level and gray, as classifiers are shown faces of a live stream.
     fn cut(&mut self, frame: &Frame<'_>, face: &Face) -> Gray {
         let side = self.settings.size;
         let crop = Crop::of(&face.detection, Alignment::Level, self.settings.padding);
-        let length = crop.across.x.hypot(crop.across.y);
-        let factor = ((length / side as f32).ceil() as usize).clamp(1, 8);
-        let large = side * factor;
-        let spec = ImageSpec::gray(large, large);
+        let spec = ImageSpec::gray(side, side);
         self.values.resize(spec.len(), 0.0);
         self.sampler.sample_crop(frame, &crop, &spec, &mut self.values);
-        let mean = |x: usize, y: usize| {
-            let rows =
-                (y * factor..(y + 1) * factor).map(|row| &self.values[row * large + x * factor..][..factor]);
-            let sum: f32 = rows.flatten().sum();
-            (sum / (factor * factor) as f32).round().clamp(0.0, 255.0) as u8
-        };
-        let pixels = (0..side * side).map(|at| mean(at % side, at / side)).collect();
+        let pixels = self.values.iter().map(|value| value.round().clamp(0.0, 255.0) as u8).collect();
         Gray { width: side, height: side, pixels }
     }
 }

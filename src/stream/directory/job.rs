@@ -24,9 +24,13 @@ use super::{
 };
 use crate::fingerprint;
 
-/// Runs the job. An error means that nothing could be done at all, or that results can no longer be written; the
-/// summary of what was done before is written all the same.
-pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summary> {
+/// Runs the job, and has `write` write its summary while the folder for results is still its own. An error means that nothing could
+/// be done at all, or that results can no longer be written; the summary of what was done before is written all the same.
+pub fn run(
+    settings: &Settings,
+    interrupted: &AtomicBool,
+    write: &dyn Fn(&Summary) -> anyhow::Result<()>,
+) -> anyhow::Result<Summary> {
     let began = Instant::now();
     let output = &settings.output;
     let found = scan::scan(&settings.input, output);
@@ -57,7 +61,7 @@ pub fn run(settings: &Settings, interrupted: &AtomicBool) -> anyhow::Result<Summ
         interrupted: interrupted.load(Ordering::SeqCst),
     };
     let fatal = job.fatal.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let written = crate::report::directory::write(&summary);
+    let written = write(&summary);
     match fatal {
         Some(error) => {
             Err(error.context("stopped; what was finished before is kept, run the same again to go on"))

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LearnError;
 use crate::kernels::planes::norm::Over;
+use crate::rules::{self, above_zero, at_least, from_zero, part};
 
 /// How a CycleGAN is built and trained. `Default` is the setting of Mazen, Nashat & Abdel Azeem Abul Seoud, and where they are
 /// silent that of Zhu, Park, Isola & Efros 2017.
@@ -168,55 +169,24 @@ impl Settings {
     /// If a setting is out of its range; it is named.
     pub fn check(&self) -> Result<(), LearnError> {
         let (generator, discriminator, losses) = (&self.generator, &self.discriminator, &self.losses);
-        let weight = |value: f64| value >= 0.0 && value.is_finite();
-        let at_least_one = [
-            ("generator.width", generator.width),
-            ("discriminator.width", discriminator.width),
-            ("discriminator.halvings", discriminator.halvings),
-            ("batch_size", self.batch_size),
-            ("epochs + decay_epochs", self.all_epochs()),
-        ];
-        if let Some((name, value)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
-            return Err(LearnError::Setting {
-                name,
-                value: value.to_string(),
-                needed: "1 or more are needed",
-            });
-        }
-        let weights = [
-            ("losses.adversarial", losses.adversarial),
-            ("losses.identity", losses.identity),
-            ("losses.cycle", losses.cycle),
-        ];
-        if let Some((name, value)) = weights.into_iter().find(|(_, value)| !weight(*value)) {
-            return Err(LearnError::Setting {
-                name,
-                value: value.to_string(),
-                needed: "a number from 0 is needed",
-            });
-        }
-        if losses.cycle > 0.0 && losses.cycle_terms() == 0 {
-            return Err(LearnError::Setting {
-                name: "losses.cycle",
-                value: losses.cycle.to_string(),
-                needed: "at least one of its terms must be on, or its weight be 0",
-            });
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(LearnError::Setting {
-                name: "learning_rate",
-                value: self.learning_rate.to_string(),
-                needed: "a number above 0 is needed",
-            });
-        }
-        if !(0.0..1.0).contains(&generator.dropout) {
-            return Err(LearnError::Setting {
-                name: "generator.dropout",
-                value: generator.dropout.to_string(),
-                needed: "0 or more and less than 1 is needed",
-            });
-        }
-        Ok(())
+        rules::check([
+            at_least("generator.width", generator.width, 1),
+            at_least("discriminator.width", discriminator.width, 1),
+            at_least("discriminator.halvings", discriminator.halvings, 1),
+            at_least("batch_size", self.batch_size, 1),
+            at_least("epochs + decay_epochs", self.all_epochs(), 1),
+            from_zero("losses.adversarial", losses.adversarial),
+            from_zero("losses.identity", losses.identity),
+            from_zero("losses.cycle", losses.cycle),
+            (
+                "losses.cycle",
+                losses.cycle.to_string(),
+                losses.cycle == 0.0 || losses.cycle_terms() > 0,
+                "at least one of its terms must be on, or its weight be 0",
+            ),
+            above_zero("learning_rate", self.learning_rate),
+            part("generator.dropout", generator.dropout.into()),
+        ])
     }
 
     /// Refuses faces whose size does not go through the networks.

@@ -4,7 +4,7 @@
 //! `timestamp` is in nanoseconds from the start of the stream; `x`, `y`, `w`, `h` are whole pixels inside the frame;
 //! `bounding_box` is in shares of the frame and may reach past it.
 
-use std::{collections::BTreeMap, io::Write};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
@@ -238,17 +238,6 @@ impl Serialize for Scores<'_> {
 /// Reads a line back.
 pub fn read_line(line: &[u8]) -> serde_json::Result<Line> {
     serde_json::from_slice(line)
-}
-
-/// Writes many frames, for tests and tools.
-pub fn write_all(frames: &[FrameFaces], mut out: impl Write) -> std::io::Result<()> {
-    let mut line = Vec::new();
-    for frame in frames {
-        line.clear();
-        write_line(frame, &mut line);
-        out.write_all(&line)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

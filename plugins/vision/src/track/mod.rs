@@ -89,8 +89,8 @@ impl Tracker {
         let shares = [
             ("track-threshold", config.track_threshold),
             ("low-threshold", config.low_threshold),
-            ("match-iou", config.match_iou),
-            ("low-match-iou", config.low_match_iou),
+            ("iou-threshold", config.match_iou),
+            ("low-iou-threshold", config.low_match_iou),
         ];
         if let Some((name, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return Err(TrackerError::OutOfRange { name, value });
