@@ -69,7 +69,8 @@ fn folds() -> usize {
     Settings::default().folds
 }
 
-fn learn_splits() -> Vec<String> {
+/// What networks learn from unless told otherwise.
+pub fn learn_splits() -> Vec<String> {
     vec![TRAIN.to_owned()]
 }
 

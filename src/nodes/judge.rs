@@ -22,8 +22,8 @@ const SHARES: [f64; 8] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.5];
 
 /// Compares what cleaning decided with a second source of labels, such as the votes of FER+. It changes nothing.
 ///
-/// Labels: how many agree with `majority`, before and after, over the rows that have one and were not dropped before they
-/// came to `relabel`; and how many would, were only the rows with the best `label_quality` kept. Non-faces: how many of the
+/// Labels: how many agree with `majority`, before and after, over the rows that have one and were dropped by nobody but
+/// `relabel`; and how many would, were only the rows with the best `label_quality` kept (not said where no row has one). Non-faces: how many of the
 /// rows with at least `non-face-votes` votes `drop-non-faces` dropped, and how many of those without any. By class: of the rows
 /// with its majority, how many had its label, have it now, and have it and are kept. The result is a table: `kept` is a
 /// share of the rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
@@ -56,7 +56,7 @@ struct Judged {
 
 impl Stage for Judge {
     const NAME: &'static str = "judge";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INPUTS: &'static [Port] = &[
         Port::faces("What was cleaned."),
         Port::one(
@@ -190,8 +190,11 @@ struct Point {
     before: f64,
 }
 
-/// Agreement when only the rows of best quality are kept.
+/// Agreement when only the rows of best quality are kept; nothing where no row has any.
 fn curve(labels: &[Judged]) -> Vec<Point> {
+    if labels.iter().all(|judged| judged.quality.is_none()) {
+        return Vec::new();
+    }
     let mut order: Vec<&Judged> = labels.iter().collect();
     order.sort_by(|a, b| b.quality.unwrap_or(0.0).total_cmp(&a.quality.unwrap_or(0.0)));
     let share = |part: &[&Judged], is: &dyn Fn(&Judged) -> bool| {
@@ -219,15 +222,21 @@ fn label_facts(labels: &[Judged], (agree, with_majority): (usize, usize), curve:
         .iter()
         .map(|point| json!({"kept": point.kept, "agreement": point.agreement, "before": point.before}))
         .collect();
-    let at = |share: f64| curve.iter().find(|point| point.kept == share).map_or(0.0, |point| point.agreement);
-    Facts::default()
+    let before = labels.iter().filter(|judged| judged.before == judged.truth).count();
+    let after = labels.iter().filter(|judged| judged.after == Some(judged.truth)).count();
+    let mut facts = Facts::default();
+    for (name, share) in [("agreement_with_95_percent_kept", 0.95), ("agreement_with_75_percent_kept", 0.75)]
+    {
+        if let Some(point) = curve.iter().find(|point| point.kept == share) {
+            facts = facts.with(name, point.agreement);
+        }
+    }
+    facts
         .with("rows_with_majority", with_majority)
         .with("agreement_of_all_before", share(agree, with_majority))
         .with("judged", labels.len())
-        .with("agreement_before", curve.first().map_or(0.0, |point| point.before))
-        .with("agreement_after", at(1.0))
-        .with("agreement_with_95_percent_kept", at(0.95))
-        .with("agreement_with_75_percent_kept", at(0.75))
+        .with("agreement_before", share(before, labels.len()))
+        .with("agreement_after", share(after, labels.len()))
         .with("kept", share(kept.len(), labels.len()))
         .with("agreement_of_kept", share(right, kept.len()))
         .with("labels_changed", changes.len())

@@ -12,11 +12,14 @@ use ferroflow_learn::label_quality::{self, FilterBy, Judged, Posterior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cross_validate::PROBABILITIES;
+use super::cross_validate::{PROBABILITIES, learn_splits};
 use crate::{
     batch::{
         Context, Facts, Stage,
-        data::{Faces, faces::dropped_columns},
+        data::{
+            Faces,
+            faces::{check_splits, dropped_columns},
+        },
     },
     graph::dag::{Port, PortType},
 };
@@ -28,13 +31,17 @@ pub const NAME: &str = "relabel";
 ///
 /// The out-of-fold probabilities of `cross-validate` and the given label are taken as two witnesses of the true class:
 /// `label_quality` is the probability that the new label is right. It ranks rows well and promises somewhat too much. Rows
-/// without probabilities stay as they are.
+/// without probabilities stay as they are. How far each witness can be trusted is learnt from the splits `learn-splits`, so that
+/// no label of a test part has a say in labels that are learnt from; `is_label_issue`, a mark, goes by all rows.
 ///
 /// Columns: `original_label`, `label_quality`, and, with cleanlab's names and of the given label, `self_confidence`,
 /// `normalized_margin`, `confidence_weighted_entropy`, `is_label_issue`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Relabel {
+    /// The splits from which it is learnt how far the probabilities and labels can be trusted. The rows of all splits are judged.
+    #[serde(default = "learn_splits")]
+    learn_splits: Vec<String>,
     /// A row whose label is less likely right than this is dropped (`wrong-label`), 0 to 1.
     #[serde(default = "drop_below")]
     drop_below: f64,
@@ -69,7 +76,7 @@ fn drop_below() -> f64 {
 
 impl Stage for Relabel {
     const NAME: &'static str = NAME;
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -84,10 +91,15 @@ impl Stage for Relabel {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
-        let Witnesses { rows, given, probabilities } = Witnesses::of(&faces)?;
+        let splits = faces.splits()?;
+        check_splits(&self.learn_splits, &splits).context("`learn-splits`")?;
+        let Witnesses { rows, given, probabilities } = Witnesses::of(&faces, &|_| true)?;
         let judged = Judged::new(&given, &probabilities, faces.classes.len())?;
         check_networks(&judged, &given, &faces.classes)?;
-        let posterior = label_quality::posterior(&judged);
+        let learnt = Witnesses::of(&faces, &|row| self.learn_splits.contains(&splits[row]))
+            .context("`learn-splits`")?;
+        let learnt = Judged::new(&learnt.given, &learnt.probabilities, faces.classes.len())?;
+        let posterior = label_quality::posterior(&learnt, &judged);
         let issues = label_quality::find_label_issues(&judged, self.filter_by.into());
         let decided = self.decide(&given, &posterior);
         let mut decisions = vec![None; faces.table.rows()];
@@ -122,7 +134,7 @@ struct Witnesses {
 }
 
 impl Witnesses {
-    fn of(faces: &Faces) -> anyhow::Result<Self> {
+    fn of(faces: &Faces, is_wanted: &dyn Fn(usize) -> bool) -> anyhow::Result<Self> {
         let classes = faces.classes.len();
         let (labels, dropped) = (faces.labels()?, faces.dropped()?);
         if !faces.table.has(PROBABILITIES) {
@@ -130,7 +142,7 @@ impl Witnesses {
         }
         let lists: ListArray = faces.table.typed(PROBABILITIES)?;
         let mut found = Self { rows: Vec::new(), given: Vec::new(), probabilities: Vec::new() };
-        for (row, label) in labels.iter().enumerate() {
+        for (row, label) in labels.iter().enumerate().filter(|(row, _)| is_wanted(*row)) {
             let (Some(label), None, true) = (label, &dropped[row], lists.is_valid(row)) else { continue };
             let values = lists.value(row);
             let values =

@@ -48,7 +48,7 @@ fn fifth() -> f64 {
 
 impl Stage for Split {
     const NAME: &'static str = "split";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[Port::faces("What is divided.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -86,11 +86,13 @@ impl Stage for Split {
             let (to_test, to_validation) = (self.test * total as f64, self.validation * total as f64);
             let (mut test, mut validation) = (0, 0);
             for rows in groups.iter().filter(|rows| !rows.iter().any(|row| stays[*row])) {
-                let split = if (test as f64) + 0.5 <= to_test {
-                    test += counted(rows);
+                // A group goes where at least half of it is still wanted.
+                let (rows_here, half) = (counted(rows), counted(rows) as f64 / 2.0);
+                let split = if test as f64 + half <= to_test {
+                    test += rows_here;
                     TEST
-                } else if (validation as f64) + 0.5 <= to_validation {
-                    validation += counted(rows);
+                } else if validation as f64 + half <= to_validation {
+                    validation += rows_here;
                     VALIDATION
                 } else {
                     TRAIN

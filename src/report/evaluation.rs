@@ -55,14 +55,16 @@ pub struct Comparison {
     pub only_second: usize,
     /// How likely such a difference would be, were both equally good.
     pub p: f64,
+    /// The same for the whole table of comparisons (Holm): of many pairs, some differ by chance.
+    pub p_holm: f64,
 }
 
 impl Comparison {
     fn verdict(&self) -> String {
         let better = if self.only_first > self.only_second { &self.first } else { &self.second };
-        match self.p {
+        match self.p_holm {
             p if p < 0.05 => format!("{better} is better"),
-            _ => "no difference beyond chance".to_owned(),
+            _ => "not told apart".to_owned(),
         }
     }
 }
@@ -89,7 +91,7 @@ pub struct Evaluation {
 struct Page<'a> {
     report: &'a Evaluation,
     rows: Vec<Row<'a>>,
-    comparisons: Vec<[String; 4]>,
+    comparisons: Vec<[String; 5]>,
     version: &'static str,
 }
 
@@ -167,12 +169,13 @@ fn reliability(calibration: &Calibration) -> anyhow::Result<String> {
 pub fn page(report: &Evaluation) -> anyhow::Result<String> {
     let rows = report.models.iter().map(|model| Row::new(model, &report.classes));
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
+    let p = |p: f64| if p < 1e-4 { "< 0.0001".to_owned() } else { format!("{p:.4}") };
     let one = |comparison: &Comparison| {
-        let p = if comparison.p < 1e-4 { "< 0.0001".to_owned() } else { format!("{:.4}", comparison.p) };
         [
             format!("{} and {}", comparison.first, comparison.second),
             format!("{} / {}", comparison.only_first, comparison.only_second),
-            p,
+            p(comparison.p),
+            p(comparison.p_holm),
             comparison.verdict(),
         ]
     };

@@ -1,6 +1,7 @@
 //! The page of translated faces: faces drawn at random, and how good they are, each number beside what it is to be compared with.
 
 use askama::Template;
+use ferroflow_learn::evaluation::at_least;
 use serde::Serialize;
 
 use super::cleaning::thousands;
@@ -81,6 +82,10 @@ pub struct Neighbours {
     pub median_correlation: f64,
     /// The greatest of these.
     pub greatest_correlation: f64,
+    /// Faces whose features are nearer to a training face's than those of 99 in 100 real faces are.
+    pub very_near_by_features: usize,
+    /// The same by pixels.
+    pub very_near_by_pixels: usize,
 }
 
 /// The nearest training faces of the target class.
@@ -283,7 +288,7 @@ fn lines(report: &Fidelity, of: &Measures) -> Vec<Line> {
                 digits(nearest.real.least_distance)
             ),
             source: none(),
-            meaning: copies(nearest.translated.median_distance >= nearest.real.median_distance),
+            meaning: copies(nearest.translated.very_near_by_features, of.faces),
         },
         Line {
             name: "correlation with the nearest training face, by pixels (median; greatest)".to_owned(),
@@ -298,7 +303,7 @@ fn lines(report: &Fidelity, of: &Measures) -> Vec<Line> {
                 digits(nearest.real.greatest_correlation)
             ),
             source: none(),
-            meaning: copies(nearest.translated.median_correlation <= nearest.real.median_correlation),
+            meaning: copies(nearest.translated.very_near_by_pixels, of.faces),
         },
     ]
 }
@@ -363,10 +368,13 @@ fn kept(Structure { returned, translated, others }: &Structure) -> String {
     format!("{shown}{little}; 1 would be the same face.")
 }
 
-fn copies(are_none: bool) -> String {
-    match are_none {
-        true => "No nearer to training faces than real faces are: no sign of faces learnt by heart.",
-        false => "Nearer to training faces than real faces are: smooth faces are near to many, and copies to one; look at them.",
+/// Of real faces one in 100 is very near to another, by what very near is.
+fn copies(very_near: usize, faces: usize) -> String {
+    let found = format!("{very_near} of {faces} are nearer to a training face than 99 in 100 real faces are");
+    match at_least(very_near, faces, 0.01) < 0.01 {
+        true => format!(
+            "{found}, more than chance: smooth faces are near to many, and copies to one; look at them."
+        ),
+        false => format!("{found}, no more than chance."),
     }
-    .to_owned()
 }

@@ -12,6 +12,8 @@ pub struct Line {
     pub model: String,
     /// How many were trained; 0 where the number comes from elsewhere.
     pub seeds: usize,
+    /// Seeds that the baseline has as well, which gains are over.
+    pub pairs: usize,
     /// Share of right answers, the mean over seeds.
     pub accuracy: f64,
     /// What holds it with 95 % confidence: over the seeds, or over the faces where there is one classifier.
@@ -125,7 +127,13 @@ impl<'a> Row<'a> {
         });
         Self {
             line,
-            seeds: if line.seeds == 0 { "reported".into() } else { line.seeds.to_string() },
+            seeds: match line.seeds {
+                0 => "reported".into(),
+                seeds if line.gain.is_some() && line.pairs < seeds => {
+                    format!("{seeds}, gain over {}", line.pairs)
+                }
+                seeds => seeds.to_string(),
+            },
             numbers: [
                 percent(line.accuracy),
                 perhaps(line.interval, |[low, high]| format!("{:.1} to {:.1}", low * 100.0, high * 100.0)),

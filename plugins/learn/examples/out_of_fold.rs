@@ -52,7 +52,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let probabilities = out_of_fold(rows, &settings, checkpoints, workers.parse()?, &progress, &cancelled)?;
     let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(out, bytes)?;
-    let found = posterior(&Judged::new(&labels, &probabilities, 7)?);
+    let judged = Judged::new(&labels, &probabilities, 7)?;
+    let found = posterior(&judged, &judged);
     let mut csv = String::from("row,original_label,label,label_quality\n");
     for (row, given) in labels.iter().enumerate() {
         csv += &format!("{row},{given},{},{}\n", found.labels[row], found.label_quality[row]);

@@ -82,7 +82,8 @@ fn a_wrong_label_gives_way_to_a_sure_network_and_stays_before_an_unsure_one() {
     labels[0] = 1;
     labels.push(2);
     probabilities.extend([0.36, 0.32, 0.32]);
-    let found = posterior(&Judged::new(&labels, &probabilities, 3).unwrap());
+    let judged = Judged::new(&labels, &probabilities, 3).unwrap();
+    let found = posterior(&judged, &judged);
     assert_eq!(found.labels[0], 0, "the network is sure");
     assert_eq!(found.labels[90], 2, "the network is not");
     assert!(
@@ -97,7 +98,7 @@ fn classes_that_never_occur_do_no_harm() {
     let labels = [0, 0, 1];
     let probabilities = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
     let judged = Judged::new(&labels, &probabilities, 3).unwrap();
-    let found = posterior(&judged);
+    let found = posterior(&judged, &judged);
     assert!(found.probabilities.iter().all(|value| value.is_finite()));
     assert_eq!(confident_thresholds(&judged)[2], 2.0, "cleanlab's mark of a class without rows");
 }
@@ -117,7 +118,8 @@ fn a_rare_class_is_not_swallowed_by_its_neighbour() {
     }
     // Once in a while it does choose class 2.
     probabilities[..3].copy_from_slice(&[0.1, 0.3, 0.6]);
-    let found = posterior(&Judged::new(&labels, &probabilities, 3).unwrap());
+    let judged = Judged::new(&labels, &probabilities, 3).unwrap();
+    let found = posterior(&judged, &judged);
     let kept = labels.iter().zip(&found.labels).filter(|pair| *pair == (&2, &2)).count();
     assert_eq!(kept, 10);
 }
@@ -158,7 +160,7 @@ proptest! {
         for row in 0..labels.len() {
             prop_assert_eq!(both[row], by_class[row] && by_rate[row]);
         }
-        let found = posterior(&judged);
+        let found = posterior(&judged, &judged);
         for (row, values) in found.probabilities.chunks_exact(classes).enumerate() {
             prop_assert!((values.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             prop_assert_eq!(values[usize::from(found.labels[row])], found.label_quality[row]);
@@ -168,4 +170,20 @@ proptest! {
         prop_assert_eq!(found.taken_for.iter().sum::<usize>(), labels.len());
         prop_assert!((0.25..=4.0).contains(&found.sharpness));
     }
+}
+
+#[test]
+fn what_is_said_of_rows_depends_on_no_labels_but_those_that_are_learnt_from() {
+    let said = [[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.4, 0.5], [0.5, 0.4, 0.1], [0.3, 0.3, 0.4]];
+    let probabilities: Vec<f32> = said.iter().cycle().take(60).flatten().copied().collect();
+    let labels: Vec<u8> = (0..60).map(|row| [0, 1, 2, 1, 0][row % 5]).collect();
+    let learnt = Judged::new(&labels[..40], &probabilities[..120], 3).unwrap();
+    let with = |last: u8| {
+        let others: Vec<u8> = labels[..40].iter().copied().chain([last; 20]).collect();
+        posterior(&learnt, &Judged::new(&others, &probabilities, 3).unwrap())
+    };
+    let (one, other) = (with(0), with(2));
+    assert_eq!(one.label_quality[..40], other.label_quality[..40]);
+    assert_eq!((one.sharpness, &one.taken_for), (other.sharpness, &other.taken_for));
+    assert_ne!(one.label_quality[40..], other.label_quality[40..]);
 }

@@ -152,9 +152,9 @@ impl ExpressionClassifier {
     }
 }
 
-/// Index of the greatest value; 0 for none.
+/// Index of the greatest value, the first of equals, as everywhere; 0 for none.
 pub(crate) fn argmax(values: &[f32]) -> usize {
-    values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
+    values.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
 }
 
 /// Probabilities from logits, shifted by the greatest so that nothing overflows.

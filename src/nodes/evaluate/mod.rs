@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use arrow_array::Int64Array;
-use ferroflow_learn::evaluation::McNemar;
+use ferroflow_learn::evaluation::{McNemar, holm};
 use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ fn mistakes() -> usize {
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {
@@ -218,8 +218,10 @@ fn compare(all: &[Measured], truths: &BTreeMap<usize, usize>) -> Vec<Comparison>
             let McNemar { only_first, only_second, p } =
                 McNemar::of(&truths, &first.answers, &second.answers);
             let (first, second) = (first.name.clone(), second.name.clone());
-            comparisons.push(Comparison { first, second, only_first, only_second, p });
+            comparisons.push(Comparison { first, second, only_first, only_second, p, p_holm: p });
         }
     }
+    let adjusted = holm(&comparisons.iter().map(|comparison| comparison.p).collect::<Vec<_>>());
+    comparisons.iter_mut().zip(adjusted).for_each(|(comparison, p)| comparison.p_holm = p);
     comparisons
 }

@@ -174,23 +174,32 @@ fn nearest(target: &Class, translated: Features<'_>, ways: &Ways) -> anyhow::Res
     let translated_pixels = Features { values: &translated_pixels, dimensions: size };
     let none = vec![None; translated.rows()];
     let own: Vec<_> = target.drawn.iter().map(|face| target.training.binary_search(face).ok()).collect();
-    let neighbours = |rows, pictures, own: &[Option<usize>]| {
+    let similarities = |rows, pictures, own: &[Option<usize>]| {
         let mut cosines = greatest_similarities(rows, training, own, Similarity::Cosine)?;
         let mut correlations =
             greatest_similarities(pictures, training_pixels, own, Similarity::Correlation)?;
         cosines.sort_by(f32::total_cmp);
         correlations.sort_by(f32::total_cmp);
-        anyhow::Ok(Neighbours {
-            median_distance: 1.0 - median(&cosines),
-            least_distance: 1.0 - cosines.last().copied().map_or(0.0, f64::from),
-            median_correlation: median(&correlations),
-            greatest_correlation: correlations.last().copied().map_or(0.0, f64::from),
-        })
+        anyhow::Ok([cosines, correlations])
     };
-    Ok(Nearest {
-        translated: neighbours(translated, translated_pixels, &none)?,
-        real: neighbours(real, real_pixels, &own)?,
-    })
+    let of_real = similarities(real, real_pixels, &own)?;
+    let of_translated = similarities(translated, translated_pixels, &none)?;
+    // Where 99 in 100 real faces end.
+    let limits = of_real
+        .each_ref()
+        .map(|sorted| sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied());
+    let very_near = |sorted: &[f32], limit: Option<f32>| {
+        sorted.iter().rev().take_while(|similarity| limit.is_some_and(|limit| **similarity > limit)).count()
+    };
+    let neighbours = |[cosines, correlations]: &[Vec<f32>; 2]| Neighbours {
+        median_distance: 1.0 - median(cosines),
+        least_distance: 1.0 - cosines.last().copied().map_or(0.0, f64::from),
+        median_correlation: median(correlations),
+        greatest_correlation: correlations.last().copied().map_or(0.0, f64::from),
+        very_near_by_features: very_near(cosines, limits[0]),
+        very_near_by_pixels: very_near(correlations, limits[1]),
+    };
+    Ok(Nearest { translated: neighbours(&of_translated), real: neighbours(&of_real) })
 }
 
 /// The middle of sorted values, or the mean of the two in the middle.

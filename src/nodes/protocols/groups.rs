@@ -44,18 +44,26 @@ impl Evaluation {
 type Seeds<'a> = BTreeMap<Option<u32>, &'a Model>;
 
 /// A line for each recipe, in the order in which they come, with its gain over the baseline where that is among them.
-pub fn lines(models: &[Model], classes: &[String], baseline: Option<&str>) -> Vec<Line> {
+pub fn lines(models: &[Model], classes: &[String], baseline: Option<&str>) -> anyhow::Result<Vec<Line>> {
     let mut recipes: Vec<(&str, Seeds<'_>)> = Vec::new();
     for model in models {
         let (recipe, seed) = split_seed(&model.name);
         match recipes.iter_mut().find(|(name, _)| *name == recipe) {
-            Some((_, seeds)) => _ = seeds.insert(seed, model),
+            Some((_, seeds)) => {
+                if let Some(other) = seeds.insert(seed, model) {
+                    bail!(
+                        "`{}` and `{}` are one seed of one recipe: give them names that say which is which",
+                        other.name,
+                        model.name
+                    );
+                }
+            }
             None => recipes.push((recipe, Seeds::from([(seed, model)]))),
         }
     }
     let base = recipes.iter().find(|(name, _)| Some(*name) == baseline).map(|(_, seeds)| seeds.clone());
     let others = |name: &str| base.as_ref().filter(|_| Some(name) != baseline);
-    recipes.iter().map(|(name, seeds)| line(name, seeds, classes, others(name))).collect()
+    Ok(recipes.iter().map(|(name, seeds)| line(name, seeds, classes, others(name))).collect())
 }
 
 /// The recipe and the seed of `cleaned 2`.
@@ -85,8 +93,10 @@ fn line(name: &str, seeds: &Seeds<'_>, classes: &[String], base: Option<&Seeds<'
     Line {
         model: name.to_owned(),
         seeds: seeds.len(),
+        pairs: pairs.len(),
         accuracy,
-        interval: alone.or(interval),
+        // Student's reaches past what a share can be.
+        interval: alone.or(interval.map(|interval| interval.map(|bound| bound.clamp(0.0, 1.0)))),
         balanced_accuracy: Some(mean(&|model| model.balanced_accuracy)),
         macro_f1: Some(mean(&|model| model.macro_f1)),
         calibration_error: Some(mean(&|model| model.calibration_error)),
@@ -134,7 +144,7 @@ mod tests {
             model("clean 0", 0.62),
             model("mini-xception", 0.5),
         ];
-        let lines = lines(&models, &["sad".to_owned(), "happy".to_owned()], Some("raw"));
+        let lines = lines(&models, &["sad".to_owned(), "happy".to_owned()], Some("raw")).unwrap();
         let names: Vec<_> = lines.iter().map(|line| (line.model.as_str(), line.seeds)).collect();
         assert_eq!(names, [("raw", 2), ("clean", 2), ("mini-xception", 1)]);
         assert!((lines[0].accuracy - 0.61).abs() < 1e-12 && lines[0].gain.is_none());
@@ -145,6 +155,17 @@ mod tests {
         assert_eq!(lines[1].recalls[1], None);
         // Other seeds than the baseline's are not compared.
         assert_eq!((lines[2].gain, lines[2].interval), (None, Some([0.4, 0.6])));
+    }
+
+    #[test]
+    fn what_is_shown_of_seeds_is_what_was_computed() {
+        let models =
+            [model("raw 0", 0.98), model("raw 1", 1.0), model("clean 0", 0.9), model("clean 7", 0.8)];
+        let found = lines(&models, &[], Some("raw")).unwrap();
+        assert_eq!((found[1].seeds, found[1].pairs), (2, 1));
+        assert!(found[0].interval.unwrap()[1] <= 1.0);
+        let error = lines(&[model("raw 1", 0.9), model("raw 01", 0.8)], &[], None).unwrap_err().to_string();
+        assert!(error.contains("`raw 1` and `raw 01` are one seed"), "{error}");
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn title() -> String {
 
 impl Stage for Protocols {
     const NAME: &'static str = "protocols";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port {
         name: "input",
         accepts: PortType::Table,
@@ -132,7 +132,7 @@ impl Stage for Protocols {
         let measured: Vec<Vec<Line>> = evaluations
             .iter()
             .map(|evaluation| lines(&evaluation.models, &evaluation.classes, baseline))
-            .collect();
+            .collect::<anyhow::Result<_>>()?;
         let find = |key: &str, name: &str| {
             measured
                 .iter()

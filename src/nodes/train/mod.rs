@@ -74,10 +74,11 @@ pub struct Train {
     /// The part of all steps over which the learning rate rises.
     #[serde(default = "warm_up")]
     warm_up: f64,
-    /// Nesterov momentum of stochastic gradient descent.
+    /// Nesterov momentum of stochastic gradient descent, in Burn's form, in which what comes in is damped by a tenth: a learning rate acts as 0.91 of it does in
+    /// PyTorch.
     #[serde(default = "momentum")]
     momentum: f64,
-    /// Decay of the weights in a step, times the learning rate.
+    /// Decay of all weights, gains and biases among them, in a step, times the learning rate.
     #[serde(default = "weight_decay")]
     weight_decay: f64,
     /// The part of a target that is spread over all classes.
@@ -183,7 +184,7 @@ defaults! {
 
 impl Stage for Train {
     const NAME: &'static str = "train";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {

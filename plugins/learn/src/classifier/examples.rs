@@ -49,9 +49,9 @@ impl<'a> Examples<'a> {
         rows.map(|row| self.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE)
     }
 
-    /// For how many rows the greatest logit (rows x classes) is that of the class that is wanted.
-    pub(super) fn agreeing(&self, logits: &[f32], rows: &[usize]) -> usize {
-        let answers = logits.chunks_exact(self.classes).zip(rows);
-        answers.filter(|(row, at)| greatest(row) == self.label(**at)).count()
+    /// For how many rows the greatest logit is that of the class that is wanted most; both are rows x classes. Of mixed faces, the targets are too.
+    pub(super) fn agreeing(&self, logits: &[f32], targets: &[f32]) -> usize {
+        let answers = logits.chunks_exact(self.classes).zip(targets.chunks_exact(self.classes));
+        answers.filter(|(answer, target)| greatest(answer) == greatest(target)).count()
     }
 }

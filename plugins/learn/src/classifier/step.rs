@@ -20,7 +20,7 @@ use crate::kernels::Train;
 pub(super) struct Outcome {
     /// The mean loss of its faces.
     pub loss: f32,
-    /// For how many faces the network preferred the class that is wanted.
+    /// For how many faces the network preferred the class that is wanted most.
     pub right: usize,
 }
 
@@ -81,12 +81,12 @@ impl Steps<'_> {
         };
         let keep = keep.as_ref().map(|keep| tensor(keep, [count, keep.len() / count.max(1)]));
         let (logits, _) = network.forward(tensor(input, [grid.rows(), INPUTS]), *grid, None, keep);
-        let targets = tensor(targets, [count, classes]);
-        let loss = (log_softmax(logits.clone(), 1) * targets).sum().neg() / total;
+        let wanted = tensor(targets, [count, classes]);
+        let loss = (log_softmax(logits.clone(), 1) * wanted).sum().neg() / total;
         let found = Tensor::cat(vec![loss.clone().inner(), logits.inner().reshape([count * classes])], 0);
         let gradients = GradientsParams::from_grads(loss.backward(), network);
         let found: Vec<f32> = found.into_data().iter::<f32>().collect();
         let Some((loss, logits)) = found.split_first() else { return Err(LearnError::Panicked) };
-        Ok((gradients, Outcome { loss: *loss, right: self.examples.agreeing(logits, rows) }))
+        Ok((gradients, Outcome { loss: *loss, right: self.examples.agreeing(logits, targets) }))
     }
 }

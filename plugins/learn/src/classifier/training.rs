@@ -149,7 +149,8 @@ impl Training<'_> {
             let end = if step + 1 == steps { order.len() } else { (step + 1) * settings.batch_size };
             &order[step * settings.batch_size..end]
         });
-        let (mut loss_sum, mut right, mut seen, mut rate) = (0.0f64, 0usize, 0usize, 0.0);
+        let (mut loss_sum, mut weight_sum, mut rate) = (0.0f64, 0.0f64, 0.0);
+        let (mut right, mut seen) = (0usize, 0usize);
         let feed = Feed { examples: self.examples, settings, workers: self.feeders };
         let pupil = feed.run(batches, random, |shards| {
             let mut pupil = pupil;
@@ -165,7 +166,8 @@ impl Training<'_> {
                     return Err(LearnError::NotFinite { epoch, step, loss: outcome.loss });
                 }
                 let faces = shards.iter().map(|shard| shard.rows.len()).sum::<usize>();
-                loss_sum += f64::from(outcome.loss) * faces as f64;
+                let weight = f64::from(self.examples.total(shards.iter().flat_map(|shard| &shard.rows)));
+                (loss_sum, weight_sum) = (loss_sum + f64::from(outcome.loss) * weight, weight_sum + weight);
                 seen += faces;
                 right += outcome.right;
                 (self.progress)(Progress {
@@ -173,7 +175,7 @@ impl Training<'_> {
                     epochs: settings.epochs,
                     step: step + 1,
                     steps,
-                    loss: (loss_sum / seen as f64) as f32,
+                    loss: (loss_sum / weight_sum) as f32,
                     accuracy: right as f32 / seen as f32,
                 });
             }
@@ -185,7 +187,7 @@ impl Training<'_> {
             return Err(LearnError::NotFinite { epoch, step: steps, loss: f32::NAN });
         }
         history.push(EpochResult {
-            loss: (loss_sum / seen as f64) as f32,
+            loss: (loss_sum / weight_sum) as f32,
             accuracy: right as f32 / seen as f32,
             validation: None,
             validation_loss: None,

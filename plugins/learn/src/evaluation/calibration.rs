@@ -32,8 +32,8 @@ impl Calibration {
             truths.iter().zip(&answers).zip(probabilities.chunks_exact(classes.max(1)))
         {
             let confidence = row.get(*answer).map_or(0.0, |value| f64::from(*value)).clamp(0.0, 1.0);
-            // As in Guo et al., a bin holds its upper bound.
-            let at = ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
+            // As in Guo et al., a bin holds its upper bound, of which f32 may be a little above.
+            let at = ((confidence * BINS as f64 - 1e-6).ceil() as usize).clamp(1, BINS) - 1;
             bins[at].faces += 1;
             bins[at].confidence += confidence;
             bins[at].accuracy += f64::from(u8::from(truth == answer));
@@ -60,6 +60,7 @@ mod tests {
         assert!((calibration.error - 4.0 * 0.05 / 6.0).abs() < 1e-6, "{}", calibration.error);
         let filled: Vec<_> = calibration.bins.iter().filter(|bin| bin.faces > 0).collect();
         assert_eq!(filled.len(), 2);
+        assert_eq!(calibration.bins[11].faces, 4, "0.8 is the upper bound of the twelfth");
         assert!((filled[0].accuracy - 0.75).abs() < 1e-12 && (filled[0].confidence - 0.8).abs() < 1e-6);
     }
 }

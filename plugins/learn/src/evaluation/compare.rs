@@ -2,6 +2,27 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
+/// Probabilities of several tests, made greater so that one in twenty *families* of tests has a false one below 0.05 (Holm 1979): the least
+/// times the number of tests, the next times one less, and none below one before it.
+pub fn holm(probabilities: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
+    let (mut adjusted, mut least) = (vec![1.0; probabilities.len()], 0.0f64);
+    for (rank, at) in order.into_iter().enumerate() {
+        least = least.max((probabilities.len() - rank) as f64 * probabilities[at]).min(1.0);
+        adjusted[at] = least;
+    }
+    adjusted
+}
+
+/// How likely so many successes or more of so many trials are, each with this chance of its own.
+pub fn at_least(successes: usize, trials: usize, chance: f64) -> f64 {
+    match successes.checked_sub(1) {
+        None => 1.0,
+        Some(below) => Binomial::new(chance, trials as u64).map_or(1.0, |trials| trials.sf(below as u64)),
+    }
+}
+
 /// McNemar's test (McNemar 1947) of two classifiers on the same faces, exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct McNemar {
@@ -38,6 +59,25 @@ mod tests {
         let first: Vec<usize> = (0..count).map(|at| usize::from(at >= only_first)).collect();
         let second: Vec<usize> = first.iter().map(|answer| 1 - answer).collect();
         McNemar::of(&truths, &first, &second).p
+    }
+
+    /// `statsmodels.stats.multitest.multipletests([0.01, 0.04, 0.03, 0.005], method="holm")[1]`.
+    #[test]
+    fn several_tests_are_adjusted_as_statsmodels_does() {
+        let close = |found: Vec<f64>, expected: &[f64]| {
+            found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12)
+        };
+        assert!(close(holm(&[0.01, 0.04, 0.03, 0.005]), &[0.03, 0.06, 0.06, 0.02]));
+        assert!(
+            close(holm(&[0.6, 0.7]), &[1.0, 1.0]) && close(holm(&[0.04]), &[0.04]) && holm(&[]).is_empty()
+        );
+    }
+
+    /// `scipy.stats.binom.sf(8, 400, 0.01)`.
+    #[test]
+    fn so_many_or_more_are_as_likely_as_scipy_says() {
+        assert!((at_least(9, 400, 0.01) - 0.020_926).abs() < 1e-4, "{}", at_least(9, 400, 0.01));
+        assert_eq!((at_least(0, 400, 0.01), at_least(0, 0, 0.01)), (1.0, 1.0));
     }
 
     /// `statsmodels.stats.contingency_tables.mcnemar([[0, b], [c, 0]], exact=True).pvalue`.

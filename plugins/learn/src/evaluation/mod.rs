@@ -8,7 +8,7 @@ mod confusion;
 mod spread;
 
 pub use calibration::{Bin, Calibration};
-pub use compare::McNemar;
+pub use compare::{McNemar, at_least, holm};
 pub use confusion::{Confusion, wilson};
 pub use spread::mean_interval;
 

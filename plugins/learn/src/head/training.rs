@@ -167,7 +167,7 @@ impl Training<'_> {
         let mut order = self.learn.to_vec();
         random.shuffle(&mut order);
         let steps = order.len().div_ceil(settings.batch_size);
-        let (mut loss_sum, mut right, mut seen) = (0.0f64, 0, 0);
+        let (mut loss_sum, mut weight_sum, mut right, mut seen) = (0.0f64, 0.0f64, 0, 0);
         for (step, rows) in order.chunks(settings.batch_size).enumerate() {
             self.check()?;
             let outcome = self.step(&state.head, rows, &mut random);
@@ -176,7 +176,8 @@ impl Training<'_> {
             }
             let count = epoch * steps + step + 1;
             state.adam.step(&mut state.head.weights, &outcome.gradients, (settings, rate), count);
-            loss_sum += f64::from(outcome.loss) * rows.len() as f64;
+            let weight = f64::from(self.total(rows));
+            (loss_sum, weight_sum) = (loss_sum + f64::from(outcome.loss) * weight, weight_sum + weight);
             seen += rows.len();
             right += outcome.right;
             (self.progress)(Progress {
@@ -184,7 +185,7 @@ impl Training<'_> {
                 epochs: settings.epochs,
                 step: step + 1,
                 steps,
-                loss: (loss_sum / seen as f64) as f32,
+                loss: (loss_sum / weight_sum) as f32,
                 accuracy: right as f32 / seen as f32,
             });
         }
@@ -200,7 +201,7 @@ impl Training<'_> {
             measured => measured.unzip(),
         };
         state.history.push(EpochResult {
-            loss: (loss_sum / seen as f64) as f32,
+            loss: (loss_sum / weight_sum) as f32,
             accuracy: right as f32 / seen as f32,
             validation,
             validation_loss,
@@ -213,6 +214,12 @@ impl Training<'_> {
     }
 
     /// Loss and gradients over these rows.
+    /// The sum of the weights of some rows, by which their losses are divided.
+    fn total(&self, rows: &[usize]) -> f32 {
+        let targets = self.examples.targets();
+        rows.iter().map(|row| targets.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE)
+    }
+
     fn step(&self, head: &Head, rows: &[usize], random: &mut Random) -> Step {
         let (settings, targets) = (self.settings, self.examples.targets());
         let Weights { kernels, layers: [first, last] } = &head.weights;
@@ -233,7 +240,7 @@ impl Training<'_> {
         let factors = hidden.map(&mut factor);
         hidden.component_mul_assign(&factors);
         let logits = last.forward(&hidden.as_view());
-        let total: f32 = rows.iter().map(|row| targets.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE);
+        let total = self.total(rows);
         let (mut loss, mut right) = (0.0, 0);
         let mut answers = logits.clone();
         softmax(&mut answers);

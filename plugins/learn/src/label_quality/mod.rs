@@ -19,6 +19,7 @@ pub use posterior::{Posterior, posterior};
 pub use scores::{confidence_weighted_entropy, normalized_margin, self_confidence};
 
 use crate::error::LearnError;
+use crate::targets::greatest;
 
 /// How far a row's sum may be from 1: rounding of f32 over many classes, no more.
 const SUM_TOLERANCE: f64 = 1e-3;
@@ -113,17 +114,6 @@ impl<'a> Judged<'a> {
         }
         counts
     }
-}
-
-/// The first of the greatest.
-fn greatest(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = class;
-        }
-    }
-    best
 }
 
 #[cfg(test)]

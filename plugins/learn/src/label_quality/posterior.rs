@@ -8,6 +8,7 @@
 //! - The label's word is counted: among the rows with this label, how many the network takes for each class. That is the
 //!   confident joint without thresholds, where no row is left out for being sure of nothing.
 //!
+//! Both are learnt from some of the rows, those of the training split: what is said of its rows must not depend on labels that are kept for a test.
 //! Nothing but labels and probabilities goes in. The count is made once and not iterated (Dawid & Skene 1979): iterating has
 //! only the labels to go by, and they agree with themselves. The frequency of the classes counts in both words, so that rare
 //! classes need more to be believed; on FER2013, whose wrong labels are mostly frequent classes taken for rarer ones, agreement
@@ -38,23 +39,23 @@ pub struct Posterior {
     pub given_quality: Vec<f64>,
     /// Probabilities of all classes, rows x classes.
     pub probabilities: Vec<f64>,
-    /// Rows by the class that the network takes them for and by label, classes x classes.
+    /// Of the rows that it was learnt from: how many by the class that the network takes them for and by label, classes x classes.
     pub taken_for: Vec<usize>,
     /// The power that the network's probabilities were raised to; above 1 for a network that is surer than it says.
     pub sharpness: f64,
 }
 
-/// The posterior of each row's class. Among equals, the label stays as it is.
-pub fn posterior(judged: &Judged<'_>) -> Posterior {
+/// The posterior of the class of each row of `judged`, as far as the witnesses can be trusted on the rows of `learnt`, which has the same classes and
+/// may be the same. Among equals, the label stays as it is.
+pub fn posterior(learnt: &Judged<'_>, judged: &Judged<'_>) -> Posterior {
     let classes = judged.classes;
-    let logarithms: Vec<f64> =
-        judged.probabilities.iter().map(|value| f64::from(*value).max(LEAST_PROBABILITY).ln()).collect();
-    let sharpness = sharpness(judged, &logarithms);
+    let sharpness = sharpness(learnt, &logarithms(learnt));
     let mut taken_for = vec![0usize; classes * classes];
-    for (given, row) in judged.rows() {
+    for (given, row) in learnt.rows() {
         taken_for[greatest(row) * classes + given] += 1;
     }
 
+    let logarithms = logarithms(judged);
     let weights = weights(&taken_for, classes);
     let rows = judged.labels.len();
     let mut found = Posterior {
@@ -87,6 +88,10 @@ pub fn posterior(judged: &Judged<'_>) -> Posterior {
         found.probabilities.extend(&pool);
     }
     Posterior { taken_for, ..found }
+}
+
+fn logarithms(judged: &Judged<'_>) -> Vec<f64> {
+    judged.probabilities.iter().map(|value| f64::from(*value).max(LEAST_PROBABILITY).ln()).collect()
 }
 
 /// What lifts each class that is rarer than half of an even share to that, and leaves the others as they are.

@@ -154,7 +154,7 @@ impl<G: Gpu> Pupil for DevicePupil<'_, G> {
             }
             let [losses, logits] = self.found(shard.rows.len()).map_err(failed)?;
             outcome.loss += losses.iter().sum::<f32>();
-            outcome.right += examples.agreeing(&logits, &shard.rows);
+            outcome.right += examples.agreeing(&logits, &shard.targets);
         }
         Ok((self, outcome))
     }
