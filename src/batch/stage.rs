@@ -12,7 +12,7 @@ use crate::graph::{
     value,
 };
 
-/// A stage. The type is its parameters: with `deny_unknown_fields`, a `Default`, and a comment on each field, from which
+/// A stage. The type is its parameters: with `deny_unknown_fields`, defaults, and a comment on each field, from which
 /// `ferroflow nodes` and the reference are made.
 pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The name that `use` takes.

@@ -1,4 +1,4 @@
-//! Pipeline files: from text to a checked description of what is to run. Knows nothing of faces and runs nothing.
+//! Pipeline files: from text to a checked description of what is to run. Runs nothing, and knows of faces no more than that tables may hold them.
 //!
 //! A file goes through steps that stand beside each other: [`load`] puts together the file, the environment and
 //! `--set`; [`keys`] refuses unknown keys; [`file`] gives it types; [`substitute`] fills in `${parameters}`. Batch graphs,

@@ -66,7 +66,7 @@ pub fn open(
     }
     if judges.is_empty() {
         bail!(
-            "there is no classifier to ask: connect a result of `train` to `{port}`, or name one in `classifiers`"
+            "there is no classifier to ask: connect a result of `train`, `finetune` or `quantize` to `{port}`, or name one in `classifiers`"
         );
     }
     for (at, judge) in judges.iter().enumerate() {
@@ -92,7 +92,7 @@ pub fn one(
     let comes_in = context.inputs.iter().any(|input| input.port == port);
     if comes_in == name.is_some() {
         bail!(
-            "one classifier is needed: connect a result of `train` or `finetune` to `{port}`, or name one in `classifier`"
+            "one classifier is needed: connect a result of `train`, `finetune` or `quantize` to `{port}`, or name one in `classifier`"
         );
     }
     let mut judges = open(port, &names, classes, device, context)?;

@@ -1,4 +1,4 @@
-//! Batch nodes, one file each. [`KINDS`] is where they are found by name; `docs/nodes.md` is made from the same source.
+//! Batch nodes, one file or folder each, and what several of them share (`device`, `judges`, `learning`, `translator`, `bad_rows`, `reference`). [`KINDS`] is where they are found by name; `docs/nodes.md` is made from the same source.
 
 mod bad_rows;
 mod balance;

@@ -47,11 +47,12 @@ pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
     })
 }
 
-/// The matrix and range of a stream; BT.601 where the caps do not say.
+/// The matrix and range of a stream: where the caps do not say, what GStreamer takes for the size, which is BT.601 up to 576 lines, BT.709 above,
+/// and BT.2020 of the largest. BT.2020 is read as BT.709, whose weights are nearest to its own.
 pub fn encoding(info: &VideoInfo) -> YuvEncoding {
     let colorimetry = info.colorimetry();
     YuvEncoding {
-        bt709: colorimetry.matrix() == VideoColorMatrix::Bt709,
+        bt709: matches!(colorimetry.matrix(), VideoColorMatrix::Bt709 | VideoColorMatrix::Bt2020),
         full_range: colorimetry.range() == VideoColorRange::Range0_255,
     }
 }

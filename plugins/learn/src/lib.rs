@@ -4,7 +4,7 @@
 //! stays as it is, or whose last convolutions learn as well; `cross_validation` trains several, and gives for each row
 //! the probabilities of one that never saw it; `label_quality` makes of these which labels are wrong, and which are
 //! right instead; `cyclegan` trains, on the CPU or a CUDA device, networks that translate faces of one class to
-//! another. Nothing here knows of files of data sets or of the engine.
+//! another; `evaluation` says how good a classifier's answers are, `fidelity` how good translated faces are, `ssim` how alike two pictures. Nothing here knows of files of data sets or of the engine.
 
 mod checkpoint;
 pub mod classifier;
