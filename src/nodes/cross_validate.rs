@@ -2,23 +2,23 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use arrow_array::{
     ArrayRef,
     builder::{Float32Builder, Int64Builder, ListBuilder},
 };
 use arrow_schema::{DataType, Field};
 use ferroflow_learn::{
-    Device, Faces as Pictures, LearnError, classifier,
+    Device, Faces as Pictures, classifier,
     cross_validation::{Progress, Rows, Settings, assign, out_of_fold_on},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::device;
+use super::{device, learning};
 use crate::{
     batch::{
-        Context, Facts, Interrupted, Needs, Stage,
+        Context, Facts, Needs, Stage,
         data::{
             Faces,
             faces::{TRAIN, check_splits},
@@ -94,7 +94,7 @@ impl Stage for CrossValidate {
 
     fn check(&self) -> Result<(), String> {
         self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
-        self.settings().check().map_err(|error| error.to_string())
+        self.settings().check().map_err(|error| learning::setting(error, learning::dashed))
     }
 
     fn needs(&self) -> Needs {
@@ -207,13 +207,7 @@ impl CrossValidate {
             &|progress| bar.show(&progress),
             context.interrupted,
         );
-        outcome.map_err(|error| match error {
-            LearnError::Cancelled => Interrupted.into(),
-            LearnError::DeviceMemory => anyhow!(
-                "the memory of {device} does not suffice: lower `batch-size`; the checkpoints are kept"
-            ),
-            other => other.into(),
-        })
+        outcome.map_err(|error| learning::stopped(error, device, "lower `batch-size`"))
     }
 }
 

@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use ferroflow_learn::{
-    Device, Faces as Pictures, LearnError,
+    Device, Faces as Pictures,
     cyclegan::{self, Direction, Epoch, Normalisation, Progress, Samples, Settings, Trained},
 };
 use schemars::JsonSchema;
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    device,
+    device, learning,
     translator::{class, file_name, two_classes},
 };
 use crate::{
     atomic,
     batch::{
-        Context, Facts, Interrupted, Needs, Stage,
+        Context, Facts, Needs, Stage,
         data::{
             Faces,
             faces::TRAIN,
@@ -198,13 +198,8 @@ impl Stage for CycleGan {
         if self.sample_every == 0 {
             return Err("`sample-every` is 0, and must be 1 or more".to_owned());
         }
-        self.device.parse::<Device>().map_err(|error| error.to_string())?;
-        self.settings().check().map_err(|error| match error {
-            LearnError::Setting { name, value, needed } => {
-                format!("`{}` is {value}: {needed}", parameter(name))
-            }
-            other => other.to_string(),
-        })
+        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
+        self.settings().check().map_err(|error| learning::setting(error, parameter))
     }
 
     fn destination(&self) -> Option<&Path> {
@@ -341,14 +336,8 @@ impl CycleGan {
         if let Some(error) = failed.take() {
             return Err(error);
         }
-        outcome.map_err(|error| match error {
-            LearnError::Cancelled => Interrupted.into(),
-            LearnError::DeviceMemory => anyhow!(
-                "the memory of {device} does not suffice: lower `batch-size`, then `generator-width` and `discriminator-width`; the \
-                 checkpoints of what was trained so far are kept"
-            ),
-            other => other.into(),
-        })
+        let advice = "lower `batch-size`, then `generator-width` and `discriminator-width`";
+        outcome.map_err(|error| learning::stopped(error, device, advice))
     }
 
     /// Says how far an epoch has come, and what looks wrong.

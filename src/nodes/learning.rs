@@ -1,9 +1,55 @@
-//! What `train` and `finetune` tell of a training, while it goes on and afterwards.
+//! What nodes that train have in common: how wrong settings and early ends are told, what is told of a training while it goes on and
+//! afterwards, and that the file that comes out answers as the network did.
 
-use ferroflow_learn::classifier::EpochResult;
+use anyhow::{anyhow, bail};
+use ferroflow_learn::{Device, LearnError, classifier::EpochResult};
 use serde_json::json;
 
-use crate::batch::{Context, Facts, sparkline::sparkline};
+use crate::batch::{Context, Facts, Interrupted, sparkline::sparkline};
+
+/// The most by which a probability out of a file may differ from the trained network's.
+const TOLERANCE: f32 = 1e-4;
+/// Faces by which they are compared.
+pub const COMPARED: usize = 64;
+
+/// A wrong setting in the words of parameters: `called` gives what a setting's name is here.
+pub fn setting(error: LearnError, called: impl Fn(&str) -> String) -> String {
+    match error {
+        LearnError::Setting { name, value, needed } => format!("`{}` is {value}: {needed}", called(name)),
+        other => other.to_string(),
+    }
+}
+
+/// The name of a parameter that is called like its setting.
+pub fn dashed(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// Why a training on `device` came to no end; `advice` says which parameters save memory.
+pub fn stopped(error: LearnError, device: Device, advice: &str) -> anyhow::Error {
+    match error {
+        LearnError::Cancelled => Interrupted.into(),
+        LearnError::DeviceMemory => {
+            anyhow!("the memory of {device} does not suffice: {advice}; the checkpoints are kept")
+        }
+        other => other.into(),
+    }
+}
+
+/// The greatest difference between what ONNX Runtime makes of a file and what the network said; an error if it is too great, which ends in
+/// `reason`.
+pub fn greatest_difference(found: &[f32], expected: &[f32], reason: &str) -> anyhow::Result<f32> {
+    let differences = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
+    // Not `f32::max`, which passes over what is no number.
+    let most = differences.max_by(f32::total_cmp).unwrap_or(f32::NAN);
+    let is_alike = found.len() == expected.len() && most <= TOLERANCE;
+    if !is_alike {
+        bail!(
+            "the exported network differs by {most} from the trained one, where {TOLERANCE} is allowed: {reason}"
+        );
+    }
+    Ok(most)
+}
 
 /// Says how far a training has come: in its bar, with a curve, and in the metrics.
 pub fn tell(history: &[EpochResult], epochs: usize, context: &Context) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use ferroflow_learn::head::Head;
 use ferroflow_vision::{
     embedding::FaceEmbedder,
@@ -16,13 +16,11 @@ use ferroflow_vision::{
 use super::Seen;
 use crate::{
     batch::data::{Faces, faces::decode_all},
-    nodes::features::{self, backbone::Backbone},
+    nodes::{
+        features::{self, backbone::Backbone},
+        learning::{COMPARED, greatest_difference},
+    },
 };
-
-/// The most by which a probability out of the file may differ from that of the trained layers.
-const TOLERANCE: f32 = 1e-4;
-/// Faces that are compared.
-const COMPARED: usize = 64;
 
 /// The backbone with the head behind it, and a card.
 ///
@@ -65,14 +63,6 @@ pub fn difference(
     let model = resolve_model(&path.to_string_lossy())?;
     let mut network = FaceEmbedder::backbone(&model, &options, features::BATCH)?;
     let found = features::features(&mut network, &pictures)?;
-    let differences = found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs());
-    // Not `f32::max`, which passes over what is no number.
-    let most = differences.max_by(f32::total_cmp).unwrap_or(f32::NAN);
-    let is_alike = found.len() == expected.len() && most <= TOLERANCE;
-    if !is_alike {
-        bail!(
-            "the exported network differs by {most} from the trained layers, where {TOLERANCE} is allowed: if `features` ran on another `device` give that one, else this is a mistake in ferroflow"
-        );
-    }
-    Ok(most)
+    let reason = "if `features` ran on another `device` give that one, else this is a mistake in ferroflow";
+    greatest_difference(&found, &expected, reason)
 }

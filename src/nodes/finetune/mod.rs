@@ -7,7 +7,6 @@ mod unfrozen;
 use std::path::{Path, PathBuf};
 
 use ferroflow_learn::{
-    LearnError,
     classifier::{EpochResult, Progress},
     head::{self, Settings, Trained, Watch},
 };
@@ -25,7 +24,7 @@ use super::{
 use crate::{
     atomic,
     batch::{
-        Context, Facts, Interrupted, Needs, Stage,
+        Context, Facts, Needs, Stage,
         data::{Faces, faces::TRAIN},
     },
     graph::dag::{Port, PortType},
@@ -189,12 +188,7 @@ impl Stage for Finetune {
             return Err(format!("`soft-labels` is {}, and must be from 0 to 1", self.soft_labels));
         }
         self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
-        self.settings().check().map_err(|error| match error {
-            LearnError::Setting { name, value, needed } => {
-                format!("`{}` is {value}: {needed}", name.replace('_', "-"))
-            }
-            other => other.to_string(),
-        })
+        self.settings().check().map_err(|error| learning::setting(error, learning::dashed))
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
@@ -293,9 +287,6 @@ impl Finetune {
             &epoch,
             context.interrupted,
         );
-        outcome.map_err(|error| match error {
-            LearnError::Cancelled => Interrupted.into(),
-            other => other.into(),
-        })
+        outcome.map_err(|error| learning::stopped(error, ferroflow_learn::Device::Cpu, "lower `batch-size`"))
     }
 }

@@ -2,20 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::bail;
 use ferroflow_learn::classifier::{Classifier, Looks};
 use ferroflow_vision::{
     inference::{Device, SessionOptions, SharedSession},
     model::card::{self, Card, Input, Task},
 };
 
-use super::Drawn;
+use super::{
+    super::learning::{COMPARED, greatest_difference},
+    Drawn,
+};
 use crate::batch::Context;
-
-/// The most by which a probability out of the file may differ from the trained network's.
-const TOLERANCE: f32 = 1e-4;
-/// Faces that are compared.
-const COMPARED: usize = 64;
 
 /// The network with its card.
 pub fn onnx(classifier: &Classifier, name: &str, classes: &[String]) -> anyhow::Result<Vec<u8>> {
@@ -53,14 +50,5 @@ pub fn difference(
     let found = session.run([rows.len(), 1, height, width], &mut input, |outputs| {
         outputs.first().map_or_else(Vec::new, |output| output.values.to_vec())
     })?;
-    let differences = found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs());
-    // Not `f32::max`, which passes over what is no number.
-    let most = differences.max_by(f32::total_cmp).unwrap_or(f32::NAN);
-    let is_alike = found.len() == expected.len() && most <= TOLERANCE;
-    if !is_alike {
-        bail!(
-            "the exported network differs by {most} from the trained one, where {TOLERANCE} is allowed: this is a mistake in ferroflow"
-        );
-    }
-    Ok(most)
+    greatest_difference(&found, &expected, "this is a mistake in ferroflow")
 }

@@ -5,9 +5,9 @@ mod export;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use ferroflow_learn::{
-    Device, LearnError,
+    Device,
     classifier::{self, Augmentation, Classifier, EpochResult, FEEDERS, Layer, Progress, Settings, Trained},
 };
 use ferroflow_vision::model::onnxruntime_library;
@@ -18,12 +18,12 @@ pub use self::examples::Chosen;
 use self::examples::Drawn;
 use super::{
     device,
-    learning::{self, tell},
+    learning::{self, dashed, stopped, tell},
 };
 use crate::{
     atomic,
     batch::{
-        Context, Facts, Interrupted, Needs, Stage,
+        Context, Facts, Needs, Stage,
         data::{Faces, faces::TRAIN},
     },
     graph::dag::{Arity, Port, PortType},
@@ -202,13 +202,8 @@ impl Stage for Train {
             return Err(format!("`soft-labels` is {}, and must be from 0 to 1", self.soft_labels));
         }
         self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
-        self.settings()?.check().map_err(|error| match error {
-            LearnError::Setting { name, value, needed } => {
-                let name = name.trim_start_matches("augmentation.").replace('_', "-");
-                format!("`{name}` is {value}: {needed}")
-            }
-            other => other.to_string(),
-        })
+        let called = |name: &str| dashed(name.trim_start_matches("augmentation."));
+        self.settings()?.check().map_err(|error| learning::setting(error, called))
     }
 
     fn destination(&self) -> Option<&Path> {
@@ -312,13 +307,7 @@ impl Train {
             &epoch,
             context.interrupted,
         );
-        outcome.map_err(|error| match error {
-            LearnError::Cancelled => Interrupted.into(),
-            LearnError::DeviceMemory => anyhow!(
-                "the memory of {device} does not suffice: lower `batch-size`, or raise `shards`; the checkpoints are kept"
-            ),
-            other => other.into(),
-        })
+        outcome.map_err(|error| stopped(error, device, "lower `batch-size`, or raise `shards`"))
     }
 }
 
