@@ -1,7 +1,8 @@
-//! Batch nodes, one file or folder each, and what several of them share (`device`, `judges`, `learning`, `translator`, `bad_rows`, `reference`). [`KINDS`] is where they are found by name; `docs/nodes.md` is made from the same source.
+//! Batch nodes, one file or folder each, and what several of them share (`device`, `classifiers`, `learning`, `translator`, `bad_rows`, `reference`). [`KINDS`] is where they are found by name; `docs/nodes.md` is made from the same source.
 
 mod bad_rows;
 mod balance;
+mod classifiers;
 mod cross_validate;
 mod cyclegan;
 mod deduplicate;
@@ -20,7 +21,7 @@ mod generate;
 mod image_folder;
 mod join;
 mod judge;
-mod judges;
+
 mod learning;
 mod parquet;
 mod predict;

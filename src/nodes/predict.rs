@@ -11,7 +11,7 @@ use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{cross_validate::PROBABILITIES, device, judges};
+use super::{classifiers, cross_validate::PROBABILITIES, device};
 use crate::{
     batch::{Context, Facts, Needs, Stage, data::Faces},
     graph::dag::{Arity, Port, PortType},
@@ -63,7 +63,7 @@ impl Stage for Predict {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        judges::files(&self.classifiers)
+        classifiers::files(&self.classifiers)
     }
 
     fn needs(&self) -> Needs {
@@ -73,14 +73,14 @@ impl Stage for Predict {
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (classes, dropped) = (faces.classes.len(), faces.dropped()?);
-        let judges =
-            judges::open("models", &self.classifiers, &faces.classes, self.device.parse()?, context)?;
-        context.progress.begin(judges.len() * faces.table.rows(), "faces");
+        let classifiers =
+            classifiers::open("models", &self.classifiers, &faces.classes, self.device.parse()?, context)?;
+        context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
         let mut mean = vec![0.0f32; faces.table.rows() * classes];
-        for judge in &judges {
-            let mut answers = judge.probabilities(&faces, &|row| dropped[row].is_none(), context)?;
+        for classifier in &classifiers {
+            let mut answers = classifier.probabilities(&faces, &|row| dropped[row].is_none(), context)?;
             answers.chunks_exact_mut(classes).for_each(|row| even_out(row, self.temperature));
-            let part = 1.0 / judges.len() as f32;
+            let part = 1.0 / classifiers.len() as f32;
             mean.iter_mut().zip(&answers).for_each(|(mean, answer)| *mean += part * answer);
         }
         let item = Field::new("item", DataType::Float32, true);
@@ -91,7 +91,7 @@ impl Stage for Predict {
         let field = Field::new(PROBABILITIES, DataType::List(Arc::new(item)), true);
         faces.table.write_with(&context.table(), &[(field, Arc::new(lists.finish()) as ArrayRef)])?;
         let asked = dropped.iter().filter(|dropped| dropped.is_none()).count();
-        let names: Vec<String> = judges.into_iter().map(|judge| judge.name).collect();
+        let names: Vec<String> = classifiers.into_iter().map(|classifier| classifier.name).collect();
         Ok(Facts::default().with("rows", dropped.len()).with("asked", asked).with("classifiers", names))
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::measured::{Measured, write_table};
-use super::{device, embed, judges};
+use super::{classifiers, device, embed};
 use crate::{
     atomic,
     batch::{
@@ -95,7 +95,7 @@ impl Stage for Evaluate {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        judges::files(&self.classifiers)
+        classifiers::files(&self.classifiers)
     }
 
     fn destination(&self) -> Option<&Path> {
@@ -110,14 +110,14 @@ impl Stage for Evaluate {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let classes = faces.classes.len();
         let truths = self.truths(&faces, context)?;
-        let judges =
-            judges::open("models", &self.classifiers, &faces.classes, self.device.parse()?, context)?;
-        context.progress.begin(judges.len() * faces.table.rows(), "faces");
-        let mut all = Vec::with_capacity(judges.len());
-        for judge in &judges {
-            let answers = judge.probabilities(&faces, &|row| truths.contains_key(&row), context)?;
+        let classifiers =
+            classifiers::open("models", &self.classifiers, &faces.classes, self.device.parse()?, context)?;
+        context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
+        let mut all = Vec::with_capacity(classifiers.len());
+        for classifier in &classifiers {
+            let answers = classifier.probabilities(&faces, &|row| truths.contains_key(&row), context)?;
             let asked = truths.keys().flat_map(|row| &answers[row * classes..(row + 1) * classes]);
-            all.push(Measured::new(judge.name.clone(), &truths, asked.copied().collect(), classes));
+            all.push(Measured::new(classifier.name.clone(), &truths, asked.copied().collect(), classes));
         }
         let comparisons = compare(&all, &truths);
         write_table(&context.table(), &all, &faces.classes)?;

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    judges::{self, Judge},
+    classifiers::{self, NamedClassifier},
     train::ONNX,
 };
 use crate::{
@@ -146,7 +146,7 @@ impl Stage for Quantize {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        judges::files(self.classifier.as_slice())
+        classifiers::files(self.classifier.as_slice())
     }
 
     fn destination(&self) -> Option<&Path> {
@@ -161,7 +161,7 @@ impl Stage for Quantize {
         onnxruntime_library()?;
         let faces = Faces::of(context.input("input")?.table()?)?;
         let classes = &faces.classes;
-        let before = judges::one("model", self.classifier.as_deref(), classes, Device::Cpu, context)?;
+        let before = classifiers::one("model", self.classifier.as_deref(), classes, Device::Cpu, context)?;
         let judged = self.judged(&faces)?;
         let calibrated = calibrate::draw(
             &faces,
@@ -183,7 +183,7 @@ impl Stage for Quantize {
         let path = context.out.join(ONNX);
         atomic::write(&path, &converted.file)?;
         let name = self.name.clone().unwrap_or_else(|| format!("{}-{}", before.name, self.precision.name()));
-        let after = Judge::of_file(&name, &path, classes, Device::Cpu)?;
+        let after = NamedClassifier::of_file(&name, &path, classes, Device::Cpu)?;
         let times = speed::milliseconds(before.model(), after.model(), &calibrated, context)?;
         speed::write(&context.out, times)?;
         tracing::info!("{name}: {:.3} ms a face, {} {:.3}", times[1], before.name, times[0]);
@@ -244,15 +244,15 @@ fn rows_of(faces: &Faces, parameter: &str, split: &str) -> anyhow::Result<Vec<us
 fn compare(
     faces: &Faces,
     judged: &[(usize, usize)],
-    judges: [&Judge; 2],
+    classifiers: [&NamedClassifier; 2],
     context: &Context,
 ) -> anyhow::Result<Facts> {
     let classes = faces.classes.len();
     let (rows, truths): (Vec<usize>, Vec<usize>) = judged.iter().copied().unzip();
-    let mut given = Vec::with_capacity(judges.len());
-    context.progress.begin(judges.len() * faces.table.rows(), "faces");
-    for judge in judges {
-        let all = judge.probabilities(faces, &|row| rows.binary_search(&row).is_ok(), context)?;
+    let mut given = Vec::with_capacity(classifiers.len());
+    context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
+    for classifier in classifiers {
+        let all = classifier.probabilities(faces, &|row| rows.binary_search(&row).is_ok(), context)?;
         let of = rows.iter().flat_map(|row| all.get(row * classes..(row + 1) * classes)).flatten();
         given.push(answers(&of.copied().collect::<Vec<f32>>(), classes));
     }

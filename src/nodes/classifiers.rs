@@ -19,7 +19,7 @@ use crate::batch::{
 };
 
 /// A classifier, under the name that tables give it.
-pub struct Judge {
+pub struct NamedClassifier {
     /// Its name.
     pub name: String,
     model: ModelFile,
@@ -44,8 +44,8 @@ pub fn open(
     classes: &[String],
     device: Device,
     context: &Context,
-) -> anyhow::Result<Vec<Judge>> {
-    let mut judges: Vec<Judge> = Vec::new();
+) -> anyhow::Result<Vec<NamedClassifier>> {
+    let mut classifiers: Vec<NamedClassifier> = Vec::new();
     for input in context.inputs.iter().filter(|input| input.port == port) {
         let path = input.folder.join(ONNX);
         if !path.is_file() {
@@ -54,30 +54,30 @@ pub fn open(
         let facts = input.facts()?;
         let name = facts.0.get("name").and_then(serde_json::Value::as_str).unwrap_or(input.kind);
         let model = resolve_model(&path.to_string_lossy())?;
-        judges.push(Judge::new(name.to_owned(), model, classes, device)?);
+        classifiers.push(NamedClassifier::new(name.to_owned(), model, classes, device)?);
     }
     let models = names.iter().map(|name| resolve_model(name)).collect::<Result<Vec<_>, _>>()?;
     for (model, given) in models.iter().zip(names) {
         // All that `train` makes is called `classifier.onnx`: where names are the same, paths tell.
-        let is_taken = judges.iter().any(|judge| judge.name == model.name)
+        let is_taken = classifiers.iter().any(|classifier| classifier.name == model.name)
             || models.iter().filter(|other| other.name == model.name).count() > 1;
         let name = if is_taken { given.trim_end_matches(".onnx") } else { &model.name };
-        judges.push(Judge::new(name.to_owned(), model.clone(), classes, device)?);
+        classifiers.push(NamedClassifier::new(name.to_owned(), model.clone(), classes, device)?);
     }
-    if judges.is_empty() {
+    if classifiers.is_empty() {
         bail!(
             "there is no classifier to ask: connect a result of `train`, `finetune` or `quantize` to `{port}`, or name one in `classifiers`"
         );
     }
-    for (at, judge) in judges.iter().enumerate() {
-        if judges.iter().take(at).any(|other| other.name == judge.name) {
+    for (at, classifier) in classifiers.iter().enumerate() {
+        if classifiers.iter().take(at).any(|other| other.name == classifier.name) {
             bail!(
                 "two classifiers are called `{}`: give each `train` a `name` of its own, and name no classifier twice",
-                judge.name
+                classifier.name
             );
         }
     }
-    Ok(judges)
+    Ok(classifiers)
 }
 
 /// The only classifier: what comes in at `port`, or the one of this name.
@@ -87,7 +87,7 @@ pub fn one(
     classes: &[String],
     device: Device,
     context: &Context,
-) -> anyhow::Result<Judge> {
+) -> anyhow::Result<NamedClassifier> {
     let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
     let comes_in = context.inputs.iter().any(|input| input.port == port);
     if comes_in == name.is_some() {
@@ -95,11 +95,11 @@ pub fn one(
             "one classifier is needed: connect a result of `train`, `finetune` or `quantize` to `{port}`, or name one in `classifier`"
         );
     }
-    let mut judges = open(port, &names, classes, device, context)?;
-    judges.pop().context("a bug: there is no classifier")
+    let mut classifiers = open(port, &names, classes, device, context)?;
+    classifiers.pop().context("a bug: there is no classifier")
 }
 
-impl Judge {
+impl NamedClassifier {
     /// The classifier in a file, under this name.
     pub fn of_file(name: &str, path: &Path, classes: &[String], device: Device) -> anyhow::Result<Self> {
         Self::new(name.to_owned(), resolve_model(&path.to_string_lossy())?, classes, device)
@@ -133,7 +133,7 @@ impl Judge {
         context: &Context,
     ) -> anyhow::Result<Vec<f32>> {
         let classes = faces.classes.len();
-        let sessions = WorkerSessions::new("judge", self.device);
+        let sessions = WorkerSessions::new("classifier", self.device);
         let mut all = Vec::with_capacity(faces.table.rows() * classes);
         let open = || Ok(ExpressionClassifier::open(&self.model, &sessions.next(), BATCH)?);
         let ask = |classifier: &mut ExpressionClassifier, (first, images): (usize, BinaryArray)| {
