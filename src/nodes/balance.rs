@@ -14,7 +14,7 @@ use crate::{
         Context, Facts, Stage,
         data::{
             Faces,
-            faces::{TRAIN, dropped_columns},
+            faces::{dropped_columns, train},
         },
     },
     graph::dag::{Port, PortType},
@@ -55,10 +55,6 @@ enum Method {
     Undersample,
     /// A column `weight`: rows / (classes x rows of the class), which is what scikit-learn calls balanced.
     ClassWeights,
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
 }
 
 impl Stage for Balance {

@@ -25,7 +25,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::TRAIN,
+            faces::train,
             picture::{Gray, encode_png},
         },
     },
@@ -145,10 +145,6 @@ enum Term {
     L2,
     /// One less the structural similarity.
     Ssim,
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
 }
 
 fn yes() -> bool {

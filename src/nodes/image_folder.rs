@@ -16,7 +16,7 @@ use crate::{
     batch::{
         Context, Facts, Needs, Stage,
         data::{
-            faces::{FacesWriter, NewFace, TEST, TRAIN, VALIDATION},
+            faces::{FacesWriter, NewFace, TEST, TRAIN, VALIDATION, train},
             picture::{self, Gray},
         },
         flow,
@@ -42,10 +42,6 @@ pub struct ImageFolder {
     /// Pixels of a side to which each picture is made gray and resized; 0 keeps pictures as they are.
     #[serde(default)]
     size: usize,
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
 }
 
 impl Stage for ImageFolder {

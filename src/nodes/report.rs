@@ -17,8 +17,11 @@ use crate::{
     atomic,
     batch::{Context, Facts, Stage, data::Faces},
     graph::dag::{Arity, Port, PortType},
-    report::cleaning::{
-        self, Changes, Class, Cleaning, Duplicates, Group, JudgedClass, Judgement, Picture, Reason,
+    report::{
+        cleaning::{
+            self, Changes, Class, Cleaning, Duplicates, Group, JudgedClass, Judgement, Picture, Reason,
+        },
+        thousands,
     },
 };
 
@@ -295,7 +298,7 @@ impl Draft {
             .collect();
         let has_groups = view.groups.as_ref().is_some_and(|groups| groups.null_count() < groups.len());
         let duplicates = has_groups.then(|| Duplicates { numbers: duplicate_numbers(view), groups });
-        let number = cleaning::thousands;
+        let number = thousands;
         let totals = vec![
             (number(rows), "rows"),
             (number(kept), "kept"),
@@ -339,7 +342,7 @@ fn duplicate_numbers(view: &View) -> Vec<(String, &'static str)> {
             .count()
     };
     vec![
-        (cleaning::thousands(exact.len()), "groups with exact copies"),
+        (thousands(exact.len()), "groups with exact copies"),
         ((members.len() - exact.len()).to_string(), "groups of near copies"),
         (differ(&|row| view.splits[row].clone()).to_string(), "groups that cross a split"),
         (differ(&|row| view.class(view.before[row]).to_owned()).to_string(), "groups whose labels disagree"),
@@ -348,7 +351,7 @@ fn duplicate_numbers(view: &View) -> Vec<(String, &'static str)> {
 
 fn judgement(facts: &Facts) -> Judgement {
     let percent = |name: &str| facts.number(name).map(|share| format!("{:.1} %", share * 100.0));
-    let whole = |name: &str| facts.number(name).map(|number| cleaning::thousands(number as usize));
+    let whole = |name: &str| facts.number(name).map(|number| thousands(number as usize));
     let votes = facts.number("non_face_votes").unwrap_or_default();
     let non_faces = format!("non-faces ({votes} votes and more) taken out");
     let numbers = [

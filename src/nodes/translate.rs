@@ -18,7 +18,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces, TableWriter,
-            faces::{GENERATOR, SOURCE_ROW, TRAIN, image_column},
+            faces::{GENERATOR, SOURCE_ROW, image_column, train},
             picture::{Gray, encode_png},
         },
     },
@@ -43,10 +43,6 @@ pub struct Translate {
     /// Where the network runs: auto, cpu, cuda or cuda:N.
     #[serde(default = "device::cpu")]
     device: String,
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
 }
 
 impl Stage for Translate {

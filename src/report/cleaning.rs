@@ -135,19 +135,6 @@ struct Bar<'a> {
     after: String,
 }
 
-/// A number with its thousands apart.
-pub fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A line of the matrix.
 struct MatrixRow<'a> {
     name: &'a str,

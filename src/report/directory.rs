@@ -3,7 +3,7 @@
 use askama::Template;
 use ferroflow_vision::face::EXPRESSIONS;
 
-use super::{cleaning::thousands, plot};
+use super::{plot, thousands};
 use crate::stream::directory::{
     DATA, PAGE,
     results::Done,

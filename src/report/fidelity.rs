@@ -4,7 +4,7 @@ use askama::Template;
 use ferroflow_learn::evaluation::at_least;
 use serde::Serialize;
 
-use super::cleaning::thousands;
+use super::thousands;
 
 /// A face, translated, and back, each as a `data:` address.
 #[derive(Clone, Debug)]

@@ -1,22 +1,14 @@
 //! Plots as SVG.
 
-use ferroflow_vision::face::EXPRESSIONS;
+use ferroflow_vision::face::{EXPRESSION_COLORS, EXPRESSIONS, OTHER_COLOR};
 use plotters::prelude::*;
 
 use crate::stream::directory::timeline::Timeline;
 
-/// A colour for each expression, the same as in the annotated video.
+/// The colour of an expression, the same as in the annotated video.
 pub fn expression_color(index: usize) -> (u8, u8, u8) {
-    const COLORS: [(u8, u8, u8); 7] = [
-        (230, 70, 60),
-        (140, 160, 50),
-        (150, 100, 220),
-        (250, 190, 40),
-        (70, 130, 220),
-        (240, 120, 190),
-        (120, 200, 190),
-    ];
-    COLORS.get(index).copied().unwrap_or((160, 170, 180))
+    let [red, green, blue] = EXPRESSION_COLORS.get(index).copied().unwrap_or(OTHER_COLOR);
+    (red, green, blue)
 }
 
 /// Mean scores over time, stacked to 1; gaps where there was no face.

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
-use super::cleaning::thousands;
+use super::thousands;
 
 /// A recipe by one protocol. Numbers by class are in the order of the protocol's classes.
 #[derive(Clone, Debug, Default, Serialize)]

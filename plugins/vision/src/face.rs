@@ -7,6 +7,20 @@ use crate::geometry::{Point, Rect};
 /// The seven expressions in FER2013's order; the index is the class number of the data set.
 pub const EXPRESSIONS: [&str; 7] = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
 
+/// A colour for each, red first, the same wherever they are drawn.
+pub const EXPRESSION_COLORS: [[u8; 3]; 7] = [
+    [230, 70, 60],
+    [140, 160, 50],
+    [150, 100, 220],
+    [250, 190, 40],
+    [70, 130, 220],
+    [240, 120, 190],
+    [120, 200, 190],
+];
+
+/// The colour of all other classes.
+pub const OTHER_COLOR: [u8; 3] = [160, 170, 180];
+
 /// Other names that classifiers give them, FER+'s among them (Barsoum et al. 2016).
 const SYNONYMS: [(&str, &str); 6] = [
     ("anger", "angry"),

@@ -35,6 +35,21 @@ pub const VALIDATION: &str = "validation";
 /// The split that is looked at last.
 pub const TEST: &str = "test";
 
+/// [`TRAIN`] where a parameter names no split.
+pub fn train() -> String {
+    TRAIN.to_owned()
+}
+
+/// [`VALIDATION`] where a parameter names no split.
+pub fn validation() -> String {
+    VALIDATION.to_owned()
+}
+
+/// [`TEST`] where a parameter names no split.
+pub fn test() -> String {
+    TEST.to_owned()
+}
+
 /// The column with what made a face; null for real ones.
 pub const GENERATOR: &str = "generator";
 /// The column with the `row` that a face was made of; null for real ones.

@@ -21,12 +21,18 @@ use self::{
     class::{Class, Table},
     networks::Networks,
 };
-use super::{device, translator::file_name};
+use super::{
+    device,
+    translator::{check_size, file_name},
+};
 use crate::{
     atomic,
     batch::{
         Context, Facts, Input, Needs, Stage,
-        data::{Faces, faces::TRAIN},
+        data::{
+            Faces,
+            faces::{TRAIN, train},
+        },
     },
     graph::dag::{Port, PortType},
     report::fidelity::{self, Direction, Fidelity as Page},
@@ -78,10 +84,6 @@ pub struct Fidelity {
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
     path: Option<PathBuf>,
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
 }
 
 fn classifier() -> String {
@@ -159,7 +161,7 @@ impl Stage for Fidelity {
             let open = |from: &Class, to: &Class| {
                 let path = model.folder.join(file_name(&from.name, &to.name));
                 let translator = FaceTranslator::open(&path, &options, BATCH)?;
-                fits(&translator, table.size)?;
+                check_size(&translator, table.size)?;
                 anyhow::Ok(translator)
             };
             let (mut there, mut back) = (open(source, target)?, open(target, source)?);
@@ -193,14 +195,6 @@ fn classes(model: &Input) -> anyhow::Result<[String; 2]> {
         name.with_context(|| format!("`model` comes from `{}`: it must be one of `cyclegan`", model.kind))
     };
     Ok([name("from")?, name("to")?])
-}
-
-fn fits(translator: &FaceTranslator, (width, height): (usize, usize)) -> anyhow::Result<()> {
-    let (wide, high) = translator.size();
-    if (width, height) != (wide, high) {
-        bail!("the faces have {width}x{height} pixels, and the network translates faces of {wide}x{high}");
-    }
-    Ok(())
 }
 
 impl Fidelity {

@@ -25,7 +25,10 @@ use crate::{
     atomic,
     batch::{
         Context, Facts, Needs, Stage,
-        data::{Faces, faces::TRAIN},
+        data::{
+            Faces,
+            faces::{train, validation},
+        },
     },
     graph::dag::{Port, PortType},
     report::training,
@@ -141,14 +144,6 @@ enum Measure {
 
 fn name() -> String {
     "finetuned".to_owned()
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
-}
-
-fn validation() -> String {
-    "validation".to_owned()
 }
 
 /// Defaults that are those of the library.

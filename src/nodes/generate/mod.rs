@@ -33,7 +33,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{GENERATOR, SOURCE_ROW, TEST, TRAIN, VALIDATION, image_column},
+            faces::{GENERATOR, SOURCE_ROW, TEST, TRAIN, VALIDATION, image_column, train},
         },
         flow,
     },
@@ -89,10 +89,6 @@ pub struct Generate {
     /// Another seed tries the faces in another order.
     #[serde(default)]
     seed: u64,
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
 }
 
 fn mini_xception() -> String {

@@ -29,7 +29,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{TEST, TRAIN},
+            faces::{test, train},
         },
     },
     graph::dag::{Arity, Port, PortType},
@@ -101,14 +101,6 @@ impl Bits {
             Self::Int8 => "int8",
         }
     }
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
-}
-
-fn test() -> String {
-    TEST.to_owned()
 }
 
 fn calibration_faces() -> usize {

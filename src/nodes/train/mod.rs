@@ -24,7 +24,10 @@ use crate::{
     atomic,
     batch::{
         Context, Facts, Needs, Stage,
-        data::{Faces, faces::TRAIN},
+        data::{
+            Faces,
+            faces::{train, validation},
+        },
     },
     graph::dag::{Arity, Port, PortType},
     report::training,
@@ -130,14 +133,6 @@ pub struct Train {
 
 fn name() -> String {
     "classifier".to_owned()
-}
-
-fn train() -> String {
-    TRAIN.to_owned()
-}
-
-fn validation() -> String {
-    "validation".to_owned()
 }
 
 fn layers() -> String {

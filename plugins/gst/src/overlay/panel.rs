@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ferroflow_vision::face::{Emotion, Face};
+use ferroflow_vision::face::{EXPRESSION_COLORS, Emotion, Face, OTHER_COLOR, expression_of};
 
 use super::{
     canvas::{Canvas, Color},
@@ -11,20 +11,10 @@ use super::{
 
 const WHITE: Color = [255, 255, 255];
 const INK: Color = [16, 18, 24];
-const UNKNOWN: Color = [160, 170, 180];
 
-/// A colour for each of the seven expressions, for boxes and bars alike.
-pub fn expression_color(label: &str) -> Color {
-    match label {
-        "angry" => [230, 70, 60],
-        "disgust" => [140, 160, 50],
-        "fear" => [150, 100, 220],
-        "happy" => [250, 190, 40],
-        "sad" => [70, 130, 220],
-        "surprise" => [240, 120, 190],
-        "neutral" => [120, 200, 190],
-        _ => UNKNOWN,
-    }
+/// The colour of an expression, whatever a classifier calls it, for boxes and bars alike.
+fn expression_color(label: &str) -> Color {
+    expression_of(label).map_or(OTHER_COLOR, |expression| EXPRESSION_COLORS[expression])
 }
 
 /// Which parts are drawn.
@@ -39,7 +29,7 @@ pub struct Parts {
 /// Draws one face. `title` is scratch space.
 pub fn draw(canvas: &mut Canvas<'_>, text: &mut Text, face: &Face, parts: Parts, title: &mut String) {
     let emotion = face.smoothed.as_ref().or(face.emotion.as_ref());
-    let color = emotion.map_or(UNKNOWN, |emotion| expression_color(emotion.label()));
+    let color = emotion.map_or(OTHER_COLOR, |emotion| expression_color(emotion.label()));
     let bounds = face.detection.box_in_frame.clamped(canvas.width as f32, canvas.height as f32);
     let (x, y) = (bounds.x as i32, bounds.y as i32);
     let (width, height) = (bounds.width as i32, bounds.height as i32);
