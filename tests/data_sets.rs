@@ -240,6 +240,10 @@ fn folders_of_pictures_are_read_as_they_are_meant() {
     assert!(error.contains("1 files are no PNG or JPEG by their names, and are left out"), "{error}");
     let said = refuse(folder.path(), "image-folder path=out/train classes=[\"happy\",\"sad\",\"happy\"]");
     assert!(said.contains("`classes` has `happy` twice"), "{said}");
+    let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff.png");
+    fs::copy(&one, pictures.join("happy").join(name)).unwrap();
+    let said = refuse(folder.path(), "image-folder path=out/train");
+    assert!(said.contains("has a name that is no text (UTF-8): rename it"), "{said}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprints::Fingerprints;
@@ -47,6 +47,10 @@ impl Ingredients {
             by_port.entry(port.to_owned()).or_default().push(digest);
         }
         let hash = |path: PathBuf| -> anyhow::Result<(PathBuf, String)> {
+            // Records are text.
+            if path.to_str().is_none() {
+                bail!("{} has a name that is no text (UTF-8): rename it", path.display());
+            }
             let hash =
                 fingerprints.of(&path).with_context(|| format!("{} cannot be read", path.display()))?;
             Ok((path, hash))

@@ -205,7 +205,7 @@ fn parse<R: Read>(
             let end = match error.kind() {
                 csv::ErrorKind::Io(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
                     anyhow!(
-                        "{} is cut short: it ends after {row} rows, in the middle of its compressed data",
+                        "{} is cut short, or goes on with something else: its compressed data ends after {row} rows",
                         path.display()
                     )
                 }
