@@ -12,10 +12,11 @@ use anyhow::Context;
 /// written; what is there and no file, such as a pipe, is written into.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let what = || format!("{} cannot be written", path.display());
-    let path = &followed(path)?;
+    // Before links are followed: that to standard output leads to something without a name.
     if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         return fs::write(path, bytes).with_context(what);
     }
+    let path = &followed(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Readable for all, as far as the user's umask lets it be: results are there to be read.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);

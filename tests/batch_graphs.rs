@@ -348,6 +348,29 @@ fn classifiers(more: &str) -> String {
 }
 
 #[test]
+fn labels_of_a_test_part_have_no_say_in_what_is_learnt_from() {
+    let corrected = |change: bool| {
+        let mut rows = fer::rows(140);
+        for row in rows.iter_mut().filter(|row| change && row.usage != "Training") {
+            row.label = (row.label + 1) % 7;
+        }
+        let house = House::new(&rows);
+        // Validation labels choose the epoch that is kept: none may.
+        let learn = "train name=teacher layers='8p 16' epochs=3 batch-size=8 averaging=0.5 validation=none";
+        let graph = format!(
+            "fer2013 path=fer2013.csv name=faces ! {learn} faces. ! predict.input teacher. ! predict.models predict name=predict ! relabel ! export path=out dropped=true"
+        );
+        house.succeed(&["run", &graph]);
+        let of_train = house.path("out/data/train-00000-of-00001.parquet");
+        let table = ferroflow::batch::data::Table::open(&of_train).unwrap();
+        let labels: arrow_array::Int64Array = table.typed("label").unwrap();
+        let quality: arrow_array::Float32Array = table.typed("label_quality").unwrap();
+        (labels, quality)
+    };
+    assert_eq!(corrected(false), corrected(true));
+}
+
+#[test]
 fn classifiers_are_trained_teach_each_other_and_are_judged() {
     let house = House::new(&fer::rows(140));
     let file = house.path("graph.toml");
@@ -599,6 +622,8 @@ fn pruning_removes_only_what_the_store_made_and_nothing_that_can_go_on() {
     assert!(house.path("mine/work/thesis").is_dir() && house.path("mine/work/notes.txt").is_file());
     assert!(house.refuse(&["store", "list", "--store", "typo"]).contains("there is no result store in typo"));
     assert!(!house.path("typo").exists());
+    assert!(house.refuse(&["store", "list", "--store", "mine"]).contains("there is no result store in mine"));
+    assert!(!house.path("mine/results").exists());
 
     house.succeed(&["run", "fer2013 path=fer2013.csv ! sample rows=5"]);
     let attempt = |digit: &str| house.path("store/work").join(digit.repeat(64));
@@ -631,6 +656,16 @@ fn no_result_goes_where_the_graph_reads() {
         assert!(error.contains("its result would go to") && error.contains("`read` reads"), "{error}");
     }
     assert!(!house.path("faces/clean").exists());
+    fs::create_dir(house.path("made")).unwrap();
+    fs::write(house.path("made/classifier.onnx"), "trained for hours").unwrap();
+    for graph in [
+        "evaluate classifiers=[\"made/classifier.onnx\"] path=made",
+        "quantize classifier=made/classifier.onnx path=made",
+    ] {
+        let (code, _, error) = text(&house.run(&["run", &format!("fer2013 path=fer2013.csv ! {graph}")]));
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("reads") && error.contains("made/classifier.onnx"), "{error}");
+    }
 }
 
 #[test]

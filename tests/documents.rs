@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use ferroflow::graph::keys::{PIPELINE_FILE, Schema};
 use ferroflow_vision::{face::EXPRESSIONS, model::card, record::csv};
@@ -27,25 +27,68 @@ fn keys(schema: &Schema, all: &mut Vec<&'static str>) {
     }
 }
 
+/// All keys of a JSON object, and of those in it; what is below `scores` is called by the classes.
+fn fields(value: &serde_json::Value, all: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => object.iter().for_each(|(key, value)| {
+            all.insert(key.clone());
+            if key != "scores" {
+                fields(value, all);
+            }
+        }),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| fields(value, all)),
+        _ => {}
+    }
+}
+
+/// The source of all nodes and of what they share.
+fn sources(folder: &Path, all: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, all),
+            false => all.push_str(&fs::read_to_string(path).unwrap()),
+        }
+    }
+}
+
 #[test]
 fn formats_are_documented_to_the_last_name() {
     let page = read("docs/formats.md");
+    let mut names = BTreeSet::new();
+    let columns = csv::HEADER.trim().split(',');
+    names.extend(columns.chain(EXPRESSIONS).map(|name| format!("`{name}`")));
     let metrics = read("src/metrics.rs");
-    let columns: Vec<&str> = csv::HEADER.trim().split(',').collect();
+    names.extend(quoted(&metrics, "ferroflow_").map(|name| format!("`{name}`")));
+    // What is written of a frame: a snapshot of another test.
+    let snapshots = "plugins/vision/src/record/snapshots/ferroflow_vision__record__json__tests__";
+    let line = read(&format!("{snapshots}a_frame_is_one_line_in_dl_streamers_layout.snap"));
+    let mut in_lines = BTreeSet::new();
+    fields(&serde_json::from_str(line.lines().last().unwrap()).unwrap(), &mut in_lines);
+    assert!(in_lines.contains("bounding_box") && in_lines.contains("smoothed"), "{in_lines:?}");
+    names.extend(in_lines.into_iter().map(|field| format!("\"{field}\"")));
+    // Columns of tables: those whose names stand in the source.
+    let mut source = String::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["src/nodes", "src/batch/data"].iter().for_each(|folder| sources(&root.join(folder), &mut source));
+    let columns = source.split("Field::new(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    // Of lists, of pictures, and of tables that are results for themselves.
+    let others = ["item", "faces", "model"];
+    let columns: BTreeSet<&str> = columns.filter(|name| !others.contains(name)).collect();
+    assert!(columns.contains("duplicate_of") && columns.contains("fold"), "{columns:?}");
+    names.extend(columns.into_iter().map(|column| format!("`{column}`")));
     let card: toml::Table = toml::from_str(card::EXAMPLE).unwrap();
     let input = card["input"].as_table().unwrap();
-    let mut names: Vec<String> =
-        [columns, EXPRESSIONS.to_vec()].concat().iter().map(|name| format!("`{name}`")).collect();
-    names.extend(quoted(&metrics, "ferroflow_").map(|name| format!("`{name}`")));
-    names.extend(
-        card.keys()
-            .chain(input.keys())
-            .map(|key| format!("    {key} = "))
-            .filter(|key| !key.contains("input")),
-    );
-    let mut known = Vec::new();
+    let of_card = card.keys().chain(input.keys()).filter(|key| *key != "input");
+    names.extend(of_card.map(|key| format!("\n    {key} = ")));
+    let mut known = vec!["use", "when"];
     keys(&PIPELINE_FILE, &mut known);
-    names.extend(known.into_iter().map(str::to_owned));
+    for key in known {
+        let [value, table, map] =
+            [format!("\n    {key} = "), format!("\n    [{key}]"), format!("\n    [{key}.")];
+        let is_there = [value, table, map].iter().any(|form| page.contains(form));
+        assert!(is_there, "docs/formats.md shows no pipeline file with {key}");
+    }
     for name in names {
         assert!(page.contains(&name), "docs/formats.md says nothing of {name}");
     }

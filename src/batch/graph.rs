@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::stage::{AnyStage, Kind};
+use crate::atomic;
 use crate::graph::{
     GraphError, PipelineFile,
     dag::{Arity, Dag, Link, Node, Raw},
@@ -94,12 +95,29 @@ impl Graph {
 fn separate(path: &Path, dag: &Dag, stages: &[(Kind, Box<dyn AnyStage>)]) -> Result<(), GraphError> {
     let mut taken: Vec<(PathBuf, String)> = Vec::new();
     for (node, (kind, stage)) in dag.nodes.iter().zip(stages) {
-        let named = kind.paths.iter().filter_map(|path| node.parameters.get(*path)?.as_str()).map(Path::new);
-        let sources = named.filter(|path| Some(*path) != stage.destination());
-        taken.extend(sources.map(|source| (resolved(source), format!("`{}` reads", node.name))));
+        for (key, value) in &node.parameters {
+            let one = std::slice::from_ref(value);
+            let named = value
+                .as_array()
+                .map_or(one, Vec::as_slice)
+                .iter()
+                .filter_map(toml::Value::as_str)
+                .map(Path::new);
+            // Classifiers and backbones go by files, too; folders are read where a parameter is for them.
+            let is_read =
+                |path: &&Path| path.is_file() || kind.paths.contains(&key.as_str()) && path.exists();
+            let sources = named.filter(is_read).filter(|path| Some(*path) != stage.destination());
+            taken.extend(sources.map(|source| (resolved(source), format!("`{}` reads", node.name))));
+        }
     }
     for (node, (_, stage)) in dag.nodes.iter().zip(stages) {
         let Some(destination) = stage.destination() else { continue };
+        let refused =
+            |reason| GraphError::Parameters { path: path.to_owned(), node: node.name.clone(), reason };
+        // In time: its result may take hours.
+        atomic::followed(destination).map_err(|error| {
+            refused(format!("its result would go to {}: {error:#}", destination.display()))
+        })?;
         let folder = resolved(destination);
         let meets = |(other, _): &&(PathBuf, String)| folder.starts_with(other) || other.starts_with(&folder);
         if let Some((other, what)) = taken.iter().find(meets) {
@@ -108,7 +126,7 @@ fn separate(path: &Path, dag: &Dag, stages: &[(Kind, Box<dyn AnyStage>)]) -> Res
                 folder.display(),
                 other.display()
             );
-            return Err(GraphError::Parameters { path: path.to_owned(), node: node.name.clone(), reason });
+            return Err(refused(reason));
         }
         taken.push((folder, format!("that of `{}` goes to", node.name)));
     }

@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Outcome {
 
 /// The store in this folder, which is not made: there would be nothing in it.
 fn open(root: &Path) -> anyhow::Result<Store> {
-    if !root.is_dir() {
+    if !store::is_store(root) {
         bail!("there is no result store in {}", root.display());
     }
     Store::open(root)

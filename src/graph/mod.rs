@@ -57,7 +57,7 @@ pub enum GraphError {
     #[error("--set {0}: write key=value, for example --set input=clip.mp4")]
     BadSet(String),
     /// Something else where the file has true or false.
-    #[error("{}: `{key}` is true or false, not `{text}`", path.display())]
+    #[error("{}: `{key}` is true or false, and --set or the environment has `{text}`", path.display())]
     NoBoolean {
         /// The file.
         path: PathBuf,

@@ -55,7 +55,7 @@ enum Format {
 
 impl Stage for Export {
     const NAME: &'static str = "export";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::faces("What is written.")];
     const OUTPUT: PortType = PortType::Files;
     const PATHS: &'static [&'static str] = &["path"];

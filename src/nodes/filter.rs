@@ -8,7 +8,7 @@ use arrow_array::{
     cast::AsArray,
     types::{
         Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-        UInt32Type,
+        UInt32Type, UInt64Type,
     },
 };
 use arrow_schema::DataType;
@@ -109,6 +109,9 @@ pub fn numbers(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
         DataType::Float32 => of::<Float32Type>(column),
         DataType::Int64 => {
             column.as_primitive::<Int64Type>().iter().map(|value| value.map(|value| value as f64)).collect()
+        }
+        DataType::UInt64 => {
+            column.as_primitive::<UInt64Type>().iter().map(|value| value.map(|value| value as f64)).collect()
         }
         DataType::Int32 => of::<Int32Type>(column),
         DataType::Int16 => of::<Int16Type>(column),

@@ -21,7 +21,6 @@ mod generate;
 mod image_folder;
 mod join;
 mod judge;
-
 mod learning;
 mod parquet;
 mod predict;

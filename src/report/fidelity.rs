@@ -1,7 +1,7 @@
 //! The page of translated faces: faces drawn at random, and how good they are, each number beside what it is to be compared with.
 
 use askama::Template;
-use ferroflow_learn::evaluation::at_least;
+use ferroflow_learn::evaluation::chance_above;
 use serde::Serialize;
 
 use super::thousands;
@@ -82,10 +82,15 @@ pub struct Neighbours {
     pub median_correlation: f64,
     /// The greatest of these.
     pub greatest_correlation: f64,
-    /// Faces whose features are nearer to a training face's than those of 99 in 100 real faces are.
+    /// Faces whose features are nearer to a training face's than those of all but a hundredth of the real faces are.
     pub very_near_by_features: usize,
     /// The same by pixels.
     pub very_near_by_pixels: usize,
+}
+
+/// How many of so many real faces are nearer to another than a face must be to be called very near: a hundredth.
+pub const fn real_faces_above(real: usize) -> usize {
+    real / 100
 }
 
 /// The nearest training faces of the target class.
@@ -288,7 +293,7 @@ fn lines(report: &Fidelity, of: &Measures) -> Vec<Line> {
                 digits(nearest.real.least_distance)
             ),
             source: none(),
-            meaning: copies(nearest.translated.very_near_by_features, of.faces),
+            meaning: copies(nearest.translated.very_near_by_features, of.faces, of.real_faces),
         },
         Line {
             name: "correlation with the nearest training face, by pixels (median; greatest)".to_owned(),
@@ -303,7 +308,7 @@ fn lines(report: &Fidelity, of: &Measures) -> Vec<Line> {
                 digits(nearest.real.greatest_correlation)
             ),
             source: none(),
-            meaning: copies(nearest.translated.very_near_by_pixels, of.faces),
+            meaning: copies(nearest.translated.very_near_by_pixels, of.faces, of.real_faces),
         },
     ]
 }
@@ -368,10 +373,15 @@ fn kept(Structure { returned, translated, others }: &Structure) -> String {
     format!("{shown}{little}; 1 would be the same face.")
 }
 
-/// Of real faces one in 100 is very near to another, by what very near is.
-fn copies(very_near: usize, faces: usize) -> String {
-    let found = format!("{very_near} of {faces} are nearer to a training face than 99 in 100 real faces are");
-    match at_least(very_near, faces, 0.01) < 0.01 {
+/// Whether more faces are very near to a training face than chance has it, by what [`Neighbours`] calls so.
+fn copies(very_near: usize, faces: usize, real: usize) -> String {
+    let above = real_faces_above(real);
+    let limit = match above {
+        0 => format!("than any of {real} real faces is"),
+        _ => format!("than all but {above} of {real} real faces are"),
+    };
+    let found = format!("{very_near} of {faces} are nearer to a training face {limit}");
+    match chance_above(very_near, faces, above, real) < 0.01 {
         true => format!(
             "{found}, more than chance: smooth faces are near to many, and copies to one; look at them."
         ),

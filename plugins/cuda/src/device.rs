@@ -46,7 +46,10 @@ fn module(context: &Arc<CudaContext>, source: &str) -> Result<Arc<CudaModule>, C
         Err(DriverError(CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => {
             let versions = (compiler()?, driver_version()?);
             let code = machine_code(source, context.compute_capability()?)?;
-            let newer = |_| CudaError::NewerCompiler { compiler: versions.0, driver: versions.1 };
+            let newer = |error| match CudaError::from(error) {
+                CudaError::NoMemory => CudaError::NoMemory,
+                _ => CudaError::NewerCompiler { compiler: versions.0, driver: versions.1 },
+            };
             context.load_module(Ptx::from_binary(code)).map_err(newer)
         }
         loaded => Ok(loaded?),

@@ -110,6 +110,11 @@ impl Store {
     }
 }
 
+/// Whether this folder is a result store.
+pub fn is_store(root: &Path) -> bool {
+    root.join(IN_USE).is_file()
+}
+
 /// Whether this attempt has something to go on from.
 fn has_checkpoints(attempt: &Path) -> bool {
     fs::read_dir(attempt.join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some())

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{IN_USE, has_checkpoints, history, lock_file, results};
+use super::{IN_USE, has_checkpoints, history, is_store, lock_file, results};
 use crate::atomic;
 
 /// Hexadecimal digits of a key: a BLAKE3 hash.
@@ -65,12 +65,11 @@ pub fn prune(root: &Path, which: Which, dry: bool) -> anyhow::Result<Pruned> {
     if !root.is_dir() {
         return Ok(Pruned::default());
     }
-    let lock = root.join(IN_USE);
-    if !lock.is_file() {
+    if !is_store(root) {
         bail!("{} is no result store: it has no file `{IN_USE}`. Nothing was removed", root.display());
     }
     let cannot = || format!("the result store {} cannot be written", root.display());
-    let lock = lock_file(&lock).with_context(cannot)?;
+    let lock = lock_file(&root.join(IN_USE)).with_context(cannot)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -16,7 +16,9 @@ use crate::{
         Context,
         data::picture::{Gray, encode_png},
     },
-    report::fidelity::{Distances, Measures, Nearest, Neighbours, Shares, Spread, Structure, Translation},
+    report::fidelity::{
+        Distances, Measures, Nearest, Neighbours, Shares, Spread, Structure, Translation, real_faces_above,
+    },
 };
 
 /// How often sets are drawn and compared.
@@ -184,10 +186,9 @@ fn nearest(target: &Class, translated: Features<'_>, ways: &Ways) -> anyhow::Res
     };
     let of_real = similarities(real, real_pixels, &own)?;
     let of_translated = similarities(translated, translated_pixels, &none)?;
-    // Where 99 in 100 real faces end.
-    let limits = of_real
-        .each_ref()
-        .map(|sorted| sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied());
+    // Where all real faces but a hundredth end.
+    let limits =
+        of_real.each_ref().map(|sorted| sorted.iter().rev().nth(real_faces_above(sorted.len())).copied());
     let very_near = |sorted: &[f32], limit: Option<f32>| {
         sorted.iter().rev().take_while(|similarity| limit.is_some_and(|limit| **similarity > limit)).count()
     };

@@ -12,7 +12,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StructArray,
     builder::{Int64Builder, StringBuilder},
     cast::AsArray,
-    types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type},
+    types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type},
 };
 use arrow_schema::{DataType, Field, Schema};
 use schemars::JsonSchema;
@@ -319,6 +319,10 @@ fn label_of(labels: &ArrayRef, at: usize, classes: &[String]) -> anyhow::Result<
         DataType::Int32 => Some(labels.as_primitive::<Int32Type>().value(at).into()),
         DataType::Int16 => Some(labels.as_primitive::<Int16Type>().value(at).into()),
         DataType::Int8 => Some(labels.as_primitive::<Int8Type>().value(at).into()),
+        // One beyond any class stays so.
+        DataType::UInt64 => {
+            Some(i64::try_from(labels.as_primitive::<UInt64Type>().value(at)).unwrap_or(i64::MAX))
+        }
         DataType::UInt32 => Some(labels.as_primitive::<UInt32Type>().value(at).into()),
         DataType::UInt16 => Some(labels.as_primitive::<UInt16Type>().value(at).into()),
         DataType::UInt8 => Some(labels.as_primitive::<UInt8Type>().value(at).into()),

@@ -8,7 +8,7 @@ mod confusion;
 mod spread;
 
 pub use calibration::{Bin, Calibration};
-pub use compare::{McNemar, at_least, holm};
+pub use compare::{McNemar, chance_above, holm};
 pub use confusion::{Confusion, wilson};
 pub use spread::mean_interval;
 

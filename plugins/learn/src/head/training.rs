@@ -213,13 +213,13 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Loss and gradients over these rows.
     /// The sum of the weights of some rows, by which their losses are divided.
     fn total(&self, rows: &[usize]) -> f32 {
         let targets = self.examples.targets();
         rows.iter().map(|row| targets.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE)
     }
 
+    /// Loss and gradients over these rows.
     fn step(&self, head: &Head, rows: &[usize], random: &mut Random) -> Step {
         let (settings, targets) = (self.settings, self.examples.targets());
         let Weights { kernels, layers: [first, last] } = &head.weights;
