@@ -356,7 +356,7 @@ fn labels_of_a_test_part_have_no_say_in_what_is_learnt_from() {
         }
         let house = House::new(&rows);
         // Validation labels choose the epoch that is kept: none may.
-        let learn = "train name=teacher layers='8p 16' epochs=3 batch-size=8 averaging=0.5 validation=none";
+        let learn = "train name=teacher layers='8p 16' epochs=40 batch-size=8 averaging=0 validation=none";
         let graph = format!(
             "fer2013 path=fer2013.csv name=faces ! {learn} faces. ! predict.input teacher. ! predict.models predict name=predict ! relabel ! export path=out dropped=true"
         );
@@ -660,7 +660,7 @@ fn no_result_goes_where_the_graph_reads() {
     fs::write(house.path("made/classifier.onnx"), "trained for hours").unwrap();
     for graph in [
         "evaluate classifiers=[\"made/classifier.onnx\"] path=made",
-        "quantize classifier=made/classifier.onnx path=made",
+        "quantize classifier=made/classifier.onnx precision=int8 path=made",
     ] {
         let (code, _, error) = text(&house.run(&["run", &format!("fer2013 path=fer2013.csv ! {graph}")]));
         assert_eq!(code, Some(2), "{error}");

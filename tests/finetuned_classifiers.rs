@@ -348,7 +348,7 @@ fn what_cannot_be_learnt_from_is_said() {
     }
     let wild = finetune("seen", "").replace("learning-rate = 0.01", "learning-rate = 1e38");
     let refused = house.refuse_graph(&[&*features(""), &wild].concat());
-    assert!(refused.contains("a loss became") && refused.contains("lower `learning_rate`"), "{refused}");
+    assert!(refused.contains("a loss became") && refused.contains("lower the learning rate"), "{refused}");
     // Of another size, or the same with other numbers.
     backbone(house.folder(), "others", Side::Free("N"), 2.0);
     let other = finetune("seen", "").replace("cells.onnx", "others.onnx");

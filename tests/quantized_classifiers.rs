@@ -178,7 +178,7 @@ fn what_cannot_be_quantized_is_said() {
         (
             "int8",
             "",
-            "one classifier is needed: connect a result of `train` or `finetune` to `model`, or name one",
+            "one classifier is needed: connect a result of `train`, `finetune` or `quantize` to `model`, or name one",
         ),
     ] {
         let refused = refuse(precision, more);
