@@ -72,3 +72,29 @@ fn sync_folder(folder: &Path) {
         let _ = folder.sync_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn links_stay_links_and_what_is_no_file_is_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "before").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write(&link, b"after").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"after");
+        // As root, a rename would put a file in its place.
+        let null = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        write(&null, b"nowhere").unwrap();
+        assert!(null.is_symlink() && !fs::metadata("/dev/null").unwrap().is_file());
+        fs::remove_file(&file).unwrap();
+        let error = write(&link, b"lost").unwrap_err().to_string();
+        assert!(error.contains("leads nowhere"), "{error}");
+    }
+}

@@ -224,6 +224,32 @@ fn parquet_is_read_however_it_is_compressed_and_never_in_part() {
 }
 
 #[test]
+fn a_large_group_does_not_overfill_a_split() {
+    // Twenty copies of one face, which must stay together, and twenty other faces.
+    let mut rows: Vec<fer::Row> = fer::rows(400).into_iter().filter(|row| row.label == 3).take(20).collect();
+    assert_eq!(rows.len(), 20);
+    rows.extend(vec![rows[0].clone(); 20]);
+    let folder = folder_with(&rows);
+    for seed in 0..6 {
+        let graph = format!(
+            "fer2013 path=fer2013.csv ! deduplicate exact=mark near=ignore ! split test=0.2 validation=0 seed={seed}"
+        );
+        let (_, out, error) = text(&run(folder.path(), &graph));
+        assert!(out.contains("split: made") && out.contains("test 8"), "seed {seed}: {out} {error}");
+    }
+}
+
+#[test]
+fn without_a_quality_nothing_is_said_of_the_surest_rows() {
+    let folder = folder_with(&fer::rows(40));
+    let graph =
+        "fer2013 path=fer2013.csv ! judge.input ferplus path=votes.csv ! judge.reference judge name=judge";
+    let (code, out, error) = text(&run(folder.path(), graph));
+    assert_eq!(code, Some(0), "{error}");
+    assert!(out.contains("agreement_before") && !out.contains("percent_kept"), "{out}");
+}
+
+#[test]
 fn folders_of_pictures_are_read_as_they_are_meant() {
     let folder = folder_with(&fer::rows(20));
     let output = run(folder.path(), "fer2013 path=fer2013.csv ! export format=image-folder path=out");

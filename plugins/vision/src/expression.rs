@@ -165,3 +165,14 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     powers.iter_mut().for_each(|power| *power /= sum);
     powers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_scores_the_first_counts() {
+        let found = [argmax(&[0.2, 0.4, 0.4]), argmax(&[0.5, 0.5]), argmax(&[0.1, 0.9]), argmax(&[])];
+        assert_eq!(found, [1, 0, 1, 0]);
+    }
+}
