@@ -6,7 +6,7 @@ help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup ## set up, then read the expressions in three real videos: demo/index.html
-	target/release/ferroflow run pipelines/demo.toml
+	target/release/ferroflow run demo
 
 test: setup ## set up, then run all the tests
 	cargo test --release --workspace

@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use common::{asset, ferroflow, name, run, text};
-use ferroflow::graph;
+use ferroflow::{graph, pipelines::SHIPPED};
 
 fn refuse(toml: &str, sets: &[&str]) -> String {
     let sets: Vec<_> = sets.iter().map(ToString::to_string).collect();
@@ -75,6 +75,58 @@ fn every_shipped_file_can_be_planned() {
         let output = command.output().unwrap();
         assert_eq!(text(&output).0, Some(0), "{}: {}", path.display(), text(&output).2);
     }
+}
+
+#[test]
+fn every_shipped_file_is_part_of_the_program() {
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())
+    };
+    let files: BTreeMap<_, _> = fs::read_dir("pipelines").unwrap().map(name).collect();
+    let shipped = SHIPPED.iter().map(|shipped| (shipped.name.to_owned(), shipped.text.to_owned()));
+    assert_eq!(files, shipped.collect());
+}
+
+#[test]
+fn a_pipeline_of_the_program_runs_by_its_name_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    // Pipelines leave folders that are called like them.
+    fs::create_dir(folder.path().join("clip")).unwrap();
+    let input = format!("input={}", name(&asset("speech.mp4")));
+    let output = ferroflow().args(["run", "clip", "--set", &input]).current_dir(&folder).output().unwrap();
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    assert_eq!(fs::read_to_string(folder.path().join("faces.jsonl")).unwrap().lines().count(), 105);
+}
+
+#[test]
+fn a_file_goes_before_a_pipeline_of_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("clip"), "[stream.mine]\nlaunch = 'videotestsrc num-buffers=1 ! fakesink'\n")
+        .unwrap();
+    let output = ferroflow().args(["plan", "clip"]).current_dir(&folder).output().unwrap();
+    assert!(text(&output).1.contains("stream mine, to run"), "{:?}", text(&output));
+}
+
+#[test]
+fn pipelines_are_listed_and_printed_to_make_others_of_them() {
+    insta::assert_snapshot!(text(&run(["pipelines"])).1);
+    let (code, printed, _) = text(&run(["pipelines", "clip"]));
+    assert_eq!((code, printed), (Some(0), fs::read_to_string("pipelines/clip.toml").unwrap()));
+}
+
+#[test]
+fn what_is_neither_a_file_nor_a_pipeline_names_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let tell = |arguments: [&str; 2]| {
+        let output = ferroflow().args(arguments).current_dir(&folder).output().unwrap();
+        let (code, _, stderr) = text(&output);
+        assert_eq!(code, Some(2));
+        stderr
+    };
+    insta::assert_snapshot!(
+        [tell(["run", "pipelines/clip.toml"]), tell(["plan", "fer2013-claen"]), tell(["pipelines", "x"])].concat()
+    );
 }
 
 #[test]

@@ -7,14 +7,12 @@ use anyhow::anyhow;
 use super::{Exit, Outcome, run};
 use crate::{
     exit,
-    graph::load,
+    graph::substitute::substitute,
+    pipelines::DIRECTORY,
     stream::{self, directory, interrupt},
 };
 
-/// The pipeline file that this command runs, with its settings in place of the file's.
-const DIRECTORY: &str = include_str!("../../pipelines/directory.toml");
-
-/// Keys of that file which have places of their own on the command line.
+/// Keys of `pipelines/directory.toml`, which this command runs, that have places of their own on the command line.
 const PATHS: [&str; 4] = ["input", "output", "directory.input", "directory.output"];
 
 /// Read the expressions in every video of a directory.
@@ -41,17 +39,15 @@ pub struct Args {
     /// The elements between decoder and results, in gst-launch's syntax.
     #[arg(long, value_name = "CHAIN")]
     pub launch: Option<String>,
-    /// Set a parameter or a key of pipelines/directory.toml, for example --set detector=ssd.
+    /// Set a parameter or a key of the pipeline `directory`, for example --set detector=ssd.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Outcome {
-    let path = std::path::Path::new("pipelines/directory.toml");
     check(&args.sets)?;
-    let mut file =
-        load::parse(path, DIRECTORY, load::environment(), &args.sets).map_err(anyhow::Error::from)?;
+    let mut file = DIRECTORY.load(&args.sets)?;
     let no_assets = |name: &str| Err(format!("`{name}` cannot be used here").into());
     if let Some(table) = &mut file.directory {
         // The command line has the paths, as they are; the file's are never looked at.
@@ -62,7 +58,7 @@ pub fn run(args: &Args) -> Outcome {
             table.launch.clone_from(launch);
         }
     }
-    let file = crate::graph::substitute::substitute(path, file, &no_assets).map_err(anyhow::Error::from)?;
+    let file = substitute(DIRECTORY.name.as_ref(), file, &no_assets)?;
     stream::init()?;
     let interrupted = interrupt::watch()?;
     match &file.directory {

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod launch;
 pub mod models;
 pub mod nodes;
+pub mod pipelines;
 pub mod plan;
 pub mod run;
 pub mod store;
@@ -40,14 +41,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a pipeline file: live streams, a directory of videos, a batch graph.
+    /// Run a pipeline: live streams, a directory of videos, a batch graph.
     Run(run::Args),
     /// Run a gst-launch string, with our elements and metrics.
     Launch(launch::Args),
     /// Read the expressions in every video of a directory.
     Batch(batch::Args),
-    /// Show what a pipeline file would run, and why.
+    /// Show what a pipeline would run, and why.
     Plan(plan::Args),
+    /// List the pipelines that are part of the program, or print one.
+    Pipelines(pipelines::Args),
     /// List the nodes of batch graphs, or describe one.
     Nodes(nodes::Args),
     /// Look into the store of batch results, and clear it up.
@@ -107,6 +110,12 @@ impl Exit {
     }
 }
 
+impl From<GraphError> for Exit {
+    fn from(error: GraphError) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
 impl From<anyhow::Error> for Exit {
     fn from(error: anyhow::Error) -> Self {
         let code = match error.downcast_ref::<GraphError>() {
@@ -137,6 +146,7 @@ pub fn main() -> ExitCode {
             Command::Launch(args) => launch::run(&args),
             Command::Batch(args) => batch::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Pipelines(args) => pipelines::run(&args),
             Command::Nodes(args) => nodes::run(&args),
             Command::Store(args) => store::run(&args),
             Command::Models(args) => models::run(&args),

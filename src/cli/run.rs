@@ -26,11 +26,11 @@ use crate::{
     },
     exit,
     graph::{self, DirectoryTable, PipelineFile, StreamTable, substitute::substitute},
-    nodes, report,
+    nodes, pipelines, report,
     stream::{self, directory, interrupt, live},
 };
 
-/// Run a pipeline file: live streams, a directory of videos, a batch graph.
+/// Run a pipeline: live streams, a directory of videos, a batch graph.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -42,7 +42,9 @@ pub struct Args {
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Source {
-    /// The pipeline file, or a batch graph in one string: 'fer2013 path=fer2013.csv ! deduplicate ! export path=out'.
+    /// A pipeline file; the name of one that `ferroflow pipelines` lists; or a batch graph in one string: 'fer2013
+    /// path=fer2013.csv ! deduplicate ! export path=out'.
+    #[arg(value_name = "PIPELINE")]
     pub file: PathBuf,
     /// Set a parameter or a key, for example --set input=clip.mp4.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -79,8 +81,9 @@ pub struct Loaded {
     pub graph: Option<Graph>,
 }
 
-/// Loads a pipeline file with all its placeholders filled in, or a graph string.
-pub fn load(source: &Source) -> anyhow::Result<Loaded> {
+/// Loads a pipeline with all its placeholders filled in, or a graph string. A file goes before a pipeline of the program that is called
+/// like it; a folder does not, since such a pipeline leaves one.
+pub fn load(source: &Source) -> Result<Loaded, Exit> {
     let text = source.file.to_string_lossy();
     if !source.file.exists() && (text.contains('!') || text.contains('=')) {
         let graph = Graph::of_line(&text, nodes::KINDS)?;
@@ -90,7 +93,12 @@ pub fn load(source: &Source) -> anyhow::Result<Loaded> {
         let path = ferroflow_vision::model::asset_path(name)?;
         Ok(path.to_string_lossy().into_owned())
     };
-    let file = substitute(&source.file, graph::load(&source.file, &source.sets)?, &asset)?;
+    let file = match pipelines::find(&source.file).filter(|_| !source.file.is_file()) {
+        Some(shipped) => shipped.load(&source.sets)?,
+        None if !source.file.exists() => return Err(super::pipelines::unknown(&source.file)),
+        None => graph::load(&source.file, &source.sets)?,
+    };
+    let file = substitute(&source.file, file, &asset)?;
     let graph = match file.node.is_empty() {
         true => None,
         false => Some(Graph::of_file(&source.file, &file, nodes::KINDS)?),
