@@ -250,6 +250,9 @@ fn doctor_says_what_is_missing_and_what_to_do() {
     let (code, stdout, _) = text(&output);
     assert_eq!(code, Some(4));
     assert!(stdout.contains("ferroflow models fetch yunet"), "{stdout}");
+    // It is part of the program.
+    let shipped = stdout.lines().find(|line| line.contains("ferroflow-expression")).unwrap();
+    assert!(shipped.starts_with("ok "), "{shipped}");
 }
 
 #[test]

@@ -102,8 +102,11 @@ fn a_pipeline_of_the_program_runs_by_its_name_anywhere() {
 #[test]
 fn a_file_goes_before_a_pipeline_of_the_program() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("clip"), "[stream.mine]\nlaunch = 'videotestsrc num-buffers=1 ! fakesink'\n")
-        .unwrap();
+    fs::write(
+        folder.path().join("clip"),
+        "[stream.mine]\nlaunch = 'videotestsrc num-buffers=1 ! fakesink'\n",
+    )
+    .unwrap();
     let output = ferroflow().args(["plan", "clip"]).current_dir(&folder).output().unwrap();
     assert!(text(&output).1.contains("stream mine, to run"), "{:?}", text(&output));
 }
@@ -125,7 +128,8 @@ fn what_is_neither_a_file_nor_a_pipeline_names_the_nearest() {
         stderr
     };
     insta::assert_snapshot!(
-        [tell(["run", "pipelines/clip.toml"]), tell(["plan", "fer2013-claen"]), tell(["pipelines", "x"])].concat()
+        [tell(["run", "pipelines/clip.toml"]), tell(["plan", "fer2013-claen"]), tell(["pipelines", "x"])]
+            .concat()
     );
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ferroflow_vision::{
     inference::{self, SessionOptions, SharedSession},
-    model::{self, Manifest, manifest::Kind, store},
+    model::{self, Manifest, ModelError, manifest::Kind, store},
 };
 
 use gst::prelude::*;
@@ -119,17 +119,19 @@ fn models(doctor: &mut Doctor) {
         Ok(manifest) => manifest,
         Err(error) => return doctor.bad("model manifest", &error.to_string()),
     };
+    // Else each model would say what the runtime has said.
+    let can_load = inference::runtime_version().is_ok();
     for asset in manifest.assets.iter().filter(|asset| asset.kind != Kind::Runtime) {
         let what = format!("  {}", asset.name);
-        match store::location(asset) {
-            Ok(path) if path.is_file() && asset.kind == Kind::Model => {
-                model(doctor, &what, &path, &asset.name);
-            }
-            Ok(path) if path.is_file() => doctor.good(&what, &path.display().to_string()),
-            Ok(_) if asset.kind == Kind::Cascade => {
+        match store::here(asset) {
+            Ok(path) if asset.kind == Kind::Model && can_load => model(doctor, &what, &path, &asset.name),
+            Ok(path) => doctor.good(&what, &path.display().to_string()),
+            Err(ModelError::NotFetched { .. }) if asset.kind == Kind::Cascade => {
                 doctor.bad(&what, &format!("apt-get install {}", asset.package))
             }
-            Ok(_) => doctor.bad(&what, &format!("ferroflow models fetch {}", asset.name)),
+            Err(ModelError::NotFetched { name, .. }) => {
+                doctor.bad(&what, &format!("ferroflow models fetch {name}"))
+            }
             Err(error) => doctor.bad(&what, &error.to_string()),
         }
     }

@@ -149,6 +149,7 @@ fn fetch(names: &[String], force: bool) -> Outcome {
         let step = format!("[{}/{}] {}", index + 1, assets.len(), asset.name);
         match fetch::fetch(asset, force).with_context(|| asset.name.clone()) {
             Ok(Fetched::Present) => outln!("{step}: here"),
+            Ok(Fetched::New) if asset.registry == Registry::Shipped => outln!("{step}: part of the program"),
             Ok(Fetched::New) => outln!("{step}: fetched from {} {}", asset.package, asset.version),
             Err(error) => {
                 failed = true;

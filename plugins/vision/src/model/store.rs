@@ -65,7 +65,11 @@ pub fn asset_path(name: &str) -> Result<PathBuf, ModelError> {
 }
 
 /// The file of an asset; one that comes with the program is put there first.
-fn here(asset: &Asset) -> Result<PathBuf, ModelError> {
+///
+/// # Errors
+///
+/// [`ModelError::NotFetched`] where it is not there.
+pub fn here(asset: &Asset) -> Result<PathBuf, ModelError> {
     let path = location(asset)?;
     if asset.registry == Registry::Shipped {
         shipped::place(asset, &path)?;
