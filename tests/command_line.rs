@@ -91,7 +91,7 @@ fn a_missing_file_is_named() {
     assert!(stderr.contains("filesrc0") && stderr.contains("/nowhere/clip.mp4"), "{stderr}");
     let (code, _, stderr) = text(&run(["run", "/nowhere/pipeline.toml"]));
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("/nowhere/pipeline.toml cannot be read: No such file"), "{stderr}");
+    assert!(stderr.contains("there is no file /nowhere/pipeline.toml"), "{stderr}");
 }
 
 #[test]
