@@ -61,8 +61,8 @@ pub struct CrossValidate {
     /// Where networks are trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks differ
     /// from those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
-    #[schemars(extend("default" = "cpu"))]
-    device: String,
+    #[schemars(with = "String", extend("default" = "cpu"))]
+    device: Device,
 }
 
 fn folds() -> usize {
@@ -93,12 +93,11 @@ impl Stage for CrossValidate {
     const OUTPUT: PortType = PortType::Faces;
 
     fn check(&self) -> Result<(), String> {
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         self.settings().check().map_err(|error| learning::setting(error, learning::dashed))
     }
 
     fn needs(&self) -> Needs {
-        let device = device::needed(&self.device);
+        let device = device::needed(self.device);
         let cores = if device.is_some() { classifier::FEEDERS } else { usize::MAX };
         Needs { cores, memory_per_core: 512 << 20, device }
     }
@@ -197,7 +196,7 @@ impl CrossValidate {
     /// Out-of-fold probabilities of these rows.
     fn train(&self, rows: Rows<'_>, context: &Context) -> anyhow::Result<Vec<f32>> {
         let bar = Bar::new(context, self.folds);
-        let device = device::for_training(&self.device, context)?;
+        let device = device::for_training(self.device, context)?;
         let outcome = out_of_fold_on(
             device,
             rows,

@@ -117,8 +117,8 @@ pub struct CycleGan {
     /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks differ from
     /// those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
-    #[schemars(extend("default" = "cpu"))]
-    device: String,
+    #[schemars(with = "String", extend("default" = "cpu"))]
+    device: Device,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
     path: Option<PathBuf>,
@@ -194,7 +194,6 @@ impl Stage for CycleGan {
         if self.sample_every == 0 {
             return Err("`sample-every` is 0, and must be 1 or more".to_owned());
         }
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         self.settings().check().map_err(|error| learning::setting(error, parameter))
     }
 
@@ -203,7 +202,7 @@ impl Stage for CycleGan {
     }
 
     fn needs(&self) -> Needs {
-        let device = device::needed(&self.device);
+        let device = device::needed(self.device);
         // One thread for each direction, or for the device.
         let cores = if device.is_some() { 1 } else { 2 };
         Needs { cores, memory_per_core: 1 << 30, device }
@@ -233,7 +232,7 @@ impl Stage for CycleGan {
                 bail!("the class `{name}` has {count} faces in the split `{split}`: two are needed at least");
             }
         }
-        let device = device::for_training(&self.device, context)?;
+        let device = device::for_training(self.device, context)?;
         let checkpoints = device::checkpoints(&context.checkpoints, device);
         let trained = self.train(pictures, device, &checkpoints, context)?;
         self.write(&trained, &checkpoints.join(SAMPLES), context)?;

@@ -5,52 +5,51 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use ferroflow_learn::Device;
-use ferroflow_vision::inference::{self, SessionOptions};
+use ferroflow_cuda::Device;
+use ferroflow_vision::inference::SessionOptions;
 
 use crate::batch::Context;
 
 /// Where they do unless something else is asked for.
-pub fn cpu() -> String {
-    "cpu".to_owned()
+pub const fn cpu() -> Device {
+    Device::Cpu
 }
 
 /// For parameters that nodes had not always: the CPU is left out of what a result is found by.
-pub fn is_cpu(device: &str) -> bool {
-    device == "cpu"
+pub fn is_cpu(device: &Device) -> bool {
+    *device == Device::Cpu
 }
 
 /// The device that a node keeps others from.
-pub fn needed(device: &str) -> Option<String> {
-    (!is_cpu(device)).then(|| device.to_owned())
+pub fn needed(device: Device) -> Option<String> {
+    (device != Device::Cpu).then(|| device.to_string())
 }
 
 /// Sessions of workers that stand side by side. On the CPU each worker has networks of its own, of one thread, so that none
 /// waits for another and no answer depends on how many there are. A device holds each network once.
 pub struct WorkerSessions {
     name: &'static str,
-    device: inference::Device,
+    device: Device,
     opened: AtomicUsize,
 }
 
 impl WorkerSessions {
     /// For the workers of a stage that is called so.
-    pub const fn new(name: &'static str, device: inference::Device) -> Self {
+    pub const fn new(name: &'static str, device: Device) -> Self {
         Self { name, device, opened: AtomicUsize::new(0) }
     }
 
     /// The options of one more worker.
     pub fn next(&self) -> SessionOptions {
         let worker = self.opened.fetch_add(1, Ordering::Relaxed);
-        let is_cpu = self.device == inference::Device::Cpu;
+        let is_cpu = self.device == Device::Cpu;
         let instance_id = if is_cpu { format!("{} {worker}", self.name) } else { String::new() };
         SessionOptions { device: self.device, threads: 1, instance_id, ..SessionOptions::default() }
     }
 }
 
 /// The device to train on, which is there.
-pub fn for_training(asked: &str, context: &Context) -> anyhow::Result<Device> {
-    let asked: Device = asked.parse()?;
+pub fn for_training(asked: Device, context: &Context) -> anyhow::Result<Device> {
     let device = asked.resolve()?;
     if device != asked {
         context.progress.message(format!("device=auto: training on {device}"));

@@ -68,7 +68,8 @@ pub struct DropNonFaces {
     /// Where detectors run: cpu, cuda, cuda:N or auto. With auto, which takes CUDA where there is one, a result may
     /// differ in its last digits from one machine to the other.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
     /// Ask the profile cascade about pictures in which no detector finds a face. It only tells their reasons apart.
     #[serde(default = "yes")]
     profile_cascade: bool,
@@ -114,7 +115,6 @@ impl Stage for DropNonFaces {
 
     fn check(&self) -> Result<(), String> {
         let settings = self.settings().map_err(|error| format!("`detectors`: {error}"))?;
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         if !(self.strictness.is_finite() && self.strictness >= 0.0) {
             return Err(format!("`strictness` is {}, and must be 0 or more", self.strictness));
         }
@@ -126,13 +126,13 @@ impl Stage for DropNonFaces {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(400 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(400 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let settings = self.settings()?;
-        let sessions = WorkerSessions::new(Self::NAME, self.device.parse()?);
+        let sessions = WorkerSessions::new(Self::NAME, self.device);
         let mut columns = Columns::new(&settings);
         let mut decisions = Vec::with_capacity(faces.table.rows());
         context.progress.begin(faces.table.rows(), "pictures");

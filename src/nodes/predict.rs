@@ -34,7 +34,8 @@ pub struct Predict {
     temperature: f32,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
 }
 
 fn one() -> f32 {
@@ -59,7 +60,7 @@ impl Stage for Predict {
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(format!("`temperature` is {}, and must be above 0", self.temperature));
         }
-        self.device.parse::<Device>().map(|_| ()).map_err(|error| format!("`device`: {error}"))
+        Ok(())
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
@@ -67,14 +68,14 @@ impl Stage for Predict {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (classes, dropped) = (faces.classes.len(), faces.dropped()?);
         let classifiers =
-            classifiers::open("models", &self.classifiers, &faces.classes, self.device.parse()?, context)?;
+            classifiers::open("models", &self.classifiers, &faces.classes, self.device, context)?;
         context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
         let mut mean = vec![0.0f32; faces.table.rows() * classes];
         for classifier in &classifiers {

@@ -42,7 +42,8 @@ pub struct Translate {
     split: String,
     /// Where the network runs: auto, cpu, cuda or cuda:N.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
 }
 
 impl Stage for Translate {
@@ -56,21 +57,18 @@ impl Stage for Translate {
 
     fn check(&self) -> Result<(), String> {
         two_classes(&self.from, &self.to)?;
-        self.device.parse::<Device>().map(drop).map_err(|error| format!("`device`: {error}"))
+        Ok(())
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (from, to) = (class(&faces, &self.from, "from")?, class(&faces, &self.to, "to")?);
-        let options = SessionOptions {
-            device: self.device.parse()?,
-            threads: context.workers,
-            ..SessionOptions::default()
-        };
+        let options =
+            SessionOptions { device: self.device, threads: context.workers, ..SessionOptions::default() };
         let mut translator = translator::open(context.input("model")?, &self.from, &self.to, &options)?;
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let is_chosen =

@@ -58,8 +58,9 @@ pub struct VideoFaces {
     #[serde(default = "detector")]
     detector: String,
     /// Where it runs: auto, cpu, cuda or cuda:N. One that is asked for and missing is an error.
-    #[serde(default = "auto")]
-    device: String,
+    #[serde(default)]
+    #[schemars(with = "String")]
+    device: Device,
     /// Least confidence of a face, 0 to 1.
     #[serde(default = "threshold")]
     threshold: f64,
@@ -85,10 +86,6 @@ pub struct VideoFaces {
 
 fn detector() -> String {
     "yunet".into()
-}
-
-fn auto() -> String {
-    "auto".into()
 }
 
 fn threshold() -> f64 {
@@ -140,7 +137,6 @@ impl Stage for VideoFaces {
             }
         }
         self.detector.parse::<DetectorKind>().map_err(|error| format!("`detector`: {error}"))?;
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         Ok(())
     }
 
@@ -162,7 +158,7 @@ impl Stage for VideoFaces {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {

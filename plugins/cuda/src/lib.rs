@@ -4,12 +4,14 @@
 //! none waits for other threads of its own launch: so a plain loop over the threads gives the same answers, which
 //! `emulated` (a feature) runs where there is no device.
 
+mod choice;
 mod compiler;
 mod device;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 mod error;
 
+pub use choice::{Device, NotReady, UnknownDevice};
 pub use device::{CudaDevice, ready};
 pub use error::CudaError;
 

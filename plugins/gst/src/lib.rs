@@ -25,6 +25,7 @@ mod lock;
 pub mod message;
 pub mod meta;
 pub mod overlay;
+mod session;
 pub mod smooth;
 pub mod source;
 pub mod track;

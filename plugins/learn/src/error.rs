@@ -207,17 +207,9 @@ pub enum LearnError {
     /// A network cannot be exported.
     #[error("the network cannot be written as ONNX: {0}")]
     Export(String),
-    /// Not the name of a device.
-    #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
-    UnknownDevice(String),
     /// A device that was asked for cannot be used.
-    #[error("cuda:{index} cannot be used: {reason}; or use device=cpu")]
-    NoDevice {
-        /// The number of the CUDA device.
-        index: u32,
-        /// What is missing, and what to do.
-        reason: String,
-    },
+    #[error(transparent)]
+    NotReady(#[from] ferroflow_cuda::NotReady),
     /// The networks and a step's faces are too large for the device.
     #[error(
         "the memory of the device does not suffice: lower `batch_size`, then of a CycleGAN `generator.width` and `discriminator.width`; the checkpoints are kept"

@@ -10,7 +10,6 @@ mod checkpoint;
 pub mod classifier;
 pub mod cross_validation;
 pub mod cyclegan;
-mod device;
 mod error;
 pub mod evaluation;
 mod faces;
@@ -24,6 +23,6 @@ mod rules;
 pub mod ssim;
 mod targets;
 
-pub use device::Device;
 pub use error::LearnError;
 pub use faces::Faces;
+pub use ferroflow_cuda::Device;

@@ -51,7 +51,8 @@ pub struct Evaluate {
     mistakes: usize,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
     path: Option<PathBuf>,
@@ -90,10 +91,6 @@ impl Stage for Evaluate {
     const OUTPUT: PortType = PortType::Table;
     const PATHS: &'static [&'static str] = &["path"];
 
-    fn check(&self) -> Result<(), String> {
-        self.device.parse::<Device>().map(|_| ()).map_err(|error| format!("`device`: {error}"))
-    }
-
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         classifiers::files(&self.classifiers)
     }
@@ -103,7 +100,7 @@ impl Stage for Evaluate {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(256 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(256 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -111,7 +108,7 @@ impl Stage for Evaluate {
         let classes = faces.classes.len();
         let truths = self.truths(&faces, context)?;
         let classifiers =
-            classifiers::open("models", &self.classifiers, &faces.classes, self.device.parse()?, context)?;
+            classifiers::open("models", &self.classifiers, &faces.classes, self.device, context)?;
         context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
         let mut all = Vec::with_capacity(classifiers.len());
         for classifier in &classifiers {

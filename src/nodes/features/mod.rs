@@ -65,7 +65,8 @@ pub struct Features {
     mirrored: bool,
     /// Where the network runs: cpu, cuda, cuda:N or auto.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
 }
 
 impl Stage for Features {
@@ -74,16 +75,12 @@ impl Stage for Features {
     const INPUTS: &'static [Port] = &[Port::faces("Faces to be asked about.")];
     const OUTPUT: PortType = PortType::Faces;
 
-    fn check(&self) -> Result<(), String> {
-        self.device.parse::<Device>().map(|_| ()).map_err(|error| format!("`device`: {error}"))
-    }
-
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         backbone::files(&self.backbone)
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -91,7 +88,7 @@ impl Stage for Features {
         let dropped = faces.dropped()?;
         let backbone = Backbone::of(&self.backbone, self.layer.as_deref())?;
         let model = backbone.model(&context.checkpoints)?;
-        let sessions = WorkerSessions::new(Self::NAME, self.device.parse()?);
+        let sessions = WorkerSessions::new(Self::NAME, self.device);
         let open = || FaceEmbedder::backbone(&model, &sessions.next(), BATCH).context("`backbone`");
         let dimensions = open()?.dimensions();
         let names: &[&str] = if self.mirrored { &[FEATURES, MIRRORED] } else { &[FEATURES] };

@@ -77,7 +77,8 @@ pub struct Fidelity {
     pictures: usize,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
     /// Another seed draws other faces.
     #[serde(default)]
     seed: u64,
@@ -113,7 +114,6 @@ impl Stage for Fidelity {
     const PATHS: &'static [&'static str] = &["path"];
 
     fn check(&self) -> Result<(), String> {
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         if (1..4).contains(&self.faces) {
             return Err(format!(
                 "`faces` is {}: two halves of two faces are needed, so 4 or more, or 0",
@@ -136,15 +136,14 @@ impl Stage for Fidelity {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let table = Table::of(&Faces::of(context.input("input")?.table()?)?, context.workers)?;
         let model = context.input("model")?;
         let names = classes(model)?;
-        let options =
-            SessionOptions { device: self.device.parse()?, threads: context.workers, ..Default::default() };
+        let options = SessionOptions { device: self.device, threads: context.workers, ..Default::default() };
         let mut networks = Networks::open(&self.classifier, &self.features, &options, table.size, context)?;
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let mut draw = |name: &String| self.draw(&table, name, &mut random);

@@ -122,7 +122,8 @@ pub struct Finetune {
     /// Where the finished file is compared with the trained layers: cpu, cuda, cuda:N or auto. Best where `features`
     /// ran, since devices round differently.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
     /// Another seed trains other layers.
     #[serde(default)]
     seed: u64,
@@ -182,7 +183,6 @@ impl Stage for Finetune {
         if !(0.0..=1.0).contains(&self.soft_labels) {
             return Err(format!("`soft-labels` is {}, and must be from 0 to 1", self.soft_labels));
         }
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         self.settings().check().map_err(|error| learning::setting(error, learning::dashed))
     }
 
@@ -195,7 +195,7 @@ impl Stage for Finetune {
     }
 
     fn needs(&self) -> Needs {
-        let device = device::needed(&self.device);
+        let device = device::needed(self.device);
         // Weights, their gradients and Adam's two means, and the maps of a step's faces.
         let memory_per_core = if self.unfreeze.is_some() { 2 << 30 } else { 1 << 30 };
         Needs { memory_per_core, device, ..Needs::default() }
@@ -213,7 +213,7 @@ impl Stage for Finetune {
         let file = export::onnx(&backbone, &trained.head, &faces.classes)?;
         let path = context.out.join(ONNX);
         atomic::write(&path, &file)?;
-        let difference = export::difference(&path, &trained.head, &seen, &faces, self.device.parse()?)?;
+        let difference = export::difference(&path, &trained.head, &seen, &faces, self.device)?;
         for (name, plot) in [
             ("training.svg", training::accuracy_over_epochs(&trained.history)?),
             ("loss.svg", training::loss_over_epochs(&trained.history)?),

@@ -85,7 +85,8 @@ pub struct Generate {
     similarity: f32,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
     #[serde(default = "device::cpu")]
-    device: String,
+    #[schemars(with = "String")]
+    device: Device,
     /// Another seed tries the faces in another order.
     #[serde(default)]
     seed: u64,
@@ -131,7 +132,7 @@ impl Stage for Generate {
                 return Err(format!("`{name}` is {value}, and must be from 0 to 1"));
             }
         }
-        self.device.parse::<Device>().map(drop).map_err(|error| format!("`device`: {error}"))
+        Ok(())
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
@@ -141,7 +142,7 @@ impl Stage for Generate {
     }
 
     fn needs(&self) -> Needs {
-        Needs { device: device::needed(&self.device), ..Needs::all_cores(512 << 20) }
+        Needs { device: device::needed(self.device), ..Needs::all_cores(512 << 20) }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -241,7 +242,7 @@ impl Generate {
         let model = context.input("model")?;
         let size = real.picture_size();
         let enough = AtomicBool::new(wanted == 0);
-        let sessions = WorkerSessions::new(Self::NAME, self.device.parse()?);
+        let sessions = WorkerSessions::new(Self::NAME, self.device);
         let is_enough = || enough.load(Ordering::Relaxed);
         let mut tally = Tally::new(size);
         context.progress.begin(wanted, "faces");

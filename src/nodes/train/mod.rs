@@ -124,8 +124,8 @@ pub struct Train {
     /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks
     /// differ from those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
-    #[schemars(extend("default" = "cpu"))]
-    device: String,
+    #[schemars(with = "String", extend("default" = "cpu"))]
+    device: Device,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.
     #[serde(default)]
     path: Option<PathBuf>,
@@ -196,7 +196,6 @@ impl Stage for Train {
         if !(0.0..=1.0).contains(&self.soft_labels) {
             return Err(format!("`soft-labels` is {}, and must be from 0 to 1", self.soft_labels));
         }
-        self.device.parse::<Device>().map_err(|error| format!("`device`: {error}"))?;
         let called = |name: &str| dashed(name.trim_start_matches("augmentation."));
         self.settings()?.check().map_err(|error| learning::setting(error, called))
     }
@@ -206,7 +205,7 @@ impl Stage for Train {
     }
 
     fn needs(&self) -> Needs {
-        let device = device::needed(&self.device);
+        let device = device::needed(self.device);
         let cores = if device.is_some() { FEEDERS } else { self.shards };
         Needs { cores, memory_per_core: 512 << 20, device }
     }
@@ -288,7 +287,7 @@ impl Train {
             context.progress.set(at.epoch * at.steps + at.step);
         };
         let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
-        let device = device::for_training(&self.device, context)?;
+        let device = device::for_training(self.device, context)?;
         let outcome = classifier::train(
             device,
             drawn.examples(),

@@ -1,13 +1,12 @@
 use std::{
     collections::HashMap,
     sync::{LazyLock, Mutex},
-    time::Duration,
 };
 
 use ferroflow_vision::{
     expression::{ExpressionClassifier, ExpressionError},
     face::{Detection, Emotion, Face},
-    inference::{MOST_THREADS, SessionOptions},
+    inference::MOST_THREADS,
     model,
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -18,6 +17,7 @@ use crate::{
     frame,
     lock::lock,
     meta::{self, FaceReader, FrameSize},
+    session,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -55,13 +55,13 @@ impl Default for Settings {
 impl Settings {
     fn open(&self) -> Result<ExpressionClassifier, ExpressionError> {
         let file = model::resolve_model(self.model.as_deref().unwrap_or(model::DEFAULT_EXPRESSION))?;
-        let options = SessionOptions {
-            device: self.device.as_deref().unwrap_or_default().parse()?,
-            threads: self.threads as usize,
-            instance_id: self.model_instance_id.clone().unwrap_or_default(),
-            batch_size: self.batch_size as usize,
-            batch_timeout: Duration::from_millis(self.batch_timeout.into()),
-        };
+        let options = session::options(
+            self.device.as_deref(),
+            self.threads,
+            self.model_instance_id.as_deref(),
+            self.batch_size,
+            self.batch_timeout,
+        )?;
         ExpressionClassifier::open(&file, &options, self.batch_size as usize)
     }
 }

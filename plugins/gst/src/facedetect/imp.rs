@@ -1,18 +1,15 @@
-use std::{
-    sync::{LazyLock, Mutex},
-    time::Duration,
-};
+use std::sync::{LazyLock, Mutex};
 
 use ferroflow_vision::{
     detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
-    inference::{MOST_THREADS, SessionOptions},
+    inference::MOST_THREADS,
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
 use gst_video::VideoInfo;
 
-use crate::{frame, lock::lock, meta};
+use crate::{frame, lock::lock, meta, session};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("ferfacedetect", gst::DebugColorFlags::empty(), Some("Face detection"))
@@ -130,13 +127,13 @@ impl Settings {
             kind,
             backend: self.backend.into(),
             model: self.model.clone().unwrap_or_default(),
-            session: SessionOptions {
-                device: self.device.as_deref().unwrap_or_default().parse()?,
-                threads: self.threads as usize,
-                instance_id: self.model_instance_id.clone().unwrap_or_default(),
-                batch_size: self.batch_size as usize,
-                batch_timeout: Duration::from_millis(self.batch_timeout.into()),
-            },
+            session: session::options(
+                self.device.as_deref(),
+                self.threads,
+                self.model_instance_id.as_deref(),
+                self.batch_size,
+                self.batch_timeout,
+            )?,
             threshold: or(self.threshold, kind.default_threshold()),
             iou_threshold: or(self.iou_threshold, kind.default_iou_threshold()),
             max_detections: self.max_detections as usize,

@@ -1,12 +1,11 @@
 use std::{
     path::Path,
     sync::{LazyLock, Mutex},
-    time::Duration,
 };
 
 use ferroflow_vision::{
     face::Face,
-    inference::{MOST_THREADS, SessionOptions},
+    inference::MOST_THREADS,
     translation::{FaceTranslator, TranslationError},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -17,6 +16,7 @@ use crate::{
     frame,
     lock::lock,
     meta::{FaceReader, FrameSize},
+    session,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -50,13 +50,13 @@ impl Default for Settings {
 
 impl Settings {
     fn open(&self, model: &str) -> Result<FaceTranslator, TranslationError> {
-        let options = SessionOptions {
-            device: self.device.as_deref().unwrap_or_default().parse()?,
-            threads: self.threads as usize,
-            instance_id: self.model_instance_id.clone().unwrap_or_default(),
-            batch_size: self.batch_size as usize,
-            batch_timeout: Duration::from_millis(self.batch_timeout.into()),
-        };
+        let options = session::options(
+            self.device.as_deref(),
+            self.threads,
+            self.model_instance_id.as_deref(),
+            self.batch_size,
+            self.batch_timeout,
+        )?;
         FaceTranslator::open(Path::new(model), &options, self.batch_size as usize)
     }
 }

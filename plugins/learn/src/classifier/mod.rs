@@ -30,9 +30,9 @@ pub use settings::{Augmentation, Settings};
 pub use trained::Classifier;
 pub(crate) use training::Training;
 
-use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
+use ferroflow_cuda::Device;
 use training::{Outcome, best_epoch};
 
 /// Raised whenever the same settings and faces would give another network than before.

@@ -52,7 +52,7 @@ impl Steps<'_> {
             for other in others {
                 by_thread.push(other.join().map_err(|_| LearnError::Panicked)?);
             }
-            Ok(by_thread)
+            Ok::<_, LearnError>(by_thread)
         })?;
         let mut by_thread: Vec<_> = outcomes.into_iter().map(Vec::into_iter).collect();
         let mut sum = GradientsAccumulator::new();

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::{Examples, Settings, fingerprint};
-use crate::device::Device;
 use crate::faces::Faces;
+use ferroflow_cuda::Device;
 
 #[test]
 fn a_checkpoint_belongs_to_one_kind_of_device() {

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use super::{Progress, Settings};
 use crate::checkpoint;
 use crate::classifier::{Examples, Training, teach};
-use crate::device::Device;
 use crate::error::LearnError;
+use ferroflow_cuda::Device;
 
 /// One fold's work.
 pub(super) struct Fold<'a> {

@@ -17,9 +17,9 @@ pub use folds::assign;
 pub use settings::Settings;
 
 use crate::classifier::{self, Examples, check_size, feeders};
-use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
+use ferroflow_cuda::Device;
 use fold::Fold;
 
 /// Raised whenever the same settings and data would give other probabilities than before.

@@ -29,9 +29,9 @@ pub use settings::{Discriminator, Generator, Losses, Normalisation, Settings};
 pub use translator::Translator;
 pub use watch::Warning;
 
-use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
+use ferroflow_cuda::Device;
 use train::Training;
 
 /// Raised whenever the same settings and faces would give other networks than before.

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::train::{Outcome, Training};
 use super::{Discriminator, Generator, Settings, fingerprint};
-use crate::device::Device;
 use crate::error::LearnError;
 use crate::faces::Faces;
+use ferroflow_cuda::Device;
 
 const SIDE: usize = 16;
 

@@ -10,8 +10,8 @@ use super::Device;
 #[derive(Clone, Debug, Error)]
 pub enum InferenceError {
     /// Not a device name.
-    #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
-    UnknownDevice(String),
+    #[error(transparent)]
+    UnknownDevice(#[from] ferroflow_cuda::UnknownDevice),
     /// ONNX Runtime itself cannot be had.
     #[error("ONNX Runtime could not be loaded: {0}")]
     Runtime(String),

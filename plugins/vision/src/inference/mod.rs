@@ -8,7 +8,6 @@
 //! and its part of the outputs comes back without being copied.
 
 mod by_shape;
-mod device;
 mod engine;
 mod error;
 mod instruments;
@@ -20,8 +19,8 @@ mod runtime;
 mod service;
 mod worker;
 
-pub use device::Device;
 pub use error::InferenceError;
+pub use ferroflow_cuda::Device;
 pub use network::{TensorInfo, listed};
 pub use outputs::Output;
 pub use runtime::{cuda_provider, environment, runtime_version};
