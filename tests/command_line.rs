@@ -176,6 +176,65 @@ fn a_stream_that_begins_again_keeps_what_it_recorded_and_counted() {
 }
 
 #[test]
+fn a_stream_whose_source_fails_leaves_parts_and_no_file_that_looks_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weak.toml");
+    // A source sends the end of its stream behind its error.
+    let toml = format!(
+        "[stream.weak]\nrestarts = 2\nlaunch = 'videotestsrc ! video/x-raw,width=64,height=64 ! identity error-after=21 ! \
+         fermeta location=\"{}\" ! fakesink'\n",
+        name(&folder.path().join("faces.jsonl"))
+    );
+    std::fs::write(&file, toml).unwrap();
+    let (code, _, stderr) = text(&run(["run", name(&file)]));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("faces.jsonl was not completed before"), "{stderr}");
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| *path != file).collect();
+    let lines = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap().lines().count();
+    assert!(files.iter().all(|path| path.extension() == Some("part".as_ref())), "{files:?}");
+    assert_eq!(files.iter().map(lines).collect::<Vec<_>>(), [20, 20, 20]);
+}
+
+#[test]
+fn frames_that_a_sink_drops_for_being_late_are_counted() {
+    let chain = "videotestsrc num-buffers=12 ! video/x-raw,width=64,height=64,framerate=30/1 ! \
+                 identity sleep-time=100000 ! fermeta format=message ! fakesink sync=true qos=true max-lateness=1000000";
+    let output = ferroflow().env("RUST_LOG", "info").args(["launch", chain]).output().unwrap();
+    let (code, _, stderr) = text(&output);
+    assert_eq!(code, Some(0), "{stderr}");
+    let dropped = stderr.split(" dropped").next().unwrap().rsplit(' ').next().unwrap();
+    assert!((5..=12).contains(&dropped.parse::<u64>().unwrap()), "{stderr}");
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole.mp4"), folder.path().join("cut.mp4"));
+    common::launch(&format!(
+        "filesrc location={} ! decodebin ! videoconvert ! x264enc speed-preset=veryfast key-int-max=10 ! h264parse ! \
+         mp4mux faststart=true ! filesink location={}",
+        name(&asset("speech.mp4")),
+        name(&whole)
+    ));
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    for (file, is_cut) in [(&whole, false), (&cut, true)] {
+        let chain = format!("filesrc location={} ! decodebin ! fakesink", name(file));
+        let (_, _, stderr) = text(&run(["launch", &chain]));
+        assert_eq!(stderr.contains("a file is cut short or damaged: it promises 8.7 s"), is_cut, "{stderr}");
+    }
+}
+
+#[test]
+fn pixels_that_are_not_square_are_told_of() {
+    let chain = "videotestsrc num-buffers=1 ! video/x-raw,width=64,height=64,pixel-aspect-ratio=4/3 ! ferfacedetect ! fakesink";
+    let (code, _, stderr) = text(&run(["launch", chain]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("pixels are not square (4/3)") && stderr.contains("videoscale"), "{stderr}");
+}
+
+#[test]
 fn an_interrupted_stream_completes_its_file() {
     for stop in ["INT", "TERM"] {
         let folder = tempfile::tempdir().unwrap();

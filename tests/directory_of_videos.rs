@@ -7,8 +7,8 @@ mod common;
 use std::{fs, path::Path, time::Duration};
 
 use common::{
-    asset, ferroflow, filmed_sideways, launch, name, photographed_sideways, signal, spawn, text, videos,
-    wait_until,
+    asset, ferroflow, filmed_sideways, launch, name, photographed_sideways, signal, spawn, text, trimmed,
+    videos, wait_until,
 };
 use ferroflow_vision::record::json;
 
@@ -79,6 +79,58 @@ fn a_photo_that_a_phone_took_upright_is_read_upright() {
 }
 
 #[test]
+fn pixels_that_are_not_square_become_so() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    launch(&format!(
+        "filesrc location={} ! decodebin ! videoconvertscale ! video/x-raw,width=480,height=360,pixel-aspect-ratio=4/3 ! \
+         x264enc speed-preset=veryfast ! h264parse ! mp4mux ! filesink location={}",
+        asset("speech.mp4").display(),
+        input.path().join("squeezed.mp4").display()
+    ));
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &["--annotate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("105 frames decoded = 105 in the result"), "{stdout}");
+    let record = fs::read_to_string(out.path().join("squeezed.mp4/faces.jsonl")).unwrap();
+    assert!(
+        record.starts_with('{') && record.contains("\"resolution\":{\"width\":640,\"height\":360}"),
+        "{record}"
+    );
+}
+
+#[test]
+fn a_video_that_its_container_trims_is_whole_and_its_times_begin_at_zero() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    trimmed(&asset("speech.mp4"), &input.path().join("trimmed.mp4"));
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("1 done"), "{stdout}");
+    let records = fs::read_to_string(out.path().join("trimmed.mp4/faces.jsonl")).unwrap();
+    let times: Vec<_> = records
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["timestamp"].as_u64().unwrap())
+        .collect();
+    assert_eq!(times[0], 0, "{times:?}");
+    assert!((92..=93).contains(&times.len()) && times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn videos_of_odd_sizes_can_be_annotated() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (name, size) in [("odd.mkv", "width=447,height=317"), ("tiny.mkv", "width=7,height=5")] {
+        launch(&format!(
+            "filesrc location={} ! decodebin ! videoconvertscale ! video/x-raw,{size} ! jpegenc ! matroskamux ! \
+             filesink location={}",
+            asset("speech.mp4").display(),
+            input.path().join(name).display()
+        ));
+    }
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &["--annotate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("2 done, 0 unchanged, 0 failed"), "{stdout}");
+    assert!(out.path().join("odd.mkv/annotated.mp4").metadata().unwrap().len() > 10_000);
+}
+
+#[test]
 fn a_file_may_have_any_name() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -102,13 +154,17 @@ fn what_is_no_video_by_its_name_and_results_of_other_runs_are_left_out() {
     for file in ["index.html", "notes.TXT", "phone.srt"] {
         fs::write(input.path().join(file), "words").unwrap();
     }
+    // Links that lead nowhere: a lock of Emacs, and what would be left out if it were there.
+    for link in [".#notes.TXT", "gone.txt"] {
+        std::os::unix::fs::symlink("/nowhere/at/all", input.path().join(link)).unwrap();
+    }
     let (code, _, stderr) = batch(&asset("phone.mp4"), &input.path().join("earlier"), &["--annotate"]);
     assert_eq!(code, Some(0), "{stderr}");
     for done in ["1 done, 0 unchanged, 0 failed", "0 done, 1 unchanged, 0 failed"] {
         let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
         assert_eq!(code, Some(0), "{stderr}");
         assert!(stdout.contains(done), "{stdout}");
-        assert!(stdout.contains("3 other files are no videos by their names, and were left out"), "{stdout}");
+        assert!(stdout.contains("4 other files are no videos by their names, and were left out"), "{stdout}");
     }
 }
 

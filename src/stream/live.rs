@@ -10,11 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use gst::prelude::*;
-use gstferroflow::message::describe;
+use gst::{GenericFormattedValue, glib, prelude::*};
+use gstferroflow::{message::describe, writer};
 
 use super::{
     launch::{self, LaunchError},
+    length::Length,
     stats::{PipelineStats, Summary},
     tracer::Watched,
 };
@@ -92,6 +93,15 @@ fn run_stream(Stream { name, table, first_life }: Stream<'_>, interrupted: &Atom
     Outcome { summary: stats.summary(), result }
 }
 
+/// Why a stream has ended.
+#[derive(PartialEq)]
+enum Ended {
+    /// It was at its end.
+    Itself,
+    /// It was asked to.
+    Asked,
+}
+
 /// One life of a stream.
 fn play(
     name: &str,
@@ -101,20 +111,43 @@ fn play(
 ) -> anyhow::Result<()> {
     let watched = Watched::new(pipeline, stats);
     let bus = pipeline.bus().context("the pipeline has no bus")?;
+    abandon_on_error(pipeline, &bus);
+    let length = Arc::<Length>::default();
+    length.watch(pipeline.upcast_ref());
     let result = match pipeline.set_state(gst::State::Playing) {
-        Ok(_) => watch(name, pipeline, &bus, stats, interrupted),
+        Ok(_) => watch(name, pipeline, &bus, stats, interrupted).inspect(|ended| {
+            let promised = pipeline.query_duration::<gst::ClockTime>();
+            if let Some(reason) = length.cut_short(promised).filter(|_| *ended == Ended::Itself) {
+                tracing::warn!(stream = name, "a file is {reason}");
+            }
+        }),
         Err(_) => Err(first_error(name, &bus)),
     };
     let stopped = pipeline.set_state(gst::State::Null);
-    // What an element could only say while closing, such as a file that cannot be completed.
-    let late = bus.pop_filtered(&[gst::MessageType::Error]).filter(|_| result.is_ok());
+    bus.unset_sync_handler();
     drop(watched);
     stats.end_life();
     result?;
+    // What an element could only say while closing, such as a file that cannot be completed.
+    let late = bus.pop_filtered(&[gst::MessageType::Error]);
     if let Some(gst::MessageView::Error(error)) = late.as_ref().map(|message| message.view()) {
         bail!("stream `{name}`: {}", describe(error));
     }
     stopped.map(drop).with_context(|| format!("stream `{name}` could not be stopped"))
+}
+
+/// Has what `fermeta` wrote stay a part when something fails. A source sends the end of its stream behind its error, and in the same thread: only who
+/// sees the error as it is posted is in time.
+fn abandon_on_error(pipeline: &gst::Pipeline, bus: &gst::Bus) {
+    let elements = pipeline.iterate_recurse().into_iter().flatten();
+    let writers: Vec<_> =
+        elements.filter_map(|element| Some(element.downcast_ref::<writer::Meta>()?.downgrade())).collect();
+    bus.set_sync_handler(move |_, message| {
+        if message.type_() == gst::MessageType::Error {
+            writers.iter().filter_map(glib::WeakRef::upgrade).for_each(|writer| writer.abandon());
+        }
+        gst::BusSyncReply::Pass
+    });
 }
 
 fn first_error(name: &str, bus: &gst::Bus) -> anyhow::Error {
@@ -133,11 +166,12 @@ fn watch(
     bus: &gst::Bus,
     stats: &PipelineStats,
     interrupted: &AtomicBool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let wanted = [
         gst::MessageType::Error,
         gst::MessageType::Eos,
         gst::MessageType::Warning,
+        gst::MessageType::Qos,
         gst::MessageType::Element,
     ];
     let mut asked_to_end: Option<Instant> = None;
@@ -159,10 +193,19 @@ fn watch(
         }
         let Some(message) = bus.timed_pop_filtered(TICK, &wanted) else { continue };
         match message.view() {
-            gst::MessageView::Eos(_) => return Ok(()),
+            gst::MessageView::Eos(_) => {
+                return Ok(if asked_to_end.is_some() { Ended::Asked } else { Ended::Itself });
+            }
             gst::MessageView::Error(error) => bail!("stream `{name}`: {}", describe(error)),
             gst::MessageView::Warning(warning) => {
                 tracing::warn!(stream = name, "{}", warning.error());
+            }
+            gst::MessageView::Qos(late) => {
+                if let (Some(element), (_, GenericFormattedValue::Buffers(Some(dropped)))) =
+                    (message.src(), late.stats())
+                {
+                    stats.late(element, *dropped);
+                }
             }
             gst::MessageView::Element(element) => {
                 if let Some(structure) = element.structure().filter(|s| s.name() == "ferroflow-source") {

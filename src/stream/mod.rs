@@ -3,6 +3,7 @@
 pub mod directory;
 pub mod interrupt;
 pub mod launch;
+pub mod length;
 pub mod live;
 pub mod plan;
 mod refused;

@@ -89,6 +89,8 @@ pub struct PipelineStats {
     started: Instant,
     /// Of the life that it is in.
     elements: Mutex<Vec<Arc<ElementStats>>>,
+    /// Frames that elements of this life dropped for being late, as they say themselves, by the element's path.
+    late: Mutex<HashMap<String, u64>>,
     /// Of the lives before.
     earlier: Mutex<Counts>,
     latency: Mutex<Latency>,
@@ -106,9 +108,9 @@ impl PipelineStats {
         // One microsecond to one minute, three digits.
         let microseconds = Histogram::new_with_bounds(1, 60_000_000, 3).ok()?;
         let latency = Mutex::new(Latency { entered: VecDeque::with_capacity(IN_FLIGHT), microseconds });
-        let (elements, started) = (Mutex::default(), Instant::now());
+        let (elements, late, started) = (Mutex::default(), Mutex::default(), Instant::now());
         let (stream, earlier, last) = (stream.to_owned(), Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { stream, started, elements, earlier, latency, last }))
+        Some(Arc::new(Self { stream, started, elements, late, earlier, latency, last }))
     }
 
     /// Begins to count an element.
@@ -129,6 +131,19 @@ impl PipelineStats {
 
     fn lock_elements(&self) -> std::sync::MutexGuard<'_, Vec<Arc<ElementStats>>> {
         self.elements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An element says that it has dropped so many late frames, in all: a sink with a clock, or the decoder that it hurries.
+    pub fn late(&self, element: &gst::Object, dropped: u64) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = late.entry(element.path_string().into()).or_default();
+        *known = dropped.max(*known);
+    }
+
+    fn count_life(&self, elements: &[Arc<ElementStats>]) -> Counts {
+        let mut counts = Counts::of(elements);
+        counts.dropped += self.late.lock().unwrap_or_else(PoisonError::into_inner).values().sum::<u64>();
+        counts
     }
 
     /// A decoded frame has entered the part that is measured.
@@ -191,8 +206,9 @@ impl PipelineStats {
     pub fn end_life(&self) {
         self.publish();
         let mut elements = self.lock_elements();
-        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).add(Counts::of(&elements));
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).add(self.count_life(&elements));
         elements.clear();
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).clear();
         // Times of frames begin anew.
         self.latency.lock().unwrap_or_else(PoisonError::into_inner).entered.clear();
     }
@@ -205,7 +221,7 @@ impl PipelineStats {
     fn count(&self) -> Summary {
         let elements = self.lock_elements();
         let mut counts = self.earlier.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        counts.add(Counts::of(&elements));
+        counts.add(self.count_life(&elements));
         drop(elements);
         let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         let percentile = |quantile| Duration::from_micros(latency.microseconds.value_at_quantile(quantile));

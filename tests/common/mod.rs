@@ -72,6 +72,29 @@ pub fn filmed_sideways(video: &Path, to: &Path) {
     std::fs::write(to, bytes).unwrap();
 }
 
+/// An MP4 video of which its container shows all but the first second, as cutting without encoding leaves it.
+pub fn trimmed(video: &Path, to: &Path) {
+    launch(&format!(
+        "filesrc location={} ! decodebin ! videoconvert ! x264enc speed-preset=veryfast bframes=0 ! h264parse ! mp4mux ! \
+         filesink location={}",
+        video.display(),
+        to.display()
+    ));
+    // The one entry of the edit list (ISO 14496-12): how long in the film's units, from where in the medium's.
+    let mut bytes = std::fs::read(to).unwrap();
+    let number = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..][..4].try_into().unwrap());
+    let find = |name: &[u8]| bytes.windows(4).position(|window| window == name).unwrap();
+    let (list, track) = (find(b"elst"), find(b"tkhd"));
+    let (film, medium) = (find(b"mvhd"), find(b"mdhd"));
+    assert_eq!(number(&bytes, list + 8), 1);
+    let length = number(&bytes, list + 12) - number(&bytes, film + 16);
+    let from = number(&bytes, list + 16) + number(&bytes, medium + 16);
+    for (at, value) in [(list + 12, length), (list + 16, from), (film + 20, length), (track + 24, length)] {
+        bytes[at..][..4].copy_from_slice(&value.to_be_bytes());
+    }
+    std::fs::write(to, bytes).unwrap();
+}
+
 /// A JPEG picture as a camera leaves it that was held upright: it lies on its side, and EXIF says so.
 pub fn photographed_sideways(picture: &Path, to: &Path) {
     use image::{ImageEncoder, codecs::jpeg::JpegEncoder};

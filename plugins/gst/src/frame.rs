@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use ferroflow_vision::frame::{Frame, FrameError, FrameMut, PixelFormat, Plane, PlaneMut, YuvEncoding};
-use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
+use gst_video::{
+    VideoColorMatrix, VideoColorRange, VideoCropMeta, VideoFormat, VideoFrameRef, VideoInfo, prelude::*,
+};
 
 /// The formats that all our elements take.
 pub const FORMATS: [VideoFormat; 15] = [
@@ -27,6 +29,13 @@ pub const FORMATS: [VideoFormat; 15] = [
 /// Raw video in system memory in one of [`FORMATS`], of any size and rate.
 pub static CAPS: LazyLock<gst::Caps> =
     LazyLock::new(|| gst_video::VideoCapsBuilder::new().format_list(FORMATS).build());
+
+/// Of these caps, those with square pixels. Networks have learnt from such, and a face that is squeezed shows another expression.
+pub fn square(caps: &gst::Caps) -> gst::Caps {
+    let mut square = caps.copy();
+    square.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+    square
+}
 
 /// The layout of a format of [`FORMATS`]; `None` for others.
 pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
@@ -130,6 +139,23 @@ impl std::fmt::Display for MapError {
             }
             Self::Frame(error) => error.fmt(f),
         }
+    }
+}
+
+/// When a frame is shown, from the beginning of its file or stream: where a file is trimmed by its container, or was searched, presentation times begin
+/// elsewhere. `None` for one without a time, and for one from before the beginning.
+pub fn stream_time(buffer: &gst::BufferRef, segment: &gst::Segment) -> Option<gst::ClockTime> {
+    let pts = buffer.pts()?;
+    match segment.downcast_ref::<gst::ClockTime>() {
+        Some(segment) => segment.to_stream_time_full(pts)?.positive(),
+        None => Some(pts),
+    }
+}
+
+/// Says of an element that looks at pixels that it cannot look at a part of a picture: who crops has to copy.
+pub fn refuse_crops(query: &mut gst::query::Allocation) {
+    while let Some(index) = query.find_allocation_meta::<VideoCropMeta>() {
+        query.remove_nth_allocation_meta(index);
     }
 }
 

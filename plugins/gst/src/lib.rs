@@ -18,6 +18,7 @@
     reason = "the blurb documents a property; the macro that makes methods of properties knows no other"
 )]
 
+pub mod address;
 pub mod expression;
 pub mod facedetect;
 pub mod frame;

@@ -282,3 +282,40 @@ fn without_times_expressions_are_smoothed_by_the_rate_of_the_stream() {
     assert!(apart(first, now) > 0.01, "the scores are others");
     assert!(apart(smoothed, now) < 0.1 * apart(first, now), "and after seconds what is shown has followed");
 }
+
+#[test]
+fn nobody_crops_by_metadata_before_what_looks_at_pixels() {
+    let frame = pattern("I420", 64, 64);
+    for element in ["ferfacedetect", "feroverlay"] {
+        let mut harness = harness(element, &frame);
+        let metas = [gst_video::VideoMeta::meta_api(), gst_video::VideoCropMeta::meta_api()];
+        metas.into_iter().for_each(|api| harness.add_propose_allocation_meta(api, None));
+        let mut query = gst::query::Allocation::new(Some(&frame.caps_owned().unwrap()), true);
+        assert!(harness.element().unwrap().static_pad("sink").unwrap().query(&mut query));
+        let known = (
+            query.find_allocation_meta::<gst_video::VideoMeta>(),
+            query.find_allocation_meta::<gst_video::VideoCropMeta>(),
+        );
+        assert!(matches!(known, (Some(_), None)), "{element}: {known:?}");
+    }
+}
+
+#[test]
+fn another_stream_is_another_picture() {
+    let frame = sheet("RGB", 640, 640);
+    let mut harness = harness("ferfacedetect ! fertrack", &frame);
+    let mut identities = |stream: Option<&str>| {
+        if let Some(stream) = stream {
+            harness.push_event(gst::event::StreamStart::new(stream));
+            harness.push_event(gst::event::Caps::new(&frame.caps_owned().unwrap()));
+            harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        }
+        let buffer = harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+        faces(&buffer, frame.caps().unwrap()).iter().filter_map(|face| face.track_id).collect::<Vec<_>>()
+    };
+    let first = identities(Some("camera 1"));
+    assert_eq!(identities(None), first);
+    assert_eq!(identities(Some("camera 1")), first);
+    let second = identities(Some("camera 2"));
+    assert!(first.iter().all(|id| !second.contains(id)), "{first:?} {second:?}");
+}

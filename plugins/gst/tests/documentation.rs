@@ -32,7 +32,13 @@ fn document() -> String {
     );
     let formats: Vec<_> =
         gstferroflow::frame::FORMATS.iter().map(|format| format.to_str().to_string()).collect();
-    writeln!(text, "{}.", formats.join(", ")).unwrap();
+    writeln!(
+        text,
+        "{}. Pixels are to be square (`videoscale ! video/x-raw,pixel-aspect-ratio=1/1`), and what crops, turns or letterboxes \
+         belongs in front of `ferfacedetect`: GStreamer drops regions behind such elements, or leaves them where they were.",
+        formats.join(", ")
+    )
+    .unwrap();
     for name in [
         "ferfacedetect",
         "fertrack",

@@ -139,3 +139,99 @@ fn what_is_played_again_from_its_beginning_is_written_again() {
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn what_failed_stays_a_part_though_an_end_of_the_stream_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta location={}", path.display()), &frame);
+    harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    let writer = harness.find_element("fermeta").unwrap().downcast::<gstferroflow::writer::Meta>().unwrap();
+    writer.abandon();
+    harness.push_event(gst::event::Eos::new());
+    drop((harness, writer));
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(matches!(&names[..], [only] if only.to_string_lossy().ends_with(".part")), "{names:?}");
+}
+
+#[test]
+fn two_elements_cannot_write_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let first = harness(&format!("fermeta location={}", path.display()), &sheet("RGB", 320, 320));
+    let refused = common::refusal(&format!("fermeta location={}", path.display()));
+    assert!(refused.contains("another element writes it: give each a location of its own"), "{refused}");
+    drop(first);
+    drop(harness(&format!("fermeta location={}", path.display()), &sheet("RGB", 320, 320)));
+}
+
+#[test]
+fn a_link_stays_one_and_what_it_leads_to_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (real, link) = (folder.path().join("real.jsonl"), folder.path().join("link.jsonl"));
+    fs::write(&real, "").unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta location={}", link.display()), &frame);
+    harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    harness.push_event(gst::event::Eos::new());
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_to_string(real).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_descriptor_is_shared_with_whoever_opened_it() {
+    use std::{io::Write, os::fd::AsRawFd};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(b"before\n").unwrap();
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta fd={}", file.as_raw_fd()), &frame);
+    harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    harness.push_event(gst::event::Eos::new());
+    drop(harness);
+    file.write_all(b"after\n").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(matches!(lines[..], ["before", line, "after"] if line.starts_with('{')), "{text}");
+}
+
+#[test]
+fn a_socket_is_written() {
+    use std::{io::Read, os::fd::AsRawFd};
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta fd={}", theirs.as_raw_fd()), &frame);
+    harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    drop((harness, theirs));
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn times_are_those_of_the_stream_and_passwords_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 320, 320);
+    let chain = format!("fermeta source=rtsp://admin:secret@camera/1 location={}", path.display());
+    let mut harness = harness(&chain, &frame);
+    // As of a file that its container trims: what is shown first has a time of four seconds.
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(gst::ClockTime::from_seconds(4));
+    segment.set_time(gst::ClockTime::ZERO);
+    harness.push_event(gst::event::Segment::new(&segment));
+    for seconds in [4, 5] {
+        let mut buffer = frame.buffer_owned().unwrap();
+        buffer.make_mut().set_pts(gst::ClockTime::from_seconds(seconds));
+        harness.push_and_pull(buffer).unwrap();
+    }
+    harness.push_event(gst::event::Eos::new());
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().map(|line| json::read_line(line.as_bytes()).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line.timestamp).collect::<Vec<_>>(), [Some(0), Some(1_000_000_000)]);
+    assert!(lines.iter().all(|line| line.source == "rtsp://camera/1"));
+}

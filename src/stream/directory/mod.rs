@@ -6,7 +6,6 @@
 
 pub mod chain;
 pub mod job;
-mod length;
 pub mod process;
 pub mod progress;
 pub mod results;

@@ -13,18 +13,19 @@ use anyhow::{Context, anyhow};
 use ferroflow_vision::face::FrameFaces;
 use gst::prelude::*;
 use gstferroflow::{
+    frame,
     message::describe,
     meta::{FaceReader, FrameSize},
 };
 use indicatif::ProgressBar;
 
-use super::{
-    Settings,
-    chain::chain,
+use super::{Settings, chain::chain, upright::upright};
+use crate::stream::{
+    launch,
     length::{Length, is_demuxer},
-    upright::upright,
+    stats::PipelineStats,
+    tracer::Watched,
 };
-use crate::stream::{launch, stats::PipelineStats, tracer::Watched};
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
@@ -134,6 +135,8 @@ fn build<T: Take + 'static>(
     let (source, decoder, queue, convert) =
         (make("filesrc")?, make("decodebin")?, make("queue")?, make("videoconvert")?);
     let upright = upright(input).with_context(|| launch::missing_elements(&["videoflip".into()]))?;
+    let (scale, square) = (make("videoscale")?, make("capsfilter")?);
+    square.set_property("caps", frame::square(&gst::Caps::new_empty_simple("video/x-raw")));
     source.set_property("location", input);
     set_queue(&queue);
     let chain = chain(&settings.launch, job, settings.jobs)?;
@@ -144,6 +147,8 @@ fn build<T: Take + 'static>(
         &queue,
         &convert,
         &upright,
+        &scale,
+        &square,
         chain.upcast_ref(),
         sink.upcast_ref(),
     ])?;
@@ -156,7 +161,7 @@ fn build<T: Take + 'static>(
             gst::PadProbeReturn::Ok
         },
     );
-    gst::Element::link_many([&queue, &convert, &upright, chain.upcast_ref()])?;
+    gst::Element::link_many([&queue, &convert, &upright, &scale, &square, chain.upcast_ref()])?;
     let annotated = results.lock().map_err(|_| anyhow!("results are gone"))?.annotated();
     if let Some(annotated) = annotated.filter(|_| settings.annotate) {
         let tee = make("tee")?;
@@ -184,8 +189,9 @@ fn set_queue(queue: &gst::Element) {
 }
 
 fn annotated_branch(path: &Path) -> anyhow::Result<gst::Bin> {
-    let description = "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! feroverlay fps=false ! videoconvert ! \
-         x264enc speed-preset=veryfast quantizer=23 pass=qual ! h264parse ! mp4mux ! filesink name=annotated async=false";
+    // Colours are shared by four pixels, and x264 takes no odd number of those.
+    let description = "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! feroverlay fps=false ! videoconvert ! videoscale ! \
+         video/x-raw,width=[16,16384,2],height=[16,16384,2],pixel-aspect-ratio=1/1 ! x264enc speed-preset=veryfast quantizer=23 pass=qual ! h264parse ! mp4mux ! filesink name=annotated async=false";
     let branch = gst::parse::bin_from_description(description, true)
         .context("the annotated video needs x264enc and mp4mux")?;
     let sink = branch.by_name("annotated").context("the branch has no sink")?;
@@ -249,7 +255,8 @@ fn faces_sink<T: Take + 'static>(
         }
         let Some((_, info)) = &caps_seen else { return Err(gst::FlowError::NotNegotiated) };
         (record.width, record.height) = (info.width(), info.height());
-        record.pts = buffer.pts().map(gst::ClockTime::nseconds);
+        let time = sample.segment().and_then(|segment| frame::stream_time(buffer, segment));
+        record.pts = time.map(gst::ClockTime::nseconds);
         reader.read(buffer, FrameSize::of(info), &mut record.faces);
         let written = results.lock().map_err(|_| gst::FlowError::Error)?.frame(&record, buffer, info);
         record.frame += 1;

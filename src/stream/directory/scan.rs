@@ -76,6 +76,9 @@ fn walk(input: &Path, output: &Path, found: &mut Scan) {
                 found.files.push(Found { path: entry.into_path(), relative });
             }
             Ok(_) => {}
+            // A link that leads nowhere, say, of an editor.
+            Err(error) if error.path().is_some_and(|path| path.file_name().is_some_and(is_hidden)) => {}
+            Err(error) if error.path().is_some_and(is_no_video) => found.others += 1,
             Err(error) => {
                 let path = error.path().unwrap_or(input).to_owned();
                 let reason = match error.io_error() {

@@ -4,10 +4,14 @@ use std::fs::File;
 
 use anyhow::Context;
 
+/// Raised when the same video and settings give another result.
+const VERSION: u32 = 2;
+
 /// The key of everything but the content: elements, models, and the version of this program.
 pub fn settings_key(launch: &str, annotate: bool, models: &[std::path::PathBuf]) -> anyhow::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(concat!("ferroflow ", env!("CARGO_PKG_VERSION")).as_bytes());
+    hasher.update(&VERSION.to_le_bytes());
     // White space between elements means nothing.
     for word in launch.split_whitespace() {
         hasher.update(word.as_bytes());

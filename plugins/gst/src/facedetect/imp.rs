@@ -280,8 +280,28 @@ impl BaseTransformImpl for FaceDetect {
         Ok(())
     }
 
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        frame::refuse_crops(query);
+        Ok(())
+    }
+
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = frame::parse_caps(incaps)?;
+        if info.par() != gst::Fraction::new(1, 1) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                (
+                    "pixels are not square ({}), and so are no faces: put `videoscale ! video/x-raw,pixel-aspect-ratio=1/1` before",
+                    info.par()
+                )
+            );
+        }
         if let Some(state) = &mut *lock(&self.state) {
             state.info = Some(info);
         }

@@ -7,7 +7,7 @@ use std::{
 use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::supervisor::{self, Counters, Event, Plan, Stop};
-use crate::{frame, lock::lock};
+use crate::{address::without_credentials, frame, lock::lock};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("fersource", gst::DebugColorFlags::empty(), Some("Supervised source"))
@@ -161,6 +161,7 @@ impl ElementImpl for Source {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.counters.is_paused.store(transition == gst::StateChange::PlayingToPaused, Ordering::SeqCst);
         match transition {
             gst::StateChange::ReadyToPaused => self.start()?,
             gst::StateChange::PausedToReady => self.raise_stop(),
@@ -190,7 +191,7 @@ impl Source {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::NotFound,
-                ("`{}` is no address that can be played: {advice}", plan.uri)
+                ("`{}` is no address that can be played: {advice}", without_credentials(&plan.uri))
             );
             return Err(gst::StateChangeError);
         }

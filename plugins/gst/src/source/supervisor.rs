@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -11,7 +11,10 @@ use std::{
 use gst::{glib, prelude::*};
 
 use super::backoff::Backoff;
-use crate::{lock::lock, message::describe};
+use crate::{address::without_credentials, lock::lock, message::describe};
+
+/// How long `rtspsrc` waits for packets over UDP before it asks for TCP, at most: its own default.
+const UDP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the supervisor looks whether frames still come.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
@@ -46,6 +49,8 @@ pub struct Counters {
     pub dropped: AtomicU64,
     /// Times the pipeline was built again.
     pub restarts: AtomicU64,
+    /// The element has been paused: nobody takes frames, and the outer clock stands still.
+    pub is_paused: AtomicBool,
 }
 
 /// What happens to a source, for those who watch.
@@ -144,22 +149,26 @@ fn live(
         decoder.set_property("caps", pads);
     }
     let (latency, tcp) = (plan.latency, plan.tcp);
+    // Before the source counts as frozen, which would have it ask for UDP again.
+    let udp_patience = UDP_PATIENCE.min(plan.timeout / 2);
     decoder.connect("source-setup", false, move |values| {
         let source = values.get(1)?.get::<gst::Element>().ok()?;
         if source.factory().is_some_and(|factory| factory.name() == "rtspsrc") {
             source.set_property("latency", u32::try_from(latency.as_millis()).unwrap_or(u32::MAX));
             source.set_property_from_str("protocols", if tcp { "tcp" } else { "udp+tcp" });
+            source.set_property("timeout", u64::try_from(udp_patience.as_micros()).unwrap_or(u64::MAX));
         }
         None
     });
     let last_frame = Arc::new(Mutex::new(Instant::now()));
     let sink = frame_sink(plan, outlet, counters, &last_frame, end_of_frames);
-    // Both pass on as it is what our elements take and what was not filmed on its side.
+    // All three pass on as it is what our elements take, what was not filmed on its side, and what has square pixels.
     let convert = gst::ElementFactory::make("videoconvert").build()?;
     let upright =
         gst::ElementFactory::make("videoflip").property_from_str("video-direction", "auto").build()?;
-    pipeline.add_many([&decoder, &convert, &upright, sink.upcast_ref()])?;
-    gst::Element::link_many([&convert, &upright, sink.upcast_ref()])?;
+    let square = gst::ElementFactory::make("videoscale").build()?;
+    pipeline.add_many([&decoder, &convert, &upright, &square, sink.upcast_ref()])?;
+    gst::Element::link_many([&convert, &upright, &square, sink.upcast_ref()])?;
     let convert_to =
         convert.static_pad("sink").ok_or_else(|| glib::bool_error!("videoconvert has no sink pad"))?;
     decoder.connect_pad_added(move |_, pad| {
@@ -172,7 +181,10 @@ fn live(
     });
     let bus = pipeline.bus().ok_or_else(|| glib::bool_error!("the pipeline has no bus"))?;
     let end = match pipeline.set_state(gst::State::Playing) {
-        Err(_) => End::Failed(first_error(&bus).unwrap_or_else(|| format!("{} cannot be played", plan.uri))),
+        Err(_) => End::Failed(
+            first_error(&bus)
+                .unwrap_or_else(|| format!("{} cannot be played", without_credentials(&plan.uri))),
+        ),
         Ok(_) => watch(plan, &bus, counters, &last_frame, stop, tell),
     };
     // The sink may wait inside the outlet; a pipeline that cannot be stopped would keep its threads and memory.
@@ -222,8 +234,8 @@ fn first_error(bus: &gst::Bus) -> Option<String> {
     }
 }
 
-/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on. The first frame of a life
-/// has the time at which it arrives, and the others lie behind it as they do in the source. What is read faster than it plays, as
+/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on. The first frame of a life, or after a
+/// pause, has the time at which it arrives, and the others lie behind it as they do in the source. What is read faster than it plays, as
 /// a file is, runs ahead of the clock: then the first frame of the next life comes where the last one ended.
 fn frame_sink(
     plan: &Plan,
@@ -244,11 +256,20 @@ fn frame_sink(
             return Err(gst::FlowError::NotNegotiated);
         };
         *lock(&last_frame) = Instant::now();
+        if counters.is_paused.load(Ordering::SeqCst) {
+            offset = None;
+            counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        // Where a file is trimmed by its container, presentation times jump and running times go on.
+        let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
+        let time =
+            buffer.pts().map(|pts| segment.and_then(|segment| segment.to_running_time(pts)).unwrap_or(pts));
         let mut end = lock(&end_of_frames);
         let now = outlet.current_running_time().unwrap_or_default().max(*end);
-        let (first_pts, base) = *offset.get_or_insert((buffer.pts().unwrap_or_default(), now));
-        let pts = match buffer.pts() {
-            Some(pts) => base.saturating_add(pts.saturating_sub(first_pts)),
+        let (first, base) = *offset.get_or_insert((time.unwrap_or_default(), now));
+        let pts = match time {
+            Some(time) => base.saturating_add(time.saturating_sub(first)),
             None => now,
         };
         *end = (*end).max(pts.saturating_add(buffer.duration().unwrap_or_default()));
@@ -265,7 +286,7 @@ fn frame_sink(
         outlet.push_sample(&frame)
     };
     let sink = gst_app::AppSink::builder()
-        .caps(&crate::frame::CAPS)
+        .caps(&crate::frame::square(&crate::frame::CAPS))
         .sync(false)
         .max_buffers(1)
         .enable_last_sample(false)

@@ -29,6 +29,8 @@ struct State {
     tracker: Tracker,
     /// Presentation time of the last frame, and how long after the one before that, in seconds.
     time: Option<(f64, f64)>,
+    /// Which stream the frames are of.
+    stream: Option<String>,
     keep_untracked: bool,
     info: Option<VideoInfo>,
     reader: FaceReader,
@@ -106,8 +108,16 @@ impl BaseTransformImpl for Track {
             .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let (info, reader, faces, detections) = Default::default();
         let keep_untracked = settings.keep_untracked;
-        *lock(&self.state) =
-            Some(State { tracker, time: None, keep_untracked, info, reader, faces, detections });
+        *lock(&self.state) = Some(State {
+            tracker,
+            time: None,
+            stream: None,
+            keep_untracked,
+            info,
+            reader,
+            faces,
+            detections,
+        });
         Ok(())
     }
 
@@ -129,11 +139,20 @@ impl BaseTransformImpl for Track {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if event.type_() == gst::EventType::FlushStop
-            && let Some(state) = &mut *lock(&self.state)
-        {
-            state.tracker.begin_anew();
-            state.time = None;
+        if let Some(state) = &mut *lock(&self.state) {
+            let is_another = match event.view() {
+                gst::EventView::FlushStop(_) => true,
+                // Another camera, where an `input-selector` stands before.
+                gst::EventView::StreamStart(start) => {
+                    let before = state.stream.replace(start.stream_id().to_owned());
+                    before.is_some() && before != state.stream
+                }
+                _ => false,
+            };
+            if is_another {
+                state.tracker.begin_anew();
+                state.time = None;
+            }
         }
         self.parent_sink_event(event)
     }
@@ -141,7 +160,7 @@ impl BaseTransformImpl for Track {
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         meta::restore(buffer);
         let mut state = lock(&self.state);
-        let State { tracker, time, keep_untracked, info, reader, faces, detections } =
+        let State { tracker, time, keep_untracked, info, reader, faces, detections, .. } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         let size = FrameSize::of(info);

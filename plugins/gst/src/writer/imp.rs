@@ -5,11 +5,12 @@ use std::{
 
 use ferroflow_vision::{face::FrameFaces, record};
 use gst::{glib, prelude::*, subclass::prelude::*};
-use gst_base::subclass::prelude::*;
+use gst_base::{prelude::*, subclass::prelude::*};
 use gst_video::VideoInfo;
 
 use super::outlet::Outlet;
 use crate::{
+    address::without_credentials,
     frame,
     lock::lock,
     meta::{FaceReader, FrameSize},
@@ -62,6 +63,8 @@ struct State {
     line: Vec<u8>,
     /// What was written is complete; frames that come all the same, after a seek, begin anew.
     has_ended: bool,
+    /// What was written will never be complete.
+    has_failed: bool,
 }
 
 /// The element's private part.
@@ -140,9 +143,16 @@ impl Meta {
         })
     }
 
+    /// See [`super::Meta::abandon`].
+    pub fn abandon(&self) {
+        if let Some(state) = &mut *lock(&self.state) {
+            state.has_failed = true;
+        }
+    }
+
     /// Completes what has been written. A failure is told on the bus.
     fn finish(&self) {
-        let outlet = lock(&self.state).as_mut().and_then(|state| {
+        let outlet = lock(&self.state).as_mut().filter(|state| !state.has_failed).and_then(|state| {
             state.has_ended = true;
             state.outlet.take()
         });
@@ -182,6 +192,7 @@ impl BaseTransformImpl for Meta {
             }
             top.name().to_string()
         });
+        let source = without_credentials(&source).into_owned();
         let record =
             FrameFaces { source: source.into(), frame: 0, pts: None, width: 0, height: 0, faces: Vec::new() };
         *lock(&self.state) = Some(State {
@@ -193,6 +204,7 @@ impl BaseTransformImpl for Meta {
             record,
             line: Vec::new(),
             has_ended: false,
+            has_failed: false,
         });
         Ok(())
     }
@@ -229,7 +241,7 @@ impl BaseTransformImpl for Meta {
 
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let mut guard = lock(&self.state);
-        let State { format, skip_empty, outlet, info, reader, record, line, has_ended } =
+        let State { format, skip_empty, outlet, info, reader, record, line, has_ended, .. } =
             guard.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         if *has_ended {
             *outlet = self.open(&lock(&self.settings)).map_err(|error| {
@@ -240,7 +252,7 @@ impl BaseTransformImpl for Meta {
         }
         let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         reader.read(buffer, FrameSize::of(info), &mut record.faces);
-        record.pts = buffer.pts().map(gst::ClockTime::nseconds);
+        record.pts = frame::stream_time(buffer, &self.obj().segment()).map(gst::ClockTime::nseconds);
         line.clear();
         if !(*skip_empty && record.faces.is_empty()) {
             match format {

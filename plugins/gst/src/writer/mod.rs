@@ -2,13 +2,14 @@
 //!
 //! Lines go to `location` (a file, which appears when it is complete: written beside as `.part` and renamed at the end
 //! of the stream, which `gst-launch-1.0 -e` sends on Ctrl-C; devices and pipes are written directly), to the file
-//! descriptor `fd`, or else to standard output. The part of a stream that did not end stays where it is.
+//! descriptor `fd`, or else to standard output. The part of a stream that did not end stays where it is. An address as
+//! `source` is written without user and password.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ferfacedetect ! fermeta location=faces.jsonl ! fakesink
 //! ```
 
-use gst::{glib, prelude::*};
+use gst::{glib, prelude::*, subclass::prelude::*};
 
 mod imp;
 mod outlet;
@@ -19,6 +20,14 @@ glib::wrapper! {
     /// The element. See the module's documentation.
     pub struct Meta(ObjectSubclass<imp::Meta>)
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+impl Meta {
+    /// Says that the stream has failed: whatever end of it comes yet is none, and what has been written stays a part. Sources
+    /// send an end behind their error.
+    pub fn abandon(&self) {
+        self.imp().abandon();
+    }
 }
 
 /// Makes the element known to GStreamer.

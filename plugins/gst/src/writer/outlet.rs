@@ -1,10 +1,38 @@
 //! Where lines go.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufWriter, Write},
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
+
+use crate::lock::lock;
+
+/// The files that elements of this program are writing.
+static WRITTEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A file that no other element of this program may write, until dropped.
+pub struct Claim(PathBuf);
+
+impl Claim {
+    fn new(path: &Path) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        if !lock(&WRITTEN).insert(path.clone()) {
+            let reason = "another element writes it: give each a location of its own";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+        }
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&WRITTEN).remove(&self.0);
+    }
+}
 
 /// An open destination.
 pub enum Outlet {
@@ -20,6 +48,8 @@ pub enum Outlet {
         older: Option<PathBuf>,
         /// Bytes that a file without any record has.
         header: u64,
+        /// Keeps others from it.
+        claim: Claim,
     },
     /// A device, a pipe, a descriptor or standard output: each line is out at once.
     Stream(Box<dyn Write + Send>),
@@ -27,18 +57,20 @@ pub enum Outlet {
 
 impl Outlet {
     /// Opens a path. Regular files are written beside their name until [`Outlet::finish`], and never over an older part: that
-    /// may be all that is left of hours.
+    /// may be all that is left of hours. A link stays one, and what it leads to is written.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Ok(Self::Stream(Box::new(File::options().write(true).open(path)?)));
         }
+        let claim = Claim::new(path)?;
         let (mut older, mut count) = (None, 0);
         loop {
             let part = part_beside(path, count);
             match File::create_new(&part) {
                 Ok(file) => {
                     let (writer, path) = (BufWriter::new(file), path.to_owned());
-                    return Ok(Self::File { writer, part, path, older, header: 0 });
+                    return Ok(Self::File { writer, part, path, older, header: 0, claim });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => older = Some(part),
                 Err(error) => return Err(error),
@@ -57,8 +89,10 @@ impl Outlet {
 
     /// Duplicates the descriptor of this number, so that closing ours leaves the caller's open.
     pub fn descriptor(number: i32) -> io::Result<Self> {
-        let path = format!("/proc/self/fd/{number}");
-        Ok(Self::Stream(Box::new(File::options().append(true).open(path)?)))
+        // SAFETY: it is borrowed for nothing but this call, in which one that is not open is an error.
+        #[allow(unsafe_code)]
+        let caller = unsafe { BorrowedFd::borrow_raw(number) };
+        Ok(Self::Stream(Box::new(File::from(caller.try_clone_to_owned()?))))
     }
 
     /// Standard output.
@@ -85,7 +119,7 @@ impl Outlet {
     /// Leaves a file under its temporary name, which it answers. One without any record is removed: a stream that fails at
     /// once, again and again, would leave as many.
     pub fn abandon(self) -> Option<PathBuf> {
-        let Self::File { mut writer, part, header, .. } = self else { return None };
+        let Self::File { mut writer, part, header, claim: _claim, .. } = self else { return None };
         // The disk may be full, which has been told before.
         let _ = writer.flush();
         if fs::metadata(&part).is_ok_and(|metadata| metadata.len() > header) {
@@ -98,7 +132,7 @@ impl Outlet {
     /// Completes a file: everything on disk, then the name.
     pub fn finish(self) -> io::Result<()> {
         match self {
-            Self::File { writer, part, path, .. } => {
+            Self::File { writer, part, path, claim: _claim, .. } => {
                 let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.sync_all()?;
                 fs::rename(part, path)

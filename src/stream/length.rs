@@ -8,7 +8,7 @@ use std::sync::{
 use anyhow::bail;
 use gst::prelude::*;
 
-/// From the first to the last presentation time that was seen, in nanoseconds. Times need not begin at zero.
+/// From the first to the last time that was seen, in nanoseconds from the beginning of the file. Times need not begin at zero.
 #[derive(Debug)]
 pub struct Span {
     first: AtomicU64,
@@ -22,15 +22,22 @@ impl Default for Span {
 }
 
 impl Span {
-    /// Takes in a buffer of this pad. One without a time follows the one before.
+    /// Takes in a buffer of this pad, as far as it is shown: a file that is trimmed by its container holds more. One without a time
+    /// follows the one before.
     pub fn add(&self, buffer: &gst::BufferRef, pad: &gst::Pad) {
-        let length = || buffer.duration().or_else(|| frame_length(pad)).unwrap_or_default().nseconds();
-        let first = match buffer.pts() {
-            Some(pts) => pts.nseconds(),
-            None => self.last.load(Ordering::SeqCst),
+        let length = buffer.duration().or_else(|| frame_length(pad)).unwrap_or_default();
+        let (first, last) = match buffer.pts() {
+            Some(pts) => match shown(pad, pts, pts.saturating_add(length)) {
+                Some((first, last)) => (first.nseconds(), last.nseconds()),
+                None => return,
+            },
+            None => {
+                let before = self.last.load(Ordering::SeqCst);
+                (before, before.saturating_add(length.nseconds()))
+            }
         };
         self.first.fetch_min(first, Ordering::SeqCst);
-        self.last.fetch_max(first.saturating_add(length()), Ordering::SeqCst);
+        self.last.fetch_max(last, Ordering::SeqCst);
     }
 
     fn is_empty(&self) -> bool {
@@ -44,12 +51,32 @@ impl Span {
     }
 }
 
+/// What of this time is shown by the segment that the pad is in, in times from the beginning of the file.
+fn shown(
+    pad: &gst::Pad,
+    first: gst::ClockTime,
+    last: gst::ClockTime,
+) -> Option<(gst::ClockTime, gst::ClockTime)> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    let segment = segment.as_ref().map(|event| event.segment());
+    let Some(segment) = segment.and_then(|segment| segment.downcast_ref::<gst::ClockTime>()) else {
+        return Some((first, last));
+    };
+    let (first, last) = segment.clip(first, last)?;
+    Some((segment.to_stream_time(first)?, segment.to_stream_time(last)?))
+}
+
 /// How long a frame is shown by the rate of its stream.
 fn frame_length(pad: &gst::Pad) -> Option<gst::ClockTime> {
     let rate = pad.current_caps()?.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
     // Of single pictures the rate is 0.
     let nanoseconds = gst::ClockTime::SECOND.nseconds() * u64::try_from(rate.denom()).ok()?;
     nanoseconds.checked_div(u64::try_from(rate.numer()).ok()?).map(gst::ClockTime::from_nseconds)
+}
+
+/// Whether much is missing: more than a second or a twentieth, since containers round.
+fn is_much(whole: f64, part: f64) -> bool {
+    whole - part > (whole * 0.05).max(1.0)
 }
 
 /// Whether the element takes containers apart.
@@ -69,10 +96,10 @@ pub struct Length {
 }
 
 impl Length {
-    /// Watches what demuxers find in the file.
-    pub fn watch(self: &Arc<Self>, decoder: &gst::Bin) {
+    /// Watches what demuxers that come into this bin find in the file.
+    pub fn watch(self: &Arc<Self>, bin: &gst::Bin) {
         let length = Arc::downgrade(self);
-        decoder.connect_deep_element_added(move |_, _, element| {
+        bin.connect_deep_element_added(move |_, _, element| {
             if !is_demuxer(element) {
                 return;
             }
@@ -115,21 +142,25 @@ impl Length {
         })
     }
 
-    /// Refuses a video of which much is missing: more than a second or a twentieth, since containers round.
-    pub fn check(&self, promised: Option<gst::ClockTime>, frames: u64) -> anyhow::Result<()> {
-        let is_much = |whole: f64, part: f64| whole - part > (whole * 0.05).max(1.0);
-        let decoded = self.decoded.seconds();
-        let contained = if self.contained.is_empty() { &self.decoded } else { &self.contained };
+    /// What is wrong with a file of which much less can be read than its container promises.
+    pub fn cut_short(&self, promised: Option<gst::ClockTime>) -> Option<String> {
+        let contained = [&self.contained, &self.decoded].into_iter().find(|span| !span.is_empty())?;
         // Some promise a length, others a last time.
         let first = contained.first.load(Ordering::SeqCst);
         let promised = promised.map_or(0, gst::ClockTime::nseconds);
         let promised = promised.checked_sub(first).unwrap_or(promised) as f64 / 1e9;
         let found = contained.seconds();
-        if is_much(promised, found) {
-            bail!(
-                "cut short or damaged: it promises {promised:.1} s, and {found:.1} s ({frames} frames) could be read"
-            );
+        is_much(promised, found).then(|| {
+            format!("cut short or damaged: it promises {promised:.1} s, and {found:.1} s could be read")
+        })
+    }
+
+    /// Refuses a video of which much is missing.
+    pub fn check(&self, promised: Option<gst::ClockTime>, frames: u64) -> anyhow::Result<()> {
+        if let Some(reason) = self.cut_short(promised) {
+            bail!("{reason} ({frames} frames)");
         }
+        let decoded = self.decoded.seconds();
         let pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
         let least = pictures.iter().map(|picture| picture.seconds()).reduce(f64::min).unwrap_or(0.0);
         if is_much(least, decoded) {
