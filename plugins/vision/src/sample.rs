@@ -5,9 +5,12 @@
 //! the frame and more fall into one, it is the mean of several such looks; detectors, which follow their references, look once.
 //! Where the part reaches past the frame, the frame's edge pixels are repeated.
 
+mod lines;
+
+use self::lines::{Columns, Rows, Slant, Tap, taps};
 use crate::{
     align::Crop,
-    frame::{Frame, PixelFormat, Plane, YuvCoefficients},
+    frame::{Frame, PixelFormat, Plane},
     geometry::{Point, Rect},
 };
 
@@ -91,38 +94,15 @@ impl ImageSpec {
     }
 }
 
-/// One output column or row: the two neighbours to mix, as byte offsets or row numbers, and the second one's weight.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tap {
-    first: u32,
-    second: u32,
-    weight: f32,
-}
-
-/// Taps along one axis for `length` outputs over `[start, start + extent)` of an axis of `size` samples.
-fn fill_taps(taps: &mut Vec<Tap>, length: usize, start: f32, extent: f32, size: usize, step: usize) {
-    taps.clear();
-    let scale = extent / length as f32;
-    let last = size.saturating_sub(1) as f32;
-    taps.extend((0..length).map(|i| {
-        let position = (start + (i as f32 + 0.5) * scale - 0.5).clamp(0.0, last);
-        let first = position.floor();
-        let second = (first + 1.0).min(last);
-        Tap {
-            first: (first as usize * step) as u32,
-            second: (second as usize * step) as u32,
-            weight: position - first,
-        }
-    }));
-}
-
 /// Reusable scratch space of the sampler: after the first frame of a size nothing is allocated.
 #[derive(Debug, Default)]
 pub struct Sampler {
-    columns: Vec<Tap>,
+    columns: Columns,
     rows: Vec<Tap>,
-    chroma_columns: Vec<Tap>,
+    chroma_columns: Columns,
     chroma_rows: Vec<Tap>,
+    /// Of each line, the rows it lies between.
+    stretched: [Rows; 3],
     lines: [Vec<f32>; 3],
     /// Sums of pixels where several are one.
     sums: [Vec<f32>; 3],
@@ -157,15 +137,18 @@ impl Sampler {
             PixelFormat::Packed { pixel_stride, .. } => pixel_stride,
             _ => 1,
         };
-        fill_taps(&mut self.columns, width, part.x, part.width, frame.width(), pixel_stride);
-        fill_taps(&mut self.rows, height, part.y, part.height, frame.height(), 1);
+        self.columns.fill(taps(width, part.x, part.width, frame.width()), pixel_stride);
+        self.rows.clear();
+        self.rows.extend(taps(height, part.y, part.height, frame.height()));
+        self.stretched.iter_mut().for_each(Rows::forget);
         let planar_color = spec.color != ColorOrder::Gray && chroma(frame).is_some();
         if planar_color {
             let (half_width, half_height) = (frame.width().div_ceil(2), frame.height().div_ceil(2));
-            let step = if matches!(frame.format(), PixelFormat::Nv12 | PixelFormat::Nv21) { 2 } else { 1 };
+            let step = chroma_stride(frame);
             let (x, y, w, h) = (part.x / 2.0, part.y / 2.0, part.width / 2.0, part.height / 2.0);
-            fill_taps(&mut self.chroma_columns, width, x, w, half_width, step);
-            fill_taps(&mut self.chroma_rows, height, y, h, half_height, 1);
+            self.chroma_columns.fill(taps(width, x, w, half_width), step);
+            self.chroma_rows.clear();
+            self.chroma_rows.extend(taps(height, y, h, half_height));
         }
         self.lines(spec, fineness, output, |sampler, y| sampler.sample_line(frame, y, spec.color));
     }
@@ -232,42 +215,34 @@ impl Sampler {
     fn sample_slant(&mut self, frame: &Frame<'_>, start: Point, step: Point, color: ColorOrder) {
         let [first, second, third] = &mut self.lines;
         let [plane, ..] = frame.planes();
-        let size = (frame.width(), frame.height());
-        let place = |x: usize| {
-            let along = x as f32 + 0.5;
-            Point { x: start.x + along * step.x, y: start.y + along * step.y }
-        };
-        let k = frame.encoding().coefficients();
-        let format = frame.format();
-        for (x, ((r, g), b)) in first.iter_mut().zip(second.iter_mut()).zip(third.iter_mut()).enumerate() {
-            let at = place(x);
-            let (column, row) = (point_tap(at.x - 0.5, size.0), point_tap(at.y - 0.5, size.1));
-            if let PixelFormat::Packed { pixel_stride, red, green, blue } = format {
-                let [red, green, blue] =
-                    [red, green, blue].map(|offset| lerp(plane, row, column, pixel_stride, offset));
-                let gray = 0.299 * red + 0.587 * green + 0.114 * blue;
-                (*r, *g, *b) =
-                    if color == ColorOrder::Gray { (gray, gray, gray) } else { (red, green, blue) };
-                continue;
+        let (width, height) = (frame.width(), frame.height());
+        let whole = Slant { start, step, shared: 1.0, size: [width, height], pixel_stride: 1, offset: 0 };
+        if let PixelFormat::Packed { pixel_stride, red, green, blue } = frame.format() {
+            for (line, offset) in [(&mut *first, red), (&mut *second, green), (&mut *third, blue)] {
+                lines::follow(line, plane, &Slant { pixel_stride, offset, ..whole });
             }
-            let luma = lerp(plane, row, column, 1, 0);
-            match (color, chroma(frame)) {
-                _ if format == PixelFormat::Gray8 => (*r, *g, *b) = (luma, luma, luma),
-                (ColorOrder::Rgb | ColorOrder::Bgr, Some([cb, cr])) => {
-                    let half = (size.0.div_ceil(2), size.1.div_ceil(2));
-                    let (column, row) =
-                        (point_tap(at.x / 2.0 - 0.5, half.0), point_tap(at.y / 2.0 - 0.5, half.1));
-                    let pixel_stride =
-                        if matches!(format, PixelFormat::Nv12 | PixelFormat::Nv21) { 2 } else { 1 };
-                    let [cb, cr] =
-                        [cb, cr].map(|(plane, offset)| lerp(&plane, row, column, pixel_stride, offset));
-                    (*r, *g, *b) = (luma, cb, cr);
-                }
-                _ => *r = (k.gain * (luma - k.offset)).clamp(0.0, 255.0),
+            if color == ColorOrder::Gray {
+                lines::rgb_to_gray(first, second, third);
             }
+            return;
         }
-        if color != ColorOrder::Gray && chroma(frame).is_some() {
-            yuv_to_rgb(first, second, third, &k);
+        lines::follow(first, plane, &whole);
+        if frame.format() == PixelFormat::Gray8 {
+            second.copy_from_slice(first);
+            third.copy_from_slice(first);
+            return;
+        }
+        let k = frame.encoding().coefficients();
+        match (color, chroma(frame)) {
+            (ColorOrder::Rgb | ColorOrder::Bgr, Some([cb, cr])) => {
+                let pixel_stride = chroma_stride(frame);
+                let half = Slant { shared: 2.0, size: [width.div_ceil(2), height.div_ceil(2)], ..whole };
+                for (line, (plane, offset)) in [(&mut *second, cb), (&mut *third, cr)] {
+                    lines::follow(line, &plane, &Slant { pixel_stride, offset, ..half });
+                }
+                lines::yuv_to_rgb(first, second, third, &k);
+            }
+            _ => lines::luma_to_gray(first, &k),
         }
     }
 
@@ -275,19 +250,18 @@ impl Sampler {
     fn sample_line(&mut self, frame: &Frame<'_>, y: usize, color: ColorOrder) {
         let Some(&row) = self.rows.get(y) else { return };
         let [first, second, third] = &mut self.lines;
+        let [in_first, in_second, in_third] = &mut self.stretched;
         let [plane, ..] = frame.planes();
         if let PixelFormat::Packed { red, green, blue, .. } = frame.format() {
-            lerp_line(first, plane, row, &self.columns, red);
-            lerp_line(second, plane, row, &self.columns, green);
-            lerp_line(third, plane, row, &self.columns, blue);
+            in_first.mix(first, plane, row, &self.columns, red);
+            in_second.mix(second, plane, row, &self.columns, green);
+            in_third.mix(third, plane, row, &self.columns, blue);
             if color == ColorOrder::Gray {
-                for ((r, g), b) in first.iter_mut().zip(second.iter()).zip(third.iter()) {
-                    *r = 0.299 * *r + 0.587 * g + 0.114 * b;
-                }
+                lines::rgb_to_gray(first, second, third);
             }
             return;
         }
-        lerp_line(first, plane, row, &self.columns, 0);
+        in_first.mix(first, plane, row, &self.columns, 0);
         if frame.format() == PixelFormat::Gray8 {
             second.copy_from_slice(first);
             third.copy_from_slice(first);
@@ -296,17 +270,18 @@ impl Sampler {
         let k = frame.encoding().coefficients();
         match (color, chroma(frame), self.chroma_rows.get(y)) {
             (ColorOrder::Rgb | ColorOrder::Bgr, Some([cb, cr]), Some(&chroma_row)) => {
-                lerp_line(second, &cb.0, chroma_row, &self.chroma_columns, cb.1);
-                lerp_line(third, &cr.0, chroma_row, &self.chroma_columns, cr.1);
-                yuv_to_rgb(first, second, third, &k);
+                in_second.mix(second, &cb.0, chroma_row, &self.chroma_columns, cb.1);
+                in_third.mix(third, &cr.0, chroma_row, &self.chroma_columns, cr.1);
+                lines::yuv_to_rgb(first, second, third, &k);
             }
-            _ => {
-                for value in first.iter_mut() {
-                    *value = (k.gain * (*value - k.offset)).clamp(0.0, 255.0);
-                }
-            }
+            _ => lines::luma_to_gray(first, &k),
         }
     }
+}
+
+/// Bytes from one sample of Cb or Cr to the next.
+fn chroma_stride(frame: &Frame<'_>) -> usize {
+    if matches!(frame.format(), PixelFormat::Nv12 | PixelFormat::Nv21) { 2 } else { 1 }
 }
 
 /// The planes of Cb and Cr, each with the offset of its first sample.
@@ -321,50 +296,6 @@ fn chroma<'a>(frame: &Frame<'a>) -> Option<[(Plane<'a>, usize); 2]> {
     }
 }
 
-/// The tap at one position on an axis of `size` samples.
-fn point_tap(position: f32, size: usize) -> Tap {
-    let last = size.saturating_sub(1) as f32;
-    let position = if position.is_finite() { position.clamp(0.0, last) } else { 0.0 };
-    let first = position.floor();
-    Tap { first: first as u32, second: (first + 1.0).min(last) as u32, weight: position - first }
-}
-
-/// One sample between four pixels.
-fn lerp(plane: &Plane<'_>, row: Tap, column: Tap, pixel_stride: usize, offset: usize) -> f32 {
-    let at = |y: u32, x: u32| {
-        let index = x as usize * pixel_stride + offset;
-        f32::from(plane.row(y as usize).get(index).copied().unwrap_or(0))
-    };
-    let mix = |a: f32, b: f32, weight: f32| a + weight * (b - a);
-    let top = mix(at(row.first, column.first), at(row.first, column.second), column.weight);
-    let bottom = mix(at(row.second, column.first), at(row.second, column.second), column.weight);
-    mix(top, bottom, row.weight)
-}
-
-fn lerp_line(line: &mut [f32], plane: &Plane<'_>, row: Tap, columns: &[Tap], offset: usize) {
-    let upper = plane.row(row.first as usize).get(offset..).unwrap_or_default();
-    let lower = plane.row(row.second as usize).get(offset..).unwrap_or_default();
-    let at = |pixels: &[u8], index: u32| f32::from(pixels.get(index as usize).copied().unwrap_or(0));
-    for (value, tap) in line.iter_mut().zip(columns) {
-        let (a, b) = (at(upper, tap.first), at(upper, tap.second));
-        let (c, d) = (at(lower, tap.first), at(lower, tap.second));
-        let top = a + tap.weight * (b - a);
-        let bottom = c + tap.weight * (d - c);
-        *value = top + row.weight * (bottom - top);
-    }
-}
-
-/// Turns luma, Cb and Cr in place into red, green and blue.
-fn yuv_to_rgb(first: &mut [f32], second: &mut [f32], third: &mut [f32], k: &YuvCoefficients) {
-    for ((y, cb), cr) in first.iter_mut().zip(second).zip(third) {
-        let luma = k.gain * (*y - k.offset);
-        let (blue_diff, red_diff) = (*cb - 128.0, *cr - 128.0);
-        *y = (luma + k.cr_r * red_diff).clamp(0.0, 255.0);
-        *cb = (luma - k.cb_g * blue_diff - k.cr_g * red_diff).clamp(0.0, 255.0);
-        *cr = (luma + k.cb_b * blue_diff).clamp(0.0, 255.0);
-    }
-}
-
 /// Normalises a line of red, green and blue into row `y` of the tensor.
 fn write_line([red, green, blue]: &[Vec<f32>; 3], y: usize, spec: &ImageSpec, output: &mut [f32]) {
     let channels: &[&Vec<f32>] = match spec.color {
@@ -374,16 +305,15 @@ fn write_line([red, green, blue]: &[Vec<f32>; 3], y: usize, spec: &ImageSpec, ou
     };
     for (index, (line, (mean, std))) in channels.iter().zip(spec.mean.iter().zip(&spec.std)).enumerate() {
         let (factor, shift) = (spec.scale / std, mean / std);
-        let normalised = line.iter().map(|pixel| pixel * factor - shift);
         match spec.layout {
             TensorLayout::Chw => {
                 let start = (index * spec.height + y) * spec.width;
-                let row = output.get_mut(start..).unwrap_or_default();
-                row.iter_mut().zip(normalised).for_each(|(out, value)| *out = value);
+                lines::normalise(line, factor, shift, output.get_mut(start..).unwrap_or_default());
             }
             TensorLayout::Hwc => {
                 let start = y * spec.width * channels.len() + index;
                 let row = output.get_mut(start..).unwrap_or_default();
+                let normalised = line.iter().map(|pixel| pixel * factor - shift);
                 row.iter_mut().step_by(channels.len()).zip(normalised).for_each(|(out, value)| *out = value);
             }
         }
@@ -412,6 +342,46 @@ mod tests {
             scale: 1.0,
             mean: [0.0; 3],
             std: [1.0; 3],
+        }
+    }
+
+    /// A pixel between four samples of each plane, asked for one by one: taps across and down, of the first plane and of chroma.
+    fn plain(
+        frame: &Frame<'_>,
+        [x, y]: [Tap; 2],
+        [chroma_x, chroma_y]: [Tap; 2],
+        color: ColorOrder,
+    ) -> [f32; 3] {
+        let lerp = |plane: &Plane<'_>, [x, y]: [Tap; 2], stride: usize, offset: usize| {
+            let at = |y: u32, x: u32| {
+                f32::from(plane.data[y as usize * plane.stride + x as usize * stride + offset])
+            };
+            let mix = |a: f32, b: f32, weight: f32| a + weight * (b - a);
+            let top = mix(at(y.first, x.first), at(y.first, x.second), x.weight);
+            mix(top, mix(at(y.second, x.first), at(y.second, x.second), x.weight), y.weight)
+        };
+        let [plane, ..] = frame.planes();
+        if let PixelFormat::Packed { pixel_stride, red, green, blue } = frame.format() {
+            let [r, g, b] = [red, green, blue].map(|offset| lerp(plane, [x, y], pixel_stride, offset));
+            return if color == ColorOrder::Gray {
+                [0.299 * r + 0.587 * g + 0.114 * b; 3]
+            } else {
+                [r, g, b]
+            };
+        }
+        let luma = lerp(plane, [x, y], 1, 0);
+        let k = frame.encoding().coefficients();
+        match (color, chroma(frame)) {
+            _ if frame.format() == PixelFormat::Gray8 => [luma; 3],
+            (ColorOrder::Rgb | ColorOrder::Bgr, Some(planes)) => {
+                let stride = chroma_stride(frame);
+                let [cb, cr] =
+                    planes.map(|(plane, offset)| lerp(&plane, [chroma_x, chroma_y], stride, offset));
+                let (luma, cb, cr) = (k.gain * (luma - k.offset), cb - 128.0, cr - 128.0);
+                [luma + k.cr_r * cr, luma - k.cb_g * cb - k.cr_g * cr, luma + k.cb_b * cb]
+                    .map(|v| v.clamp(0.0, 255.0))
+            }
+            _ => [(k.gain * (luma - k.offset)).clamp(0.0, 255.0); 3],
         }
     }
 
@@ -532,6 +502,68 @@ mod tests {
             for (a, b) in upright.iter().zip(&turned) {
                 prop_assert!((a - b).abs() < 0.1, "{a} {b}");
             }
+        }
+
+        #[test]
+        fn lines_at_once_are_pixels_one_by_one_to_the_last_bit(
+            (width, height) in (1usize..40, 1usize..40),
+            (x, y, w, h) in (-20f32..40.0, -20f32..40.0, 1f32..80.0, 1f32..80.0),
+            whole in any::<bool>(), turn in prop::sample::select(vec![0.0f32, 0.4]), side in 1usize..40,
+            format in prop::sample::select(vec![PixelFormat::I420, PixelFormat::Nv21, PixelFormat::Gray8, PixelFormat::BGRX]),
+            color in prop::sample::select(vec![ColorOrder::Gray, ColorOrder::Rgb, ColorOrder::Bgr]),
+        ) {
+            let data: Vec<Vec<u8>> = format.plane_sizes(width, height).into_iter()
+                .map(|(w, h)| (0..w * h).map(|i| (i * 37 % 251) as u8).collect()).collect();
+            let planes: Vec<Plane> = data.iter().zip(format.plane_sizes(width, height)).map(|(data, (stride, _))| Plane { data, stride }).collect();
+            let frame = Frame::new(format, width, height, &planes, YuvEncoding::default()).unwrap();
+            let part = if whole { Rect::new(0.0, 0.0, width as f32, height as f32) } else { Rect::new(x, y, w, h) };
+            let spec = if whole { spec(width, height, color) } else { spec(side, side, color) };
+            let half = [width.div_ceil(2), height.div_ceil(2)];
+            let mut sampler = Sampler::default();
+            let (mut output, mut expected) = (vec![0.0; spec.len()], vec![0.0; spec.len()]);
+            let mut put = |x: usize, y: usize, pixel: [f32; 3]| {
+                let order = if color == ColorOrder::Bgr { [2, 1, 0] } else { [0, 1, 2] };
+                for (channel, from) in order.into_iter().enumerate().take(color.channels()) {
+                    expected[(channel * spec.height + y) * spec.width + x] = pixel[from];
+                }
+            };
+            let places = (0..spec.height).flat_map(|y| (0..spec.width).map(move |x| (x, y)));
+            if turn == 0.0 {
+                sampler.sample(&frame, part, &spec, &mut output);
+                let tap = |at: usize, length, start, extent, size| taps(length, start, extent, size).nth(at).unwrap();
+                for (x, y) in places {
+                    let (to, [w, h]) = ([spec.width, spec.height], half);
+                    let first = [tap(x, to[0], part.x, part.width, width), tap(y, to[1], part.y, part.height, height)];
+                    let chroma = [
+                        tap(x, to[0], part.x / 2.0, part.width / 2.0, w),
+                        tap(y, to[1], part.y / 2.0, part.height / 2.0, h),
+                    ];
+                    put(x, y, plain(&frame, first, chroma, color));
+                }
+            } else {
+                // No larger than the output, so that every pixel is one look.
+                let (across, down) = (Point { x: 0.9, y: turn }, Point { x: -turn, y: 0.9 });
+                let [across, down] = [(across, spec.width), (down, spec.height)]
+                    .map(|(side, length)| Point { x: side.x * length as f32, y: side.y * length as f32 });
+                let corner = Point { x, y };
+                sampler.sample_crop(&frame, &Crop { corner, across, down }, &spec, &mut output);
+                let step = Point { x: across.x / spec.width as f32, y: across.y / spec.width as f32 };
+                let tap = |position: f32, size: usize| {
+                    let last = size as f32 - 1.0;
+                    let first = position.clamp(0.0, last).floor();
+                    Tap { first: first as u32, second: (first + 1.0).min(last) as u32, weight: position.clamp(0.0, last) - first }
+                };
+                for (x, y) in places {
+                    let (right, under) = (x as f32 + 0.5, (y as f32 + 0.5) / spec.height as f32);
+                    let start = Point { x: corner.x + under * down.x, y: corner.y + under * down.y };
+                    let at = Point { x: start.x + right * step.x, y: start.y + right * step.y };
+                    let first = [tap(at.x - 0.5, width), tap(at.y - 0.5, height)];
+                    let chroma = [tap(at.x / 2.0 - 0.5, half[0]), tap(at.y / 2.0 - 0.5, half[1])];
+                    put(x, y, plain(&frame, first, chroma, color));
+                }
+            }
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&output), bits(&expected));
         }
 
         #[test]
