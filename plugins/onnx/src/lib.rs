@@ -1,5 +1,6 @@
 //! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what puts layers
-//! behind a network, what reads its last convolutions and puts others in their place, and what makes one of fewer bits.
+//! behind a network, what reads its last convolutions and puts others in their place, what writes slow operators with quicker ones, and what
+//! makes one of fewer bits.
 //!
 //! Nothing here knows what the graphs are for, or runs them.
 
@@ -10,6 +11,7 @@ mod extend;
 mod metadata;
 pub mod precision;
 mod proto;
+mod rectifiers;
 mod replace;
 mod wire;
 
@@ -22,4 +24,5 @@ pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,
     TensorShape, TensorType, TypeProto, ValueInfoProto,
 };
+pub use rectifiers::without_prelu;
 pub use replace::with_weights;
