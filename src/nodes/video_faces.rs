@@ -13,7 +13,7 @@ use ferroflow_vision::{
     detect::DetectorKind,
     face::{Face, FrameFaces},
     frame::Frame,
-    inference::Device,
+    inference::{Device, KeepOpen},
     sample::{ImageSpec, Sampler},
 };
 use indicatif::ProgressBar;
@@ -168,6 +168,8 @@ impl Stage for VideoFaces {
         context.progress.begin(found.files.len(), "videos");
         let (mut row, mut videos) = (0, 0);
         let mut failed: Vec<String> = Vec::new();
+        // A video's models are the next one's.
+        let _models_stay = KeepOpen::new();
         for (path, reason) in &found.unreadable {
             tracing::warn!("{} is left out: {reason}", path.display());
             failed.push(format!("{}: {reason}", path.display()));

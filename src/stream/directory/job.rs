@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use ferroflow_vision::inference::KeepOpen;
 
 use super::{
     LOCK, Settings, chain, process,
@@ -45,7 +46,10 @@ pub fn run(
     let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
     let progress = Progress::new(found.files.len());
     let job = Job { settings, key: &key, progress: &progress, interrupted, fatal: Mutex::default() };
+    // A video's models are the next one's.
+    let models_stay = KeepOpen::new();
     let mut entries = job.run_all(&found.files)?;
+    drop(models_stay);
     progress.finish();
     entries.extend(found.unreadable.into_iter().map(|(path, reason)| {
         tracing::error!("{}: cannot be looked into: {reason}", path.display());

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -59,9 +59,42 @@ impl Default for SessionOptions {
 /// What sessions are shared by: file, device, threads, instance.
 type Key = (PathBuf, Device, usize, String);
 
-fn registry() -> &'static Mutex<HashMap<Key, Weak<SharedSession>>> {
-    static REGISTRY: OnceLock<Mutex<HashMap<Key, Weak<SharedSession>>>> = OnceLock::new();
-    REGISTRY.get_or_init(Mutex::default)
+#[derive(Default)]
+struct Registry {
+    sessions: HashMap<Key, Weak<SharedSession>>,
+    /// How many ask that sessions stay open, and those that do.
+    keepers: usize,
+    kept: Vec<Arc<SharedSession>>,
+}
+
+fn registry() -> MutexGuard<'static, Registry> {
+    static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
+    REGISTRY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While it lives, sessions that are opened stay open when their users have gone, for those who come next.
+#[must_use]
+#[derive(Debug)]
+pub struct KeepOpen(());
+
+impl KeepOpen {
+    /// Begins now.
+    #[expect(clippy::new_without_default, reason = "it is made for what its life does")]
+    pub fn new() -> Self {
+        registry().keepers += 1;
+        Self(())
+    }
+}
+
+impl Drop for KeepOpen {
+    fn drop(&mut self) {
+        let mut registry = registry();
+        registry.keepers -= 1;
+        let kept = if registry.keepers == 0 { std::mem::take(&mut registry.kept) } else { Vec::new() };
+        // The last user of a session waits for its worker, which others need not.
+        drop(registry);
+        drop(kept);
+    }
 }
 
 /// A loaded model that several users run, from any thread.
@@ -98,15 +131,20 @@ impl SharedSession {
         let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let key = (file, device, threads, instance_id.clone());
         // Held while loading, so that two streams that start together do not load the same model twice.
-        let mut sessions = registry().lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = sessions.get(&key).and_then(Weak::upgrade).filter(|session| session.works()) {
+        let mut registry = registry();
+        if let Some(session) =
+            registry.sessions.get(&key).and_then(Weak::upgrade).filter(|session| session.works())
+        {
             session.warn_of_other_batches(options);
             return Ok(session);
         }
         let session = Arc::new(Self::start(path, options, Loaded::load(path, options)?)?);
         tracing::info!(model = session.name(), device = %session.device(), asked = %device, "loaded");
-        sessions.retain(|_, session| session.strong_count() > 0);
-        sessions.insert(key, Arc::downgrade(&session));
+        registry.sessions.retain(|_, session| session.strong_count() > 0);
+        registry.sessions.insert(key, Arc::downgrade(&session));
+        if registry.keepers > 0 {
+            registry.kept.push(Arc::clone(&session));
+        }
         Ok(session)
     }
 

@@ -464,3 +464,17 @@ fn what_was_put_aside_is_answered_when_the_engine_is_spoilt() {
         assert!(answer.is_err());
     }
 }
+
+#[test]
+fn a_session_stays_open_while_somebody_keeps_it() {
+    let path = crate::model::resolve_model("default").unwrap().path;
+    let instance_id = "stays open".to_owned();
+    let options = SessionOptions { device: Device::Cpu, instance_id, ..SessionOptions::default() };
+    let open = || Arc::downgrade(&SharedSession::open(&path, &options).unwrap());
+    assert_eq!(open().strong_count(), 0);
+    let keeper = KeepOpen::new();
+    let first = open();
+    assert!(first.ptr_eq(&open()));
+    drop(keeper);
+    assert_eq!(first.strong_count(), 0);
+}
