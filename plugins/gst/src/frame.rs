@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use ferroflow_vision::frame::{Frame, FrameError, FrameMut, PixelFormat, Plane, PlaneMut, YuvEncoding};
 use gst_video::{
-    VideoColorMatrix, VideoColorRange, VideoCropMeta, VideoFormat, VideoFrameRef, VideoInfo, prelude::*,
+    VideoColorMatrix, VideoColorRange, VideoCropMeta, VideoFormat, VideoFrameRef, VideoInfo, VideoMeta,
+    prelude::*,
 };
 
 /// The formats that all our elements take.
@@ -140,6 +141,19 @@ impl std::fmt::Display for MapError {
             Self::Frame(error) => error.fmt(f),
         }
     }
+}
+
+/// Says at the end of a pipeline that frames are read however their lines lie: a decoder has to copy them for others.
+pub fn take_as_they_lie(sink: &gst::Pad) {
+    sink.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        match info.query_mut().map(gst::QueryRef::view_mut) {
+            Some(gst::QueryViewMut::Allocation(query)) => {
+                query.add_allocation_meta::<VideoMeta>(None);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// When a frame is shown, from the beginning of its file or stream: where a file is trimmed by its container, or was searched, presentation times begin

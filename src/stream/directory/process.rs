@@ -270,12 +270,16 @@ fn faces_sink<T: Take + 'static>(
         }
         Ok(gst::FlowSuccess::Ok)
     };
-    gst_app::AppSink::builder()
+    let sink = gst_app::AppSink::builder()
         .sync(false)
         .max_buffers(2)
         .enable_last_sample(false)
         .callbacks(gst_app::AppSinkCallbacks::builder().new_sample(take).build())
-        .build()
+        .build();
+    if let Some(pad) = sink.static_pad("sink") {
+        frame::take_as_they_lie(&pad);
+    }
+    sink
 }
 
 fn play(
