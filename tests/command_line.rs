@@ -189,6 +189,11 @@ fn a_stream_whose_source_fails_leaves_parts_and_no_file_that_looks_complete() {
     let (code, _, stderr) = text(&run(["run", name(&file)]));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("faces.jsonl was not completed before"), "{stderr}");
+    assert_eq!(
+        stderr.matches("the stream did not come to its end: what was written is in ").count(),
+        3,
+        "{stderr}"
+    );
     let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<_> = files.filter(|path| *path != file).collect();
     let lines = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap().lines().count();

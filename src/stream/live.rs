@@ -123,17 +123,36 @@ fn play(
         }),
         Err(_) => Err(first_error(name, &bus)),
     };
-    let stopped = pipeline.set_state(gst::State::Null);
+    // On its way to nothing a pipeline throws away what its elements say while they close.
+    let closed = pipeline.set_state(gst::State::Ready);
+    let said = last_words(name, &bus);
+    let stopped = closed.and(pipeline.set_state(gst::State::Null));
     bus.unset_sync_handler();
     drop(watched);
     stats.end_life();
     result?;
-    // What an element could only say while closing, such as a file that cannot be completed.
-    let late = bus.pop_filtered(&[gst::MessageType::Error]);
-    if let Some(gst::MessageView::Error(error)) = late.as_ref().map(|message| message.view()) {
-        bail!("stream `{name}`: {}", describe(error));
+    if let Some(error) = said {
+        bail!("stream `{name}`: {error}");
     }
     stopped.map(drop).with_context(|| format!("stream `{name}` could not be stopped"))
+}
+
+/// Tells what elements say while they close, and answers the first error of a sink: a file that cannot be completed, say. That a camera does not say
+/// goodbye is no failure.
+fn last_words(name: &str, bus: &gst::Bus) -> Option<String> {
+    let mut first = None;
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]) {
+        let element = message.src().and_then(|source| source.downcast_ref::<gst::Element>());
+        let is_sink =
+            element.is_some_and(|element| element.element_flags().contains(gst::ElementFlags::SINK));
+        match message.view() {
+            gst::MessageView::Error(error) if is_sink => first = first.or_else(|| Some(describe(error))),
+            gst::MessageView::Error(error) => tracing::warn!(stream = name, "{}", describe(error)),
+            gst::MessageView::Warning(warning) => tracing::warn!(stream = name, "{}", warning.error()),
+            _ => {}
+        }
+    }
+    first
 }
 
 /// Has what `fermeta` wrote stay a part when something fails. A source sends the end of its stream behind its error, and in the same thread: only who

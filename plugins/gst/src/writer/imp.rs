@@ -212,11 +212,10 @@ impl BaseTransformImpl for Meta {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         // Without an end of the stream the file is not whole, and stays under its temporary name.
         if let Some(part) = lock(&self.state).take().and_then(|state| state.outlet?.abandon()) {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "the stream did not end: what was written is in {}",
-                part.display()
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Close,
+                ("the stream did not come to its end: what was written is in {}", part.display())
             );
         }
         Ok(())
