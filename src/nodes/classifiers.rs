@@ -24,6 +24,7 @@ pub struct NamedClassifier {
     pub name: String,
     model: ModelFile,
     device: Device,
+    mirror: bool,
     /// Where the answer for each class of the table stands in the classifier's.
     order: Vec<usize>,
 }
@@ -121,7 +122,12 @@ impl NamedClassifier {
             let (labels, classes) = (labels.join(", "), classes.join(", "));
             format!("the classifier `{name}` tells {labels}, and the table has {classes}: both must have the same classes")
         })?;
-        Ok(Self { name, model, device, order })
+        Ok(Self { name, model, device, mirror: false, order })
+    }
+
+    /// Has it look at each face's mirror image too, and answer the mean of both.
+    pub fn with_mirror(self, mirror: bool) -> Self {
+        Self { mirror, ..self }
     }
 
     /// Probabilities (table rows x classes) of the rows of `faces` that are `wanted`; zeros for the others. A picture
@@ -135,7 +141,10 @@ impl NamedClassifier {
         let classes = faces.classes.len();
         let sessions = WorkerSessions::new("classifier", self.device);
         let mut all = Vec::with_capacity(faces.table.rows() * classes);
-        let open = || Ok(ExpressionClassifier::open(&self.model, &sessions.next(), BATCH)?);
+        let open = || {
+            let classifier = ExpressionClassifier::open(&self.model, &sessions.next(), BATCH)?;
+            Ok(classifier.with_mirror(self.mirror))
+        };
         let ask = |classifier: &mut ExpressionClassifier, (first, images): (usize, BinaryArray)| {
             let pictures = decode(first, &images, wanted)?;
             let mut frames = Vec::with_capacity(pictures.len());

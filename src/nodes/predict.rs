@@ -32,6 +32,10 @@ pub struct Predict {
     /// divided by this.
     #[serde(default = "one")]
     temperature: f32,
+    /// Look at the mirror image of each face too and take the mean of both, at twice the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    mirror: bool,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
     #[serde(default = "device::cpu")]
     #[schemars(with = "String")]
@@ -76,6 +80,8 @@ impl Stage for Predict {
         let (classes, dropped) = (faces.classes.len(), faces.dropped()?);
         let classifiers =
             classifiers::open("models", &self.classifiers, &faces.classes, self.device, context)?;
+        let classifiers: Vec<_> =
+            classifiers.into_iter().map(|classifier| classifier.with_mirror(self.mirror)).collect();
         context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
         let mut mean = vec![0.0f32; faces.table.rows() * classes];
         for classifier in &classifiers {

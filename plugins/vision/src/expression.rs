@@ -36,8 +36,11 @@ pub struct ExpressionClassifier {
     name: Arc<str>,
     /// Most faces in one run; 1 for models exported with a batch of one.
     batch_size: usize,
+    mirror: bool,
     sampler: Sampler,
     input: Vec<f32>,
+    /// Answers of all looks, in their order.
+    scores: Vec<f32>,
 }
 
 impl ExpressionClassifier {
@@ -73,10 +76,18 @@ impl ExpressionClassifier {
             labels,
             name: model.name.as_str().into(),
             batch_size,
+            mirror: false,
             session,
             sampler: Sampler::default(),
             input: Vec::new(),
+            scores: Vec::new(),
         })
+    }
+
+    /// Has it look at each face's mirror image too, and answer the mean of both.
+    #[must_use]
+    pub fn with_mirror(self, mirror: bool) -> Self {
+        Self { mirror, ..self }
     }
 
     /// The classes, in the order of the scores.
@@ -118,36 +129,51 @@ impl ExpressionClassifier {
         crop: impl Fn(usize) -> (&'a Frame<'b>, Crop),
         emotions: &mut Vec<Emotion>,
     ) -> Result<(), ExpressionError> {
-        let length = self.spec.len();
-        for first in (0..count).step_by(self.batch_size) {
-            let batch = first..count.min(first + self.batch_size);
+        let (length, classes, logits) = (self.spec.len(), self.labels.len(), self.logits);
+        // How often each face is looked at; every other look is at its mirror image.
+        let looks = if self.mirror { 2 } else { 1 };
+        self.scores.clear();
+        for first in (0..count * looks).step_by(self.batch_size) {
+            let batch = first..(count * looks).min(first + self.batch_size);
             self.input.resize(length * batch.len(), 0.0);
-            for (at, image) in batch.clone().zip(self.input.chunks_exact_mut(length)) {
-                let (frame, crop) = crop(at);
+            for (look, image) in batch.clone().zip(self.input.chunks_exact_mut(length)) {
+                let (frame, crop) = crop(look / looks);
                 self.sampler.sample_crop(frame, &crop, &self.spec, image);
+                if look % looks == 1 {
+                    self.spec.mirror(image);
+                }
             }
-            let answers = emotions.len();
-            let (classes, logits) = (self.labels.len(), self.logits);
+            let (before, scores) = (self.scores.len(), &mut self.scores);
             self.session.run(self.spec.shape(batch.len()), &mut self.input, |outputs| {
                 let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
-                emotions.extend(values.chunks_exact(classes).map(|scores| {
-                    let scores = if logits { softmax(scores) } else { scores.to_vec() };
-                    let label_id = argmax(&scores);
-                    Emotion { labels: self.labels.clone(), scores, label_id, model: self.name.clone() }
-                }));
+                for answer in values.chunks_exact(classes) {
+                    scores.extend(answer);
+                    if logits {
+                        let begin = scores.len() - classes;
+                        softmax(&mut scores[begin..]);
+                    }
+                }
             })?;
-            if let Some(bad) = emotions[answers..].iter().find(|e| !e.scores.iter().all(|s| s.is_finite())) {
-                let reason = format!("it answered {:?}, which are not probabilities", bad.scores);
-                emotions.truncate(answers);
-                return Err(self.session.failed(reason).into());
+            let answers = &self.scores[before..];
+            if let Some(bad) = answers.chunks_exact(classes).find(|a| !a.iter().all(|s| s.is_finite())) {
+                return Err(self
+                    .session
+                    .failed(format!("it answered {bad:?}, which are not probabilities"))
+                    .into());
             }
-            if emotions.len() != answers + batch.len() {
-                let reason =
-                    format!("{} faces went in, {} answers came out", batch.len(), emotions.len() - answers);
-                emotions.truncate(answers);
+            let answers = answers.len() / classes;
+            if answers != batch.len() {
+                let reason = format!("{} faces went in, {answers} answers came out", batch.len());
                 return Err(self.session.failed(reason).into());
             }
         }
+        emotions.extend(self.scores.chunks_exact(classes * looks).map(|answers| {
+            let (first, mirrored) = answers.split_at(classes);
+            let mut scores = first.to_vec();
+            scores.iter_mut().zip(mirrored).for_each(|(score, other)| *score = f32::midpoint(*score, *other));
+            let label_id = argmax(&scores);
+            Emotion { labels: self.labels.clone(), scores, label_id, model: self.name.clone() }
+        }));
         Ok(())
     }
 }
@@ -157,18 +183,47 @@ pub(crate) fn argmax(values: &[f32]) -> usize {
     values.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
 }
 
-/// Probabilities from logits, shifted by the greatest so that nothing overflows.
-fn softmax(logits: &[f32]) -> Vec<f32> {
+/// Makes probabilities of logits, shifted by the greatest so that nothing overflows.
+fn softmax(logits: &mut [f32]) {
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut powers: Vec<f32> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.iter_mut().for_each(|power| *power /= sum);
-    powers
+    logits.iter_mut().for_each(|logit| *logit = (*logit - greatest).exp());
+    let sum: f32 = logits.iter().sum();
+    logits.iter_mut().for_each(|power| *power /= sum);
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
+    use crate::inference::Device;
+
+    #[test]
+    fn the_mean_of_a_face_and_its_mirror_image_is_that_of_both_answers() {
+        let model = crate::model::resolve_model("default").unwrap();
+        let (mut pixels, mut mirrored) = (Vec::new(), Vec::new());
+        for y in 0..48usize {
+            let row: Vec<u8> = (0..48usize).map(|x| (x * x * 3 + y * 31 + x * y) as u8).collect();
+            mirrored.extend(row.iter().rev());
+            pixels.extend(row);
+        }
+        let pictures = [&pixels, &mirrored].map(|pixels| Frame::gray(pixels, 48, 48).unwrap());
+        let ask = |mirror: bool, batch_size: usize, pictures: &[Frame<'_>]| {
+            let options = SessionOptions { device: Device::Cpu, ..SessionOptions::default() };
+            let classifier = ExpressionClassifier::open(&model, &options, batch_size).unwrap();
+            let mut emotions = Vec::new();
+            classifier.with_mirror(mirror).classify_pictures(pictures, &mut emotions).unwrap();
+            emotions.into_iter().map(|emotion| emotion.scores).collect::<Vec<_>>()
+        };
+        let [one, other] = [0, 1].map(|at| ask(false, 1, &pictures)[at].clone());
+        assert_ne!(one, other);
+        for batch_size in [1, 2, 3, 32] {
+            for scores in ask(true, batch_size, &pictures) {
+                let means = one.iter().zip(&other).map(|(one, other)| f32::midpoint(*one, *other));
+                assert!(scores.iter().zip(means).all(|(score, mean)| (score - mean).abs() < 1e-5));
+            }
+        }
+    }
 
     #[test]
     fn of_equal_scores_the_first_counts() {

@@ -79,6 +79,21 @@ impl ImageSpec {
         self.width * self.height * self.color.channels()
     }
 
+    /// Mirrors an image, left to right.
+    pub fn mirror(&self, image: &mut [f32]) {
+        match self.layout {
+            TensorLayout::Chw => image.chunks_exact_mut(self.width.max(1)).for_each(<[f32]>::reverse),
+            TensorLayout::Hwc => {
+                let channels = self.color.channels();
+                for row in image.chunks_exact_mut((self.width * channels).max(1)) {
+                    // Pixels change places, and their channels back.
+                    row.reverse();
+                    row.chunks_exact_mut(channels).for_each(<[f32]>::reverse);
+                }
+            }
+        }
+    }
+
     /// The tensor of a batch of such images, outermost side first.
     pub const fn shape(&self, batch: usize) -> [usize; 4] {
         let channels = self.color.channels();

@@ -49,6 +49,10 @@ pub struct Evaluate {
     /// Mistakes that the page shows of each classifier.
     #[serde(default = "mistakes")]
     mistakes: usize,
+    /// Look at the mirror image of each face too and take the mean of both, at twice the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    mirror: bool,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
     #[serde(default = "device::cpu")]
     #[schemars(with = "String")]
@@ -109,6 +113,8 @@ impl Stage for Evaluate {
         let truths = self.truths(&faces, context)?;
         let classifiers =
             classifiers::open("models", &self.classifiers, &faces.classes, self.device, context)?;
+        let classifiers: Vec<_> =
+            classifiers.into_iter().map(|classifier| classifier.with_mirror(self.mirror)).collect();
         context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
         let mut all = Vec::with_capacity(classifiers.len());
         for classifier in &classifiers {
