@@ -24,7 +24,7 @@ pub struct NamedClassifier {
     pub name: String,
     model: ModelFile,
     device: Device,
-    mirror: bool,
+    mirrored: bool,
     /// Where the answer for each class of the table stands in the classifier's.
     order: Vec<usize>,
 }
@@ -122,12 +122,12 @@ impl NamedClassifier {
             let (labels, classes) = (labels.join(", "), classes.join(", "));
             format!("the classifier `{name}` tells {labels}, and the table has {classes}: both must have the same classes")
         })?;
-        Ok(Self { name, model, device, mirror: false, order })
+        Ok(Self { name, model, device, mirrored: false, order })
     }
 
     /// Has it look at each face's mirror image too, and answer the mean of both.
-    pub fn with_mirror(self, mirror: bool) -> Self {
-        Self { mirror, ..self }
+    pub fn with_mirrored(self, mirrored: bool) -> Self {
+        Self { mirrored, ..self }
     }
 
     /// Probabilities (table rows x classes) of the rows of `faces` that are `wanted`; zeros for the others. A picture
@@ -143,7 +143,7 @@ impl NamedClassifier {
         let mut all = Vec::with_capacity(faces.table.rows() * classes);
         let open = || {
             let classifier = ExpressionClassifier::open(&self.model, &sessions.next(), BATCH)?;
-            Ok(classifier.with_mirror(self.mirror))
+            Ok(classifier.with_mirrored(self.mirrored))
         };
         let ask = |classifier: &mut ExpressionClassifier, (first, images): (usize, BinaryArray)| {
             let pictures = decode(first, &images, wanted)?;

@@ -36,7 +36,7 @@ pub struct ExpressionClassifier {
     name: Arc<str>,
     /// Most faces in one run; 1 for models exported with a batch of one.
     batch_size: usize,
-    mirror: bool,
+    mirrored: bool,
     sampler: Sampler,
     input: Vec<f32>,
     /// Answers of all looks, in their order.
@@ -76,7 +76,7 @@ impl ExpressionClassifier {
             labels,
             name: model.name.as_str().into(),
             batch_size,
-            mirror: false,
+            mirrored: false,
             session,
             sampler: Sampler::default(),
             input: Vec::new(),
@@ -86,8 +86,8 @@ impl ExpressionClassifier {
 
     /// Has it look at each face's mirror image too, and answer the mean of both.
     #[must_use]
-    pub fn with_mirror(self, mirror: bool) -> Self {
-        Self { mirror, ..self }
+    pub fn with_mirrored(self, mirrored: bool) -> Self {
+        Self { mirrored, ..self }
     }
 
     /// The classes, in the order of the scores.
@@ -131,7 +131,7 @@ impl ExpressionClassifier {
     ) -> Result<(), ExpressionError> {
         let (length, classes, logits) = (self.spec.len(), self.labels.len(), self.logits);
         // How often each face is looked at; every other look is at its mirror image.
-        let looks = if self.mirror { 2 } else { 1 };
+        let looks = if self.mirrored { 2 } else { 1 };
         self.scores.clear();
         for first in (0..count * looks).step_by(self.batch_size) {
             let batch = first..(count * looks).min(first + self.batch_size);
@@ -212,7 +212,7 @@ mod tests {
             let options = SessionOptions { device: Device::Cpu, ..SessionOptions::default() };
             let classifier = ExpressionClassifier::open(&model, &options, batch_size).unwrap();
             let mut emotions = Vec::new();
-            classifier.with_mirror(mirror).classify_pictures(pictures, &mut emotions).unwrap();
+            classifier.with_mirrored(mirror).classify_pictures(pictures, &mut emotions).unwrap();
             emotions.into_iter().map(|emotion| emotion.scores).collect::<Vec<_>>()
         };
         let [one, other] = [0, 1].map(|at| ask(false, 1, &pictures)[at].clone());

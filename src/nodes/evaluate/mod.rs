@@ -52,7 +52,7 @@ pub struct Evaluate {
     /// Look at the mirror image of each face too and take the mean of both, at twice the time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schemars(extend("default" = false))]
-    mirror: bool,
+    mirrored: bool,
     /// Where the networks run: cpu, cuda, cuda:N or auto.
     #[serde(default = "device::cpu")]
     #[schemars(with = "String")]
@@ -114,7 +114,7 @@ impl Stage for Evaluate {
         let classifiers =
             classifiers::open("models", &self.classifiers, &faces.classes, self.device, context)?;
         let classifiers: Vec<_> =
-            classifiers.into_iter().map(|classifier| classifier.with_mirror(self.mirror)).collect();
+            classifiers.into_iter().map(|classifier| classifier.with_mirrored(self.mirrored)).collect();
         context.progress.begin(classifiers.len() * faces.table.rows(), "faces");
         let mut all = Vec::with_capacity(classifiers.len());
         for classifier in &classifiers {

@@ -36,7 +36,7 @@ struct Settings {
     batch_size: u32,
     batch_timeout: u32,
     reclassify_interval: u32,
-    mirror: bool,
+    mirrored: bool,
 }
 
 impl Default for Settings {
@@ -49,7 +49,7 @@ impl Default for Settings {
             batch_size: 32,
             batch_timeout: 0,
             reclassify_interval: 1,
-            mirror: false,
+            mirrored: false,
         }
     }
 }
@@ -65,7 +65,7 @@ impl Settings {
             self.batch_timeout,
         )?;
         let classifier = ExpressionClassifier::open(&file, &options, self.batch_size as usize)?;
-        Ok(classifier.with_mirror(self.mirror))
+        Ok(classifier.with_mirrored(self.mirrored))
     }
 }
 
@@ -162,8 +162,8 @@ pub struct Expression {
     #[property(name = "reclassify-interval", get, set, type = u32, member = reclassify_interval, mutable_ready,
         default = Settings::default().reclassify_interval,
         nick = "Reclassify interval", blurb = "Classify a tracked face on every n-th frame and repeat the answer between; 0 classifies a track once. Faces without a track are classified always")]
-    #[property(name = "mirror", get, set, type = bool, member = mirror, mutable_ready, default = Settings::default().mirror,
-        nick = "Mirror", blurb = "Look at the mirror image of each face too and take the mean of both: a little better, at twice the time")]
+    #[property(name = "mirrored", get, set, type = bool, member = mirrored, mutable_ready, default = Settings::default().mirrored,
+        nick = "Mirrored", blurb = "Look at the mirror image of each face too and take the mean of both: a little better, at twice the time")]
     settings: Mutex<Settings>,
     #[property(name = "classified-frames", get = |this: &Self| lock(&this.stats).classified_frames, type = u64,
         nick = "Classified frames", blurb = "Frames on which faces were classified, each in one batch, since the start")]
