@@ -5,8 +5,13 @@ use std::{fs, io::Write, path::Path};
 use super::{ModelError, manifest::Asset};
 
 /// Their files in `models/`.
-const FILES: [(&str, &[u8]); 1] =
-    [("models/ferroflow-expression.onnx", include_bytes!("../../../../models/ferroflow-expression.onnx"))];
+const FILES: [(&str, &[u8]); 2] = [
+    ("models/ferroflow-expression.onnx", include_bytes!("../../../../models/ferroflow-expression.onnx")),
+    (
+        "models/ferroflow-expression-int8.onnx",
+        include_bytes!("../../../../models/ferroflow-expression-int8.onnx"),
+    ),
+];
 
 /// Puts a network at its place in the cache, where that has not the same bytes already. Answers whether it had to.
 ///
