@@ -213,6 +213,65 @@ fn frames_that_a_sink_drops_for_being_late_are_counted() {
 }
 
 #[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("faces.jsonl");
+    let chain = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! fermeta location={} ! fakesink",
+        name(&out)
+    );
+    let child = spawn(&["launch", &chain]);
+    let part = || std::fs::read_dir(folder.path()).unwrap().next().is_some();
+    assert!(wait_until(Duration::from_secs(20), part));
+    std::thread::sleep(Duration::from_millis(500));
+    // As `timeout` does: to the program, and to the group that it is in.
+    signal(&child, "TERM");
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(std::fs::read_to_string(&out).unwrap().lines().count() > 1);
+}
+
+#[test]
+fn a_recording_is_not_replaced_by_none_and_passwords_are_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("camera.jsonl");
+    std::fs::write(&out, "yesterday\n").unwrap();
+    let chain = format!("videotestsrc num-buffers=0 ! fermeta location={} ! fakesink", name(&out));
+    assert_eq!(text(&run(["launch", &chain])).0, Some(0));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "yesterday\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let (_, stdout, _) = text(&run(["plan", "rtsp", "--set", "uri=rtsp://admin:s3cret@camera/1"]));
+    assert!(stdout.contains("rtsp://camera/1") && !stdout.contains("s3cret"), "{stdout}");
+}
+
+#[test]
+fn lines_go_to_standard_output_and_devices_where_these_are_named() {
+    for location in ["-", "/dev/stdout"] {
+        let chain = format!(
+            "videotestsrc num-buffers=2 ! video/x-raw,width=64,height=64 ! fermeta location={location} ! fakesink"
+        );
+        let (code, stdout, stderr) = text(&run(["launch", &chain]));
+        assert_eq!(
+            (code, stdout.lines().filter(|line| line.starts_with('{')).count()),
+            (Some(0), 2),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_whatever_their_sign() {
+    for chain in
+        ["fertrack max-lost=-5", "ferfacedetect batch-size=-1", "ferexpression reclassify-interval=-1"]
+    {
+        let (code, _, stderr) =
+            text(&run(["launch", &format!("videotestsrc num-buffers=1 ! {chain} ! fakesink")]));
+        assert_eq!(code, Some(2), "{chain}: {stderr}");
+    }
+}
+
+#[test]
 fn a_file_that_is_cut_short_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, cut) = (folder.path().join("whole.mp4"), folder.path().join("cut.mp4"));

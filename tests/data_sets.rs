@@ -4,7 +4,14 @@
 
 mod common;
 
-use std::{fs, io::Write, path::Path, process::Output, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+    path::Path,
+    process::Output,
+    sync::Arc,
+};
 
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, DictionaryArray, Float64Array, Int64Array, LargeBinaryArray,
@@ -409,6 +416,37 @@ fn faces_are_harvested_from_videos() {
     assert!(labels.len() >= 4 && pixels.len() == labels.len() * 48 * 48, "{}", labels.len());
     let happy = labels.iter().filter(|label| **label == Some(3)).count();
     assert!(happy > 0 && happy < labels.len(), "{labels:?}");
+}
+
+#[test]
+fn faces_of_a_video_are_never_divided() {
+    let folder = tempfile::tempdir().unwrap();
+    for video in ["happy/a", "happy/b", "happy/c", "sad/a", "sad/b", "sad/c"] {
+        let to = folder.path().join(format!("videos/{video}.mp4"));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(asset("phone.mp4"), to).unwrap();
+    }
+    let graph = "video-faces path=videos every=0.5 most-of-track=20 ! split test=0.34";
+    let output = run(folder.path(), &format!("{graph} ! export path=out"));
+    assert_eq!(text(&output).0, Some(0), "{}", text(&output).2);
+    let mut splits = BTreeMap::<String, BTreeSet<String>>::new();
+    for file in fs::read_dir(folder.path().join("out/data")).unwrap() {
+        let faces = Faces::of(Table::open(&file.unwrap().path()).unwrap()).unwrap();
+        let videos: StringArray = faces.table.typed("source").unwrap();
+        for (video, split) in videos.iter().zip(faces.splits().unwrap()) {
+            splits.entry(video.unwrap().to_owned()).or_default().insert(split);
+        }
+    }
+    assert_eq!(splits.len(), 6);
+    assert!(splits.values().all(|splits| splits.len() == 1), "{splits:?}");
+    assert_eq!(splits.values().filter(|splits| splits.contains("test")).count(), 2, "{splits:?}");
+    // A folder that is nearly a class, and a class whose only video cannot be on both sides.
+    fs::rename(folder.path().join("videos/sad"), folder.path().join("videos/Sad")).unwrap();
+    fs::remove_file(folder.path().join("videos/happy/b.mp4")).unwrap();
+    fs::remove_file(folder.path().join("videos/happy/c.mp4")).unwrap();
+    let said = text(&run(folder.path(), graph)).2;
+    assert!(said.contains("faces from the folder `Sad` have no label: did you mean `sad`?"), "{said}");
+    assert!(said.contains("split: all faces of happy are of one group"), "{said}");
 }
 
 #[test]

@@ -445,6 +445,21 @@ fn a_link_in_a_circle_is_reported_and_passed_by() {
 }
 
 #[test]
+fn a_result_that_has_more_than_is_asked_for_is_done() {
+    let out = tempfile::tempdir().unwrap();
+    let video = asset("phone.mp4");
+    for (options, done) in [
+        (&["--annotate"][..], "1 done, 0 unchanged"),
+        (&[], "0 done, 1 unchanged"),
+        (&["--annotate"], "0 done, 1 unchanged"),
+    ] {
+        let (_, stdout, _) = batch(&video, out.path(), options);
+        assert!(stdout.contains(done), "{options:?}: {stdout}");
+        assert!(out.path().join("phone.mp4/annotated.mp4").exists());
+    }
+}
+
+#[test]
 fn annotated_videos_have_as_many_frames() {
     let out = tempfile::tempdir().unwrap();
     let (code, _, stderr) = batch(&asset("phone.mp4"), out.path(), &["--annotate"]);

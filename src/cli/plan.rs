@@ -1,5 +1,7 @@
 //! `ferroflow plan FILE`
 
+use gstferroflow::address::without_credentials;
+
 use super::{
     Outcome,
     run::{self, Loaded, Source},
@@ -26,7 +28,7 @@ pub fn run(args: &Args) -> Outcome {
     if is_text && !file.name.is_empty() {
         outln!("{}{}{}", file.name, if file.description.is_empty() { "" } else { ": " }, file.description);
         for (name, value) in &file.parameters {
-            outln!("  {name} = {value}");
+            outln!("  {name} = {}", without_credentials(&value.to_string()));
         }
     }
     if let Some(graph) = &graph {

@@ -32,7 +32,7 @@ pub const PROBABILITIES: &str = "probabilities";
 
 /// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a duplicate of it.
 ///
-/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) together. For each fold, a
+/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) and what is of one `group`, a video for one, together. For each fold, a
 /// convolutional network is trained on those rows of the others that belong to the splits `learn-splits`, so that no
 /// label of a test part comes into what is learnt later from these probabilities. Rows without a label, and those that
 /// were dropped before, take no part. Pictures must all be of one size. Columns: `probabilities`, one for each class,
@@ -88,7 +88,7 @@ fn learning_rate() -> f64 {
 
 impl Stage for CrossValidate {
     const NAME: &'static str = "cross-validate";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -114,6 +114,18 @@ impl Stage for CrossValidate {
                 "no row of the splits to learn from ({}) has a label and was not dropped: name others in `learn-splits`",
                 self.learn_splits.join(", ")
             );
+        }
+        for (class, name) in (0u8..).zip(&faces.classes) {
+            let mut of_class =
+                labels.iter().zip(&groups).filter(|(label, _)| **label == class).map(|(_, group)| group);
+            if let Some(first) = of_class.next()
+                && of_class.next().is_some()
+                && labels.iter().zip(&groups).all(|(label, group)| *label != class || group == first)
+            {
+                tracing::warn!(
+                    "cross-validate: all faces of {name} are of one group, a video for one: no network that judges them will have seen the class"
+                );
+            }
         }
         let (width, height, all) = faces.gray_pixels(context.workers)?;
         let of_row = |row: &usize| &all[row * width * height..(row + 1) * width * height];

@@ -82,6 +82,12 @@ impl Stage for Judge {
             .collect();
         let splits = faces.splits()?;
         let (labels, all_before) = self.labels(&faces, &reference, &partner, &splits)?;
+        let (agree, with_majority) = all_before;
+        if with_majority >= 100 && agree * 5 < with_majority * 2 {
+            tracing::warn!(
+                "judge: of {with_majority} labels {agree} agree with the votes: are these the votes of these rows? They go by the column `row`"
+            );
+        }
         let curve = curve(&labels);
         write_curve(&context.table(), &curve)?;
         let mut facts =

@@ -111,6 +111,10 @@ impl Stage for Relabel {
         let mut columns = dropped_columns(&faces, NAME, &decisions)?;
         columns.extend(columns_of(&faces, &rows, &decided, &judged, &issues)?);
         faces.table.write_with(&context.table(), &columns)?;
+        let lost = emptied(&given, &decided, &faces.classes);
+        for class in &lost {
+            tracing::warn!("relabel: {class}: give `cross-validate` more epochs, or raise `change-from`");
+        }
         let count = |is: &dyn Fn(&Decided, u8) -> bool| {
             decided.iter().zip(&given).filter(|(decided, given)| is(decided, **given)).count()
         };
@@ -120,6 +124,7 @@ impl Stage for Relabel {
             .with("label_issues", issues.iter().filter(|issue| **issue).count())
             .with("changed", count(&|decided, given| decided.label != given && !decided.is_dropped))
             .with("dropped", count(&|decided, _| decided.is_dropped))
+            .with("emptied", lost)
             .with("sharpness", posterior.sharpness)
             .with("taken_for", posterior.taken_for))
     }
@@ -179,6 +184,18 @@ fn check_networks(judged: &Judged<'_>, given: &[u8], classes: &[String]) -> anyh
         );
     }
     Ok(())
+}
+
+/// The classes of which less than a tenth is left, in words.
+fn emptied(given: &[u8], decided: &[Decided], classes: &[String]) -> Vec<String> {
+    let left = |class: u8| decided.iter().filter(|row| row.label == class && !row.is_dropped).count();
+    let counts = (0u8..)
+        .zip(classes)
+        .map(|(class, name)| (name, given.iter().filter(|label| **label == class).count(), left(class)));
+    counts
+        .filter(|(_, before, after)| after * 10 < *before)
+        .map(|(name, before, after)| format!("of {before} rows called {name} {after} are left"))
+        .collect()
 }
 
 /// What becomes of a row.

@@ -23,7 +23,8 @@ use crate::{
     graph::dag::{Port, PortType},
 };
 
-/// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay together.
+/// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay together, and so does what is of one
+/// `group`, the faces of a video: a network knows the others of those it has learnt from.
 ///
 /// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train. Faces that were made
 /// (`generator`) always go to train, and so do those that they were made of (`source_row`), with their groups: what is measured
@@ -48,7 +49,7 @@ fn fifth() -> f64 {
 
 impl Stage for Split {
     const NAME: &'static str = "split";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INPUTS: &'static [Port] = &[Port::faces("What is divided.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -79,7 +80,11 @@ impl Stage for Split {
         }
         let mut splits = vec![TRAIN; labels.len()];
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        for groups in by_label.values_mut() {
+        let mut alone: Vec<String> = Vec::new();
+        for (label, groups) in &mut by_label {
+            if groups.len() == 1 && (self.test > 0.0 || self.validation > 0.0) {
+                alone.extend(label.map(|label| faces.classes[label].clone()));
+            }
             groups.shuffle(&mut random);
             let counted = |rows: &[usize]| rows.iter().filter(|row| counts(row)).count();
             let total: usize = groups.iter().map(|rows| counted(rows)).sum();
@@ -99,6 +104,12 @@ impl Stage for Split {
                 };
                 rows.iter().for_each(|&row| splits[row] = split);
             }
+        }
+        if !alone.is_empty() {
+            tracing::warn!(
+                "split: all faces of {} are of one group, a video for one, and stay together: more videos make a fair test",
+                alone.join(", ")
+            );
         }
         let before: StringArray = match faces.table.has("original_split") {
             true => faces.table.typed("original_split")?,

@@ -1,7 +1,7 @@
 //! Source: faces out of videos, by the live engine.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -26,7 +26,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             classes,
-            faces::{FacesWriter, NewFace, TRAIN},
+            faces::{FacesWriter, GROUP, NewFace, TRAIN},
             picture::{self, Gray},
         },
     },
@@ -48,7 +48,8 @@ const WAITING: usize = 64;
 ///
 /// Each face is cut out, turned level by its landmarks, made gray and shrunk to `size`. Of one track, at most one face in
 /// `every` seconds is taken, and `most-of-track` in all. The label is that of the folder that a video lies in, where that is
-/// called like a class (`happy/a.mp4`), else there is none. `source` is the video; a picture's path has frame and track.
+/// called like a class (`happy/a.mp4`), else there is none. `source` is the video, and `group` as well, which `split` and `cross-validate` never divide;
+/// a picture's path has frame and track.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VideoFaces {
@@ -116,7 +117,7 @@ struct Harvested {
 
 impl Stage for VideoFaces {
     const NAME: &'static str = "video-faces";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
@@ -164,9 +165,10 @@ impl Stage for VideoFaces {
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         stream::init()?;
         let found = scan::scan(std::slice::from_ref(&self.path), Path::new(""));
-        let mut writer = FacesWriter::with_text(&context.table(), &self.classes, &["source"])?;
+        let mut writer = FacesWriter::with_text(&context.table(), &self.classes, &["source", GROUP])?;
         context.progress.begin(found.files.len(), "videos");
-        let (mut row, mut videos) = (0, 0);
+        let (mut row, mut videos, mut unlabelled) = (0, 0, 0);
+        let mut nearly = BTreeSet::new();
         let mut failed: Vec<String> = Vec::new();
         // A video's models are the next one's.
         let _models_stay = KeepOpen::new();
@@ -178,7 +180,11 @@ impl Stage for VideoFaces {
             let source = file.relative.to_string_lossy().into_owned();
             let folder =
                 file.path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-            let label = folder.and_then(|folder| self.classes.iter().position(|class| *class == folder));
+            let label = folder.as_ref().and_then(|name| self.classes.iter().position(|class| class == name));
+            if let Some(folder) = folder.filter(|_| label.is_none()) {
+                let is_like = |class: &&String| class.eq_ignore_ascii_case(&folder);
+                nearly.extend(self.classes.iter().find(is_like).map(|class| (folder.clone(), class.clone())));
+            }
             let (send, harvested) = crossbeam_channel::bounded(WAITING);
             let processed = std::thread::scope(|scope| {
                 let job = scope.spawn(|| self.harvest(&file.path, &source, send, context));
@@ -186,8 +192,9 @@ impl Stage for VideoFaces {
                     let image = picture::encode_png(&face.picture)?;
                     let new = NewFace { image: &image, path: &face.name, label, split: TRAIN, row };
                     row += 1;
+                    unlabelled += i64::from(label.is_none());
                     context.progress.message(format!("{row} faces"));
-                    writer.add(&new, &[&source])
+                    writer.add(&new, &[&source, &source])
                 });
                 // A table that cannot be written ends the video as well.
                 drop(harvested);
@@ -211,7 +218,10 @@ impl Stage for VideoFaces {
             let why = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
             bail!("no face was found in {}{why}", self.path.display());
         }
-        let facts = Facts::default().with("rows", row).with("videos", videos);
+        for (folder, class) in nearly {
+            tracing::warn!("faces from the folder `{folder}` have no label: did you mean `{class}`?");
+        }
+        let facts = Facts::default().with("rows", row).with("unlabelled", unlabelled).with("videos", videos);
         Ok(if failed.is_empty() { facts } else { facts.with("failed", failed) })
     }
 }

@@ -23,6 +23,9 @@ use crate::graph::StreamTable;
 
 /// How often a stream looks at the interrupt flag and publishes its metrics.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// Looks, a second apart, at which nothing may have moved in a stream that reads files: damaged ones can stop a demuxer without a word. Looks, because time
+/// also passes while the whole program is stopped.
+const STANDSTILL: u32 = 30;
 /// How long a stream may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -179,6 +182,33 @@ fn first_error(name: &str, bus: &gst::Bus) -> anyhow::Error {
     }
 }
 
+/// Says how a camera is.
+fn tell_of_source(name: &str, told: &gst::StructureRef) {
+    let text = |field: &str| told.get::<&str>(field).unwrap_or_default();
+    match (text("state"), told.get::<u64>("delay")) {
+        ("retrying", Ok(delay)) => {
+            let seconds = delay as f64 / 1e9;
+            tracing::warn!(
+                stream = name,
+                "the source is down, tried again in {seconds:.1} s: {}",
+                text("reason")
+            );
+        }
+        // That it gave up is an error of its own.
+        ("gave-up", _) => {}
+        (state, _) => tracing::info!(stream = name, "the source is {state}"),
+    }
+}
+
+/// Whether it reads files and nothing else: then something moves at all times.
+fn reads_files(pipeline: &gst::Pipeline) -> bool {
+    let mut elements = pipeline.iterate_recurse().into_iter().flatten().peekable();
+    let is_source = |element: &gst::Element| element.element_flags().contains(gst::ElementFlags::SOURCE);
+    let is_file =
+        |element: &gst::Element| element.factory().is_some_and(|factory| factory.name() == "filesrc");
+    elements.peek().is_some() && elements.filter(is_source).all(|element| is_file(&element))
+}
+
 fn watch(
     name: &str,
     pipeline: &gst::Pipeline,
@@ -195,6 +225,7 @@ fn watch(
     ];
     let mut asked_to_end: Option<Instant> = None;
     let mut published = Instant::now();
+    let (reads_files, mut moved) = (reads_files(pipeline), (0, 0));
     loop {
         if asked_to_end.is_none() && interrupted.load(Ordering::SeqCst) {
             asked_to_end = Some(Instant::now());
@@ -209,6 +240,13 @@ fn watch(
         if published.elapsed() >= Duration::from_secs(1) {
             stats.publish();
             published = Instant::now();
+            let seen = stats.buffers();
+            moved = if seen == moved.0 { (seen, moved.1 + 1) } else { (seen, 0) };
+            if reads_files && moved.1 >= STANDSTILL {
+                bail!(
+                    "stream `{name}`: nothing has moved for {STANDSTILL} s: a file is damaged, or an element waits for ever"
+                );
+            }
         }
         let Some(message) = bus.timed_pop_filtered(TICK, &wanted) else { continue };
         match message.view() {
@@ -227,8 +265,8 @@ fn watch(
                 }
             }
             gst::MessageView::Element(element) => {
-                if let Some(structure) = element.structure().filter(|s| s.name() == "ferroflow-source") {
-                    tracing::warn!(stream = name, "source: {structure}");
+                if let Some(told) = element.structure().filter(|told| told.name() == "ferroflow-source") {
+                    tell_of_source(name, told);
                 }
             }
             _ => {}

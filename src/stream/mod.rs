@@ -13,6 +13,7 @@ pub mod tracer;
 use std::sync::OnceLock;
 
 use anyhow::Context;
+use gst::prelude::*;
 
 /// Starts GStreamer and makes our elements known, once.
 pub fn init() -> anyhow::Result<()> {
@@ -21,6 +22,10 @@ pub fn init() -> anyhow::Result<()> {
         gst::init().context("GStreamer could not be started")?;
         gstferroflow::plugin_register_static()
             .context("the elements of Ferroflow could not be registered")?;
+        // Without a display it takes the whole program down, and others that come after it work.
+        if let Some(sink) = gst::ElementFactory::find("dfbvideosink") {
+            sink.set_rank(gst::Rank::NONE);
+        }
         tracer::install()
     };
     let started = STARTED.get_or_init(|| start().map_err(|error| format!("{error:#}")));

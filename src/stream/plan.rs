@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use gst::prelude::*;
+use gstferroflow::address::without_credentials;
 
 /// Each element with what was set on it, and where it leads.
 pub fn describe(pipeline: &gst::Pipeline) -> String {
@@ -32,7 +33,7 @@ pub fn describe(pipeline: &gst::Pipeline) -> String {
             let serialised = |element: &gst::Element| serialise(&element.property_value(name));
             if let Some(now) = serialised(&element).filter(|now| Some(now) != serialised(untouched).as_ref())
             {
-                let _ = write!(text, " {name}={now}");
+                let _ = write!(text, " {name}={}", without_credentials(&now));
             }
         }
         let arrow = if next.is_empty() { String::new() } else { format!(" -> {}", next.join(", ")) };

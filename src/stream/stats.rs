@@ -133,6 +133,11 @@ impl PipelineStats {
         self.elements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Buffers that all elements of this life have seen.
+    pub fn buffers(&self) -> u64 {
+        self.lock_elements().iter().map(|element| element.buffers_in.load(Ordering::Relaxed)).sum()
+    }
+
     /// An element says that it has dropped so many late frames, in all: a sink with a clock, or the decoder that it hurries.
     pub fn late(&self, element: &gst::Object, dropped: u64) {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);

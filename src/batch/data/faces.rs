@@ -9,10 +9,14 @@
 //!
 //! Stages add columns: `dropped` is why a row no longer counts (null while it does), `dropped_by` the kind of node that
 //! dropped it, `dropped_score` the number behind that; `original_label` is the label before relabelling. `generator` is the
-//! network that made a face, null for real ones, and `source_row` the `row` that it was made of. No row is removed for being
+//! network that made a face, null for real ones, and `source_row` the `row` that it was made of. Rows of one `group` (text or a number), the video that they
+//! are of for one, are never divided. No row is removed for being
 //! dropped, and no picture is changed in place.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use arrow_array::{
@@ -54,6 +58,8 @@ pub fn test() -> String {
 pub const GENERATOR: &str = "generator";
 /// The column with the `row` that a face was made of; null for real ones.
 pub const SOURCE_ROW: &str = "source_row";
+/// The column of what rows are to stay together by, a video for one.
+pub const GROUP: &str = "group";
 
 /// Fields of the column `image`.
 fn image_fields() -> Fields {
@@ -135,8 +141,25 @@ impl Faces {
     }
 
     /// The group that each row belongs to: its duplicates (`duplicate_group`), where somebody has looked for them, its
-    /// copies, which have its `row`, and what was made of it (`source_row`).
+    /// copies, which have its `row`, what was made of it (`source_row`), and those of the same `group`, such as a video: a network that has
+    /// learnt from some of them knows the others.
     pub fn groups(&self) -> anyhow::Result<Vec<u32>> {
+        let of_rows = self.copies()?;
+        if !self.table.has(GROUP) {
+            return Ok(of_rows);
+        }
+        let column = self.table.column(GROUP)?;
+        let groups: Vec<Option<String>> = if let Some(names) = column.as_any().downcast_ref::<StringArray>() {
+            names.iter().map(|name| name.map(str::to_owned)).collect()
+        } else if let Some(numbers) = column.as_any().downcast_ref::<Int64Array>() {
+            numbers.iter().map(|number| number.map(|number| number.to_string())).collect()
+        } else {
+            bail!("the column `{GROUP}` is {}, and must be text or whole numbers", column.data_type());
+        };
+        Ok(joined(&of_rows, &groups))
+    }
+
+    fn copies(&self) -> anyhow::Result<Vec<u32>> {
         let rows = self.source_rows()?;
         let found = self.table.has("duplicate_group");
         let groups: Option<Int64Array> = found.then(|| self.table.typed("duplicate_group")).transpose()?;
@@ -388,4 +411,43 @@ pub fn dropped_columns(
         (Field::new("dropped_by", DataType::Utf8, true), Arc::new(authors.finish())),
         (Field::new("dropped_score", DataType::Float32, true), Arc::new(scores.finish())),
     ])
+}
+/// Groups of rows that share a number or a name, or do so through others.
+fn joined(numbers: &[u32], names: &[Option<String>]) -> Vec<u32> {
+    let mut parents: Vec<u32> =
+        (0..).take(numbers.iter().max().map_or(0, |most| *most as usize + 1)).collect();
+    let root = |parents: &mut [u32], mut at: u32| {
+        while parents[at as usize] != at {
+            parents[at as usize] = parents[parents[at as usize] as usize];
+            at = parents[at as usize];
+        }
+        at
+    };
+    let mut first = HashMap::new();
+    for (&number, name) in numbers.iter().zip(names) {
+        if let Some(name) = name {
+            let known = root(&mut parents, *first.entry(name).or_insert(number));
+            let own = root(&mut parents, number);
+            parents[own as usize] = known;
+        }
+    }
+    numbers.iter().map(|&number| root(&mut parents, number)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn rows_that_share_a_number_or_a_name_are_one_group_also_through_others() {
+        let name = |name: &str| Some(name.to_owned());
+        // Two videos with a copy in common, one alone, one row of none.
+        let names = [name("a"), name("a"), name("b"), name("b"), name("c"), None, None];
+        let groups = joined(&[0, 1, 1, 2, 3, 4, 4], &names);
+        assert!(groups[..4].iter().all(|group| *group == groups[0]), "{groups:?}");
+        assert_eq!(groups[5], groups[6]);
+        let distinct: std::collections::BTreeSet<_> = groups.iter().collect();
+        assert_eq!(distinct.len(), 3);
+        assert!(joined(&[], &[]).is_empty());
+    }
 }

@@ -76,7 +76,7 @@ fn mistakes() -> usize {
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {

@@ -78,7 +78,7 @@ impl Chosen {
         }
         if let Some(empty) = by_class.iter().position(|count| *count == 0) {
             bail!(
-                "the class `{}` has no faces in the split `{learn}`: a network cannot learn it; give faces of it, or take the class out of the data set",
+                "the class `{}` has no faces in the split `{learn}`: a network cannot learn it; give faces of it, or name the classes without it where the data set comes from (`classes = [...]`)",
                 faces.classes[empty]
             );
         }

@@ -43,7 +43,7 @@ pub fn run(
     let _lock = lock(output)?;
     results::sweep(output);
     let models = chain::models(&settings.launch)?;
-    let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
+    let key = settings_key::settings_key(&settings.launch, &models)?;
     let progress = Progress::new(found.files.len());
     let job = Job { settings, key: &key, progress: &progress, interrupted, fatal: Mutex::default() };
     // A video's models are the next one's.
@@ -82,7 +82,7 @@ pub fn names(paths: &[PathBuf]) -> String {
 /// What a run would do with each file, without doing it.
 pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let models = chain::models(&settings.launch)?;
-    let key = settings_key::settings_key(&settings.launch, settings.annotate, &models)?;
+    let key = settings_key::settings_key(&settings.launch, &models)?;
     let found = scan::scan(&settings.input, &settings.output);
     let state = |file: &Found| -> anyhow::Result<String> {
         let target = settings.output.join(&file.relative);
@@ -95,6 +95,9 @@ pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
         let content = fingerprint::content(&file.path, Some(&done.content))?;
         Ok(match (done.content.blake3 == content.blake3, done.settings == key) {
             (true, true) if settings.force => "to run again",
+            (true, true) if !results::has_all(&target, settings.annotate) => {
+                "stale because it has no annotated video"
+            }
             (true, true) => "done",
             (false, _) => "stale because the file has changed",
             (true, false) => "stale because elements, models or this program have changed",
@@ -243,6 +246,7 @@ impl Job<'_> {
             && !self.settings.force
             && done.content.blake3 == content.blake3
             && done.settings == self.key
+            && results::has_all(&target, self.settings.annotate)
         {
             return Ok(Outcome::Skipped(Box::new(done)));
         }

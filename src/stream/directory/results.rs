@@ -20,6 +20,9 @@ const PARTIAL: &str = ".partial-";
 /// The file that says what a result is of.
 const DONE: &str = "done.json";
 
+/// The video with its faces drawn in.
+const ANNOTATED: &str = "annotated.mp4";
+
 /// What is known of a finished video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Done {
@@ -50,6 +53,11 @@ pub struct Done {
 /// The result of an earlier run in this folder, if there is a whole one.
 pub fn done(folder: &Path) -> Option<Done> {
     serde_json::from_slice(&fs::read(folder.join(DONE)).ok()?).ok()
+}
+
+/// Whether a result has what is asked for; more does no harm.
+pub fn has_all(folder: &Path, annotate: bool) -> bool {
+    !annotate || folder.join(ANNOTATED).is_file()
 }
 
 /// Whether a run keeps its results in this folder.
@@ -208,7 +216,7 @@ impl Take for ResultWriter {
     }
 
     fn annotated(&self) -> Option<PathBuf> {
-        Some(self.partial.join("annotated.mp4"))
+        Some(self.partial.join(ANNOTATED))
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 const VERSION: u32 = 2;
 
 /// The key of everything but the content: elements, models, and the version of this program.
-pub fn settings_key(launch: &str, annotate: bool, models: &[std::path::PathBuf]) -> anyhow::Result<String> {
+pub fn settings_key(launch: &str, models: &[std::path::PathBuf]) -> anyhow::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(concat!("ferroflow ", env!("CARGO_PKG_VERSION")).as_bytes());
     hasher.update(&VERSION.to_le_bytes());
@@ -17,7 +17,6 @@ pub fn settings_key(launch: &str, annotate: bool, models: &[std::path::PathBuf])
         hasher.update(word.as_bytes());
         hasher.update(b" ");
     }
-    hasher.update(&[u8::from(annotate)]);
     for model in models {
         let file = File::open(model).with_context(|| format!("the model {}", model.display()))?;
         hasher.update(content_hash(file)?.as_bytes());

@@ -37,16 +37,13 @@ impl Bin {
 pub struct Timeline {
     /// Seconds that a bin spans.
     pub seconds: f64,
-    /// Bins from the first frame on.
+    /// Bins from the beginning of the video on; where its frames begin later, the first are empty.
     pub bins: Vec<Bin>,
-    /// Presentation time of the first frame that has one, in nanoseconds.
-    #[serde(skip)]
-    first: Option<u64>,
 }
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self { seconds: 0.25, bins: Vec::new(), first: None }
+        Self { seconds: 0.25, bins: Vec::new() }
     }
 }
 
@@ -55,8 +52,7 @@ impl Timeline {
     pub fn add(&mut self, frame: &FrameFaces) {
         let index = loop {
             let last = self.bins.len().saturating_sub(1);
-            let since = |pts: u64| pts.saturating_sub(*self.first.get_or_insert(pts));
-            let index = frame.pts.map(since).map_or(last, |pts| (pts as f64 / 1e9 / self.seconds) as usize);
+            let index = frame.pts.map_or(last, |pts| (pts as f64 / 1e9 / self.seconds) as usize);
             if index < MOST_BINS {
                 break index;
             }

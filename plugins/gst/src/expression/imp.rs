@@ -6,7 +6,7 @@ use std::{
 use ferroflow_vision::{
     expression::{ExpressionClassifier, ExpressionError},
     face::{Detection, Emotion, Face},
-    inference::MOST_THREADS,
+    inference::{MOST_IMAGES, MOST_THREADS},
     model,
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -153,13 +153,13 @@ pub struct Expression {
     #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready, maximum = MOST_THREADS,
         default = Settings::default().threads,
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
-    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,
+    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, maximum = MOST_IMAGES, minimum = 1,
         default = Settings::default().batch_size,
         nick = "Batch size", blurb = "Most faces, of a frame and of all streams that share the model, in one inference; the first element to open a model decides")]
-    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready,
+    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready, maximum = 60_000,
         default = Settings::default().batch_timeout,
         nick = "Batch timeout", blurb = "Milliseconds that faces may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
-    #[property(name = "reclassify-interval", get, set, type = u32, member = reclassify_interval, mutable_ready,
+    #[property(name = "reclassify-interval", get, set, type = u32, member = reclassify_interval, mutable_ready, maximum = 1_000_000,
         default = Settings::default().reclassify_interval,
         nick = "Reclassify interval", blurb = "Classify a tracked face on every n-th frame and repeat the answer between; 0 classifies a track once. Faces without a track are classified always")]
     #[property(name = "mirrored", get, set, type = bool, member = mirrored, mutable_ready, default = Settings::default().mirrored,

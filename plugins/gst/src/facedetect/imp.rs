@@ -3,7 +3,7 @@ use std::sync::{LazyLock, Mutex};
 use ferroflow_vision::{
     detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
-    inference::MOST_THREADS,
+    inference::{MOST_IMAGES, MOST_THREADS},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
@@ -174,10 +174,10 @@ pub struct FaceDetect {
     #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready, maximum = MOST_THREADS,
         default = Settings::default().threads,
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
-    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,
+    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, maximum = MOST_IMAGES, minimum = 1,
         default = Settings::default().batch_size,
         nick = "Batch size", blurb = "Most frames, of all streams that share the model, in one inference; the first element to open a model decides. Models that take one image run one by one")]
-    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready,
+    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready, maximum = 60_000,
         default = Settings::default().batch_timeout,
         nick = "Batch timeout", blurb = "Milliseconds that a frame may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
     #[property(name = "threshold", get, set, type = f32, member = threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
@@ -186,25 +186,25 @@ pub struct FaceDetect {
     #[property(name = "iou-threshold", get, set, type = f32, member = iou_threshold, mutable_ready, minimum = -1.0, maximum = 1.0,
         default = Settings::default().iou_threshold,
         nick = "IoU threshold", blurb = "Overlap above which the weaker of two boxes goes, 0 to 1; -1 takes the detector's own (ssd 0.45, scrfd 0.4, yunet 0.3)")]
-    #[property(name = "max-detections", get, set, type = u32, member = max_detections, mutable_ready, minimum = 1,
+    #[property(name = "max-detections", get, set, type = u32, member = max_detections, mutable_ready, maximum = 10_000, minimum = 1,
         default = Settings::default().max_detections,
         nick = "Max detections", blurb = "Most faces of one frame; the most confident are kept")]
     #[property(name = "input-size", get, set, type = u32, member = input_size, mutable_ready, maximum = 16384,
         default = Settings::default().input_size,
         nick = "Input size", blurb = "yunet, scrfd: longest side in pixels of what the network sees, larger frames are reduced to it; 0 takes each frame's own size")]
-    #[property(name = "inference-interval", get, set, type = u32, member = inference_interval, mutable_ready, minimum = 1,
+    #[property(name = "inference-interval", get, set, type = u32, member = inference_interval, mutable_ready, maximum = 1_000_000, minimum = 1,
         default = Settings::default().inference_interval,
         nick = "Inference interval", blurb = "Look at every n-th frame; fertrack carries the faces over those between")]
     #[property(name = "scale-factor", get, set, type = f64, member = scale_factor, mutable_ready, minimum = 1.001, maximum = 10.0,
         default = Settings::default().scale_factor,
         nick = "Scale factor", blurb = "haar: ratio of one searched size to the next")]
-    #[property(name = "min-neighbors", get, set, type = u32, member = min_neighbors, mutable_ready,
+    #[property(name = "min-neighbors", get, set, type = u32, member = min_neighbors, mutable_ready, maximum = 1_000,
         default = Settings::default().min_neighbors,
         nick = "Min neighbors", blurb = "haar: windows that must agree on a face")]
-    #[property(name = "min-size", get, set, type = u32, member = min_size, mutable_ready,
+    #[property(name = "min-size", get, set, type = u32, member = min_size, mutable_ready, maximum = 16_384,
         default = Settings::default().min_size,
         nick = "Min size", blurb = "haar, mtcnn: side of the smallest face in pixels; 0 takes the cascade's own, and 20")]
-    #[property(name = "max-size", get, set, type = u32, member = max_size, mutable_ready,
+    #[property(name = "max-size", get, set, type = u32, member = max_size, mutable_ready, maximum = 16_384,
         default = Settings::default().max_size,
         nick = "Max size", blurb = "haar, mtcnn: side of the largest face in pixels; 0 sets no limit")]
     settings: Mutex<Settings>,

@@ -68,19 +68,19 @@ struct Running {
 pub struct Source {
     #[property(name = "uri", get, set, type = Option<String>, member = uri, mutable_ready,
         nick = "Address", blurb = "What to play: rtsp://, http://, file://, v4l2:// or any address uridecodebin takes")]
-    #[property(name = "latency", get, set, type = u32, member = latency, mutable_ready, default = Settings::default().latency,
+    #[property(name = "latency", get, set, type = u32, member = latency, mutable_ready, maximum = 60_000, default = Settings::default().latency,
         nick = "Latency", blurb = "RTSP: milliseconds of jitter buffer")]
     #[property(name = "tcp", get, set, type = bool, member = tcp, mutable_ready, default = Settings::default().tcp,
         nick = "TCP", blurb = "RTSP: carry the stream over TCP; false tries UDP first")]
-    #[property(name = "timeout", get, set, type = u32, member = timeout, mutable_ready, minimum = 100, default = Settings::default().timeout,
+    #[property(name = "timeout", get, set, type = u32, member = timeout, mutable_ready, maximum = 86_400_000, minimum = 100, default = Settings::default().timeout,
         nick = "Timeout", blurb = "Milliseconds without a frame after which the source counts as frozen and is restarted")]
-    #[property(name = "retry-delay", get, set, type = u32, member = retry_delay, mutable_ready, default = Settings::default().retry_delay,
+    #[property(name = "retry-delay", get, set, type = u32, member = retry_delay, mutable_ready, maximum = 86_400_000, default = Settings::default().retry_delay,
         nick = "Retry delay", blurb = "Milliseconds before the first restart; doubled with each that brings no frame")]
-    #[property(name = "max-retry-delay", get, set, type = u32, member = max_retry_delay, mutable_ready, default = Settings::default().max_retry_delay,
+    #[property(name = "max-retry-delay", get, set, type = u32, member = max_retry_delay, mutable_ready, maximum = 86_400_000, default = Settings::default().max_retry_delay,
         nick = "Longest retry delay", blurb = "Milliseconds that the delay between restarts does not exceed")]
     #[property(name = "max-restarts", get, set, type = i32, member = max_restarts, mutable_ready, minimum = -1, default = Settings::default().max_restarts,
         nick = "Restart budget", blurb = "Restarts in a row without a single frame before the element gives up with an error; -1 never gives up")]
-    #[property(name = "max-buffers", get, set, type = u32, member = max_buffers, mutable_ready, minimum = 1, default = Settings::default().max_buffers,
+    #[property(name = "max-buffers", get, set, type = u32, member = max_buffers, mutable_ready, maximum = 10_000, minimum = 1, default = Settings::default().max_buffers,
         nick = "Waiting frames", blurb = "Frames that may wait for downstream; beyond that the oldest is dropped and counted")]
     settings: Mutex<Settings>,
     #[property(name = "frames", get = |this: &Self| this.counters.frames.load(Ordering::Relaxed), type = u64,

@@ -55,10 +55,10 @@ pub struct Track {
         type = f32, mutable_ready, minimum = 0.0, maximum = 1.0, default = Settings::default().config.low_match_iou,
         nick = "Low IoU threshold", blurb = "Least overlap of a weak detection with a track's predicted box")]
     #[property(name = "max-lost", get = |this: &Self| lock(&this.settings).config.max_lost, set = |this: &Self, v| lock(&this.settings).config.max_lost = v,
-        type = u32, mutable_ready, default = Settings::default().config.max_lost,
+        type = u32, mutable_ready, maximum = 1_000_000, default = Settings::default().config.max_lost,
         nick = "Max lost", blurb = "Frames for which a face out of sight keeps its identity")]
     #[property(name = "min-hits", get = |this: &Self| lock(&this.settings).config.min_hits, set = |this: &Self, v| lock(&this.settings).config.min_hits = v,
-        type = u32, mutable_ready, minimum = 1, default = Settings::default().config.min_hits,
+        type = u32, mutable_ready, minimum = 1, maximum = 1_000_000, default = Settings::default().config.min_hits,
         nick = "Min hits", blurb = "Detections in a row that a new face needs before it gets an identity")]
     #[property(name = "keep-untracked", get = |this: &Self| lock(&this.settings).keep_untracked, set = |this: &Self, v| lock(&this.settings).keep_untracked = v,
         type = bool, mutable_ready, default = Settings::default().keep_untracked,

@@ -5,7 +5,7 @@ use std::{
 
 use ferroflow_vision::{
     face::Face,
-    inference::MOST_THREADS,
+    inference::{MOST_IMAGES, MOST_THREADS},
     translation::{FaceTranslator, TranslationError},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -103,10 +103,10 @@ pub struct Translate {
     #[property(name = "threads", get, set, type = u32, member = threads, mutable_ready, maximum = MOST_THREADS,
         default = Settings::default().threads,
         nick = "Threads", blurb = "CPU threads of one inference; 0 takes one for each core")]
-    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, minimum = 1,
+    #[property(name = "batch-size", get, set, type = u32, member = batch_size, mutable_ready, maximum = MOST_IMAGES, minimum = 1,
         default = Settings::default().batch_size,
         nick = "Batch size", blurb = "Most faces, of a frame and of all streams that share the model, in one inference; the first element to open a model decides")]
-    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready,
+    #[property(name = "batch-timeout", get, set, type = u32, member = batch_timeout, mutable_ready, maximum = 60_000,
         default = Settings::default().batch_timeout,
         nick = "Batch timeout", blurb = "Milliseconds that faces may wait for others until the batch is full; 0 never waits and takes what came during the inference before")]
     #[property(name = "strength", get, set, type = f32, member = strength, mutable_playing, minimum = 0.0, maximum = 1.0,

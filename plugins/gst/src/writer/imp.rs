@@ -74,7 +74,7 @@ pub struct Meta {
     #[property(name = "format", get, set, type = Format, member = format,
         nick = "Format", blurb = "How faces are written", builder(Format::default()).mutable_ready())]
     #[property(name = "location", get, set, type = Option<String>, member = location, mutable_ready,
-        nick = "Location", blurb = "File to write; it appears under this name when the stream has ended")]
+        nick = "Location", blurb = "File to write, or - for standard output; it appears under this name when the stream has ended, and replaces an older one")]
     #[property(name = "fd", get, set, type = i32, member = fd, mutable_ready, minimum = -1, default = Settings::default().fd,
         nick = "File descriptor", blurb = "Open descriptor to write to where no location is set; -1 for standard output")]
     #[property(name = "source", get, set, type = Option<String>, member = source, mutable_ready,
@@ -121,6 +121,7 @@ impl Meta {
             return Ok(None);
         }
         let (opened, what) = match (&settings.location, settings.fd) {
+            (Some(location), _) if location == "-" => (Ok(Outlet::stdout()), String::new()),
             (Some(location), _) => (Outlet::open(Path::new(location)), location.clone()),
             (None, -1) => (Ok(Outlet::stdout()), String::new()),
             (None, fd) => (Outlet::descriptor(fd), format!("file descriptor {fd}")),
@@ -128,6 +129,14 @@ impl Meta {
         let opened = opened.and_then(|mut outlet| {
             if settings.format == Format::Csv {
                 outlet.write_header(record::csv::HEADER.as_bytes())?;
+            }
+            let ending = Path::new(&what).extension().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+            if settings.format == Format::JsonLines && ["csv", "parquet"].contains(&ending) {
+                gst::element_imp_warning!(
+                    self,
+                    gst::LibraryError::Settings,
+                    ("{what} gets JSON lines; format=csv writes CSV, and `ferroflow batch` Parquet")
+                );
             }
             if let Some(older) = outlet.older() {
                 gst::element_imp_warning!(

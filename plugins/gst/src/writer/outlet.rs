@@ -59,10 +59,10 @@ impl Outlet {
     /// Opens a path. Regular files are written beside their name until [`Outlet::finish`], and never over an older part: that
     /// may be all that is left of hours. A link stays one, and what it leads to is written.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Ok(Self::Stream(Box::new(File::options().write(true).open(path)?)));
         }
+        let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
         let claim = Claim::new(path)?;
         let (mut older, mut count) = (None, 0);
         loop {
@@ -129,12 +129,16 @@ impl Outlet {
         None
     }
 
-    /// Completes a file: everything on disk, then the name.
+    /// Completes a file: everything on disk, then the name. One without any record never takes the place of another: of a camera that did not come, a
+    /// recording of the day before.
     pub fn finish(self) -> io::Result<()> {
         match self {
-            Self::File { writer, part, path, claim: _claim, .. } => {
+            Self::File { writer, part, path, header, claim: _claim, .. } => {
                 let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.sync_all()?;
+                if file.metadata()?.len() <= header && path.exists() {
+                    return fs::remove_file(part);
+                }
                 fs::rename(part, path)
             }
             Self::Stream(mut stream) => stream.flush(),

@@ -57,11 +57,11 @@ impl Confusion {
         mean(self.recalls().into_iter().flatten())
     }
 
-    /// Mean F1 (harmonic mean of precision and recall) of the classes that have faces or are an answer. 0 without any.
+    /// Mean F1 (harmonic mean of precision and recall) of the classes that have faces: the same ones for each classifier of a table, whatever it answers. 0
+    /// without any.
     pub fn macro_f1(&self) -> f64 {
-        let score = |(recall, precision): (Option<f64>, Option<f64>)| match (recall, precision) {
-            (None, None) => None,
-            (Some(recall), Some(precision)) if recall + precision > 0.0 => {
+        let score = |(recall, precision): (Option<f64>, Option<f64>)| match (recall?, precision) {
+            (recall, Some(precision)) if recall + precision > 0.0 => {
                 Some(2.0 * recall * precision / (recall + precision))
             }
             _ => Some(0.0),

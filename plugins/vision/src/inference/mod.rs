@@ -24,4 +24,4 @@ pub use ferroflow_cuda::Device;
 pub use network::{TensorInfo, listed};
 pub use outputs::Output;
 pub use runtime::{cuda_provider, environment, runtime_version};
-pub use service::{KeepOpen, MOST_THREADS, SessionOptions, SharedSession};
+pub use service::{KeepOpen, MOST_IMAGES, MOST_THREADS, SessionOptions, SharedSession};

@@ -27,6 +27,9 @@ const QUEUE: usize = 32;
 /// CPU threads of a run that can be asked for. Each takes memory, and beyond the cores they only take turns.
 pub const MOST_THREADS: u32 = 256;
 
+/// Images of one run that can be asked for: more than any network here gains by, and their memory is taken beforehand.
+pub const MOST_IMAGES: u32 = 1024;
+
 /// How to open a session. Equal device, threads and instance id on one file share one session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionOptions {

@@ -77,7 +77,10 @@ pub fn here(asset: &Asset) -> Result<PathBuf, ModelError> {
     if path.is_file() { Ok(path) } else { Err(ModelError::NotFetched { name: asset.name.clone(), path }) }
 }
 
-/// Finds a model by its name in the manifest (`default` for the default classifier) or by its file.
+/// The file that is meant where a folder is named, as a training leaves it.
+const OF_FOLDER: &str = "classifier.onnx";
+
+/// Finds a model by its name in the manifest (`default` for the default classifier), by its file, or by the folder that a training left.
 pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
     let manifest = Manifest::load()?;
     let name = match name_or_path {
@@ -89,12 +92,13 @@ pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
     {
         return Ok(ModelFile { name: name.to_owned(), path: here(asset)?, card: asset.card.clone() });
     }
-    let path = PathBuf::from(name);
+    let given = PathBuf::from(name);
+    let path = if given.is_dir() { given.join(OF_FOLDER) } else { given.clone() };
     if !path.is_file() {
         let known = manifest.names(Some(Kind::Model));
         return Err(ModelError::Unknown { name: name.to_owned(), known });
     }
-    let stem = path.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let stem = given.file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
     let card = match card_beside(&path)? {
         Some(card) => Some(card),
         None => card_inside(&path)?,
