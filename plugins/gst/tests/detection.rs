@@ -227,6 +227,34 @@ fn identities_end_where_the_picture_is_another() {
 }
 
 #[test]
+fn identities_end_with_the_scene() {
+    let first = with_face(640, 480, 0);
+    let other = {
+        let scene = samples(
+            "videotestsrc num-buffers=1 pattern=circular ! video/x-raw,format=I420,width=640,height=480 ! appsink name=out",
+        );
+        let mut buffer = scene[0].buffer_owned().unwrap();
+        let detection = Detection {
+            box_in_frame: Rect::new(100.0, 100.0, 60.0, 60.0),
+            confidence: 0.9,
+            landmarks_in_frame: None,
+        };
+        let frame = buffer.make_mut();
+        frame.set_pts(gst::ClockTime::from_mseconds(100));
+        meta::add_face(frame, &detection, FrameSize { width: 640.0, height: 480.0 });
+        gst::Sample::builder().buffer(&buffer).caps(&first.caps_owned().unwrap()).build()
+    };
+    for (chain, expected) in [("fertrack", [1, 2]), ("fertrack cuts=false", [1, 1])] {
+        let mut harness = harness(chain, &first);
+        let ids = [&first, &other].map(|frame| {
+            let out = harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+            faces(&out, frame.caps().unwrap())[0].track_id.unwrap()
+        });
+        assert_eq!(ids, expected, "{chain}");
+    }
+}
+
+#[test]
 fn a_slow_camera_is_no_gap() {
     let frames = [0, 5, 10, 15, 20].map(|seconds| with_face(640, 480, seconds));
     let mut harness = harness("fertrack", &frames[0]);

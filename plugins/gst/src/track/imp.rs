@@ -3,7 +3,7 @@ use std::sync::{LazyLock, Mutex};
 use ferroflow_vision::{
     face::{Detection, Face},
     geometry::Rect,
-    track::{Tracker, TrackerConfig},
+    track::{CutFinder, Tracker, TrackerConfig},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
@@ -15,10 +15,17 @@ use crate::{
     meta::{self, FaceReader, FrameSize},
 };
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Settings {
     config: TrackerConfig,
     keep_untracked: bool,
+    cuts: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { config: TrackerConfig::default(), keep_untracked: false, cuts: true }
+    }
 }
 
 /// A gap in the stream, in seconds, after which what is seen has nothing to do with what was, where frames came faster before.
@@ -31,6 +38,8 @@ struct State {
     time: Option<(f64, f64)>,
     /// Which stream the frames are of.
     stream: Option<String>,
+    /// Looks for cuts, where that is wanted.
+    cuts: Option<CutFinder>,
     keep_untracked: bool,
     info: Option<VideoInfo>,
     reader: FaceReader,
@@ -63,6 +72,9 @@ pub struct Track {
     #[property(name = "keep-untracked", get = |this: &Self| lock(&this.settings).keep_untracked, set = |this: &Self, v| lock(&this.settings).keep_untracked = v,
         type = bool, mutable_ready, default = Settings::default().keep_untracked,
         nick = "Keep untracked", blurb = "Leave faces without an identity on the frame")]
+    #[property(name = "cuts", get = |this: &Self| lock(&this.settings).cuts, set = |this: &Self, v| lock(&this.settings).cuts = v,
+        type = bool, mutable_ready, default = Settings::default().cuts,
+        nick = "Cuts", blurb = "Begin anew with each scene, so that no identity passes to whoever is in the same place in the next")]
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,
 }
@@ -107,11 +119,12 @@ impl BaseTransformImpl for Track {
         let tracker = Tracker::new(settings.config)
             .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let (info, reader, faces, detections) = Default::default();
-        let keep_untracked = settings.keep_untracked;
+        let (keep_untracked, cuts) = (settings.keep_untracked, settings.cuts.then(CutFinder::default));
         *lock(&self.state) = Some(State {
             tracker,
             time: None,
             stream: None,
+            cuts,
             keep_untracked,
             info,
             reader,
@@ -160,13 +173,20 @@ impl BaseTransformImpl for Track {
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         meta::restore(buffer);
         let mut state = lock(&self.state);
-        let State { tracker, time, keep_untracked, info, reader, faces, detections, .. } =
+        let State { tracker, time, cuts, keep_untracked, info, reader, faces, detections, .. } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         let size = FrameSize::of(info);
         let (before, interval) = time.unwrap_or_default();
         let now = frame::time(buffer, info, before);
         if time.is_some() && !(0.0..GAP.max(10.0 * interval)).contains(&(now - before)) {
+            tracker.begin_anew();
+        }
+        // A frame that cannot be looked at is the next element's to complain about.
+        let is_cut = |cuts: &mut CutFinder| {
+            frame::with_frame(buffer, info, |frame| cuts.is_cut(frame)).unwrap_or_default()
+        };
+        if cuts.as_mut().is_some_and(is_cut) {
             tracker.begin_anew();
         }
         *time = Some((now, if time.is_some() { (now - before).max(0.0) } else { 0.0 }));

@@ -3,7 +3,10 @@
 //! weak ones to the tracks that are left, so that a face keeps its identity while it is hard to see.
 
 mod assign;
+mod cut;
 mod kalman;
+
+pub use cut::CutFinder;
 
 use thiserror::Error;
 
