@@ -36,7 +36,7 @@ use ferroflow_cuda::Device;
 use training::{Outcome, best_epoch};
 
 /// Raised whenever the same settings and faces would give another network than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Threads that keep a device busy: it waits for the faces, where on the CPU steps take longer than those.
 pub const FEEDERS: usize = 8;

@@ -23,7 +23,7 @@ use ferroflow_cuda::Device;
 use fold::Fold;
 
 /// Raised whenever the same settings and data would give other probabilities than before.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Faces and what is known of each.
 #[derive(Clone, Copy, Debug)]

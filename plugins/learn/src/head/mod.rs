@@ -28,7 +28,7 @@ use crate::error::LearnError;
 use training::Training;
 
 /// Raised whenever the same settings and features would give another head than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What training gives.
 #[derive(Debug)]

@@ -4,9 +4,24 @@
 
 use super::grid::Grid;
 use super::product::{View, multiply};
+use super::winograd;
 
 /// What `weights` make of `x`. The rows that are no pixels hold numbers without meaning.
 pub fn forward(x: &[f32], weights: &[f32], grid: Grid, inputs: usize, outputs: usize) -> Vec<f32> {
+    match winograd::fits(inputs, outputs) {
+        true => winograd::forward(x, weights, grid, inputs, outputs),
+        false => forward_by_lines(x, weights, grid, inputs, outputs),
+    }
+}
+
+/// The same by products with the lines of the kernel.
+pub(super) fn forward_by_lines(
+    x: &[f32],
+    weights: &[f32],
+    grid: Grid,
+    inputs: usize,
+    outputs: usize,
+) -> Vec<f32> {
     let mut out = vec![0.0; grid.rows() * outputs];
     let margin = grid.margin() * outputs;
     let body = grid.body() * outputs;
@@ -24,6 +39,20 @@ pub fn forward(x: &[f32], weights: &[f32], grid: Grid, inputs: usize, outputs: u
 
 /// The gradient of the weights. `gradient` is that of the output, with zeros in all rows that are no pixels.
 pub fn weights_backward(x: &[f32], gradient: &[f32], grid: Grid, inputs: usize, outputs: usize) -> Vec<f32> {
+    match winograd::fits(inputs, outputs) {
+        true => winograd::weights_backward(x, gradient, grid, inputs, outputs),
+        false => weights_backward_by_lines(x, gradient, grid, inputs, outputs),
+    }
+}
+
+/// The same by products with the lines of the kernel.
+pub(super) fn weights_backward_by_lines(
+    x: &[f32],
+    gradient: &[f32],
+    grid: Grid,
+    inputs: usize,
+    outputs: usize,
+) -> Vec<f32> {
     let mut out = vec![0.0; 9 * inputs * outputs];
     for (line, out) in out.chunks_exact_mut(3 * inputs * outputs).enumerate() {
         let a = neighbours(x, grid, inputs, line);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::grid::Grid;
-use super::{conv, norm, pool};
+use super::{conv, norm, pool, winograd};
 use crate::random::Random;
 
 const GRID: Grid = Grid { faces: 2, height: 5, width: 4 };
@@ -96,6 +96,35 @@ fn gradients_of_a_convolution_are_its_slopes() {
     let of_x = conv::input_backward(&gradient, &weights, GRID, inputs, outputs);
     let row = GRID.row(1, 2) * inputs;
     check(&x, &of_x, row..row + GRID.width * inputs, |x| value(x, &weights));
+}
+
+/// The greatest difference, as a part of the greatest value.
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    let most = b.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / most
+}
+
+#[test]
+fn fewer_products_make_the_same_convolution() {
+    let mut random = Random::new(&[5]);
+    // Tiles that maps do and do not divide, and more of them than are computed at a time.
+    for (faces, height, width) in [(1, 3, 6), (15, 5, 4), (2, 1, 2), (3, 22, 22)] {
+        let grid = Grid { faces, height, width };
+        for (inputs, outputs) in [(16, 48), (64, 32)] {
+            assert!(winograd::fits(inputs, outputs));
+            let x = pixels(grid, inputs, &mut random);
+            let weights: Vec<f32> = (0..9 * inputs * outputs).map(|_| random.normal()).collect();
+            let found = winograd::forward(&x, &weights, grid, inputs, outputs);
+            let expected =
+                masked(&conv::forward_by_lines(&x, &weights, grid, inputs, outputs), grid, outputs);
+            assert_eq!(found, masked(&found, grid, outputs), "nothing where no pixels are");
+            assert!(apart(&found, &expected) < 1e-5, "{grid:?}: {}", apart(&found, &expected));
+            let gradient = pixels(grid, outputs, &mut random);
+            let found = winograd::weights_backward(&x, &gradient, grid, inputs, outputs);
+            let expected = conv::weights_backward_by_lines(&x, &gradient, grid, inputs, outputs);
+            assert!(apart(&found, &expected) < 1e-5, "{grid:?}: {}", apart(&found, &expected));
+        }
+    }
 }
 
 #[test]
