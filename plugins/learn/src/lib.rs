@@ -18,6 +18,7 @@ pub mod head;
 mod kernels;
 pub mod label_quality;
 mod native;
+mod pages;
 mod random;
 mod rules;
 pub mod ssim;

@@ -17,6 +17,7 @@ use super::{EpochResult, Progress};
 use crate::checkpoint::{self, damaged};
 use crate::error::LearnError;
 use crate::kernels::norm::Moments;
+use crate::pages;
 use crate::random::Random;
 
 /// What a training comes to.
@@ -65,6 +66,7 @@ struct State<P> {
 impl Training<'_> {
     /// Trains on the CPU to the end, from the checkpoint if there is one.
     pub fn run(&self) -> Result<Outcome, LearnError> {
+        pages::keep();
         let steps = Steps { examples: self.examples, threads: self.threads };
         let (layers, classes) = (&self.settings.layers, self.examples.classes);
         let network = Network::from_values(layers, classes, &self.first_values(), &Default::default());

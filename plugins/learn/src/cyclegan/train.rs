@@ -14,6 +14,7 @@ use super::{Epoch, Progress, Samples, to_gray, to_values};
 use crate::checkpoint;
 use crate::error::LearnError;
 use crate::faces::Faces;
+use crate::pages;
 use crate::random::Random;
 use crate::ssim::Ssim;
 
@@ -51,6 +52,7 @@ struct State<P> {
 impl Training<'_> {
     /// Trains on the CPU to the end, from the last checkpoint if there is one.
     pub fn run(&self) -> Result<Outcome, LearnError> {
+        pages::keep();
         let side = self.side();
         let ssim = Ssim::new(side.0, side.1, 2.0, &Default::default());
         self.teach(CpuPair::new(Steps { settings: self.settings, ssim, parallel: self.parallel, side }))
