@@ -75,21 +75,29 @@ impl Window {
         start..end
     }
 
-    /// For each row of the columns and each line of places: where the line begins among the columns, its line of the map, and
-    /// the horizontal tap.
-    fn lines(self, (channels, height, width): Size) -> impl Iterator<Item = (usize, Option<usize>, usize)> {
+    /// Shows for each row of the columns and each line of places: where the line begins among the columns, its line of the
+    /// map, the horizontal tap, and the places at which it lies within the map. Plain loops, since lines are short: an
+    /// iterator took as long as the copying.
+    fn for_each_line(
+        self,
+        (channels, height, width): Size,
+        mut see: impl FnMut(usize, Option<usize>, usize, Range<usize>),
+    ) {
         let (down, across) = (self.places(height), self.places(width));
-        (0..self.depth(channels)).flat_map(move |row| {
-            let (tap, channel) = (row % (self.kernel * self.kernel), row / (self.kernel * self.kernel));
-            (0..down).map(move |y| {
-                let line = self.source(y, tap / self.kernel, height);
-                (
-                    (row * down + y) * across,
-                    line.map(|line| (channel * height + line) * width),
-                    tap % self.kernel,
-                )
-            })
-        })
+        let mut start = 0;
+        for channel in 0..channels {
+            for above in 0..self.kernel {
+                for tap in 0..self.kernel {
+                    let within = self.within(tap, width);
+                    for y in 0..down {
+                        let line = self.source(y, above, height);
+                        let line = line.map(|line| (channel * height + line) * width);
+                        see(start, line, tap, within.clone());
+                        start += across;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -98,19 +106,15 @@ impl Window {
 pub fn unfold(map: &[f32], size: Size, window: Window, columns: &mut [f32]) {
     let width = size.2;
     let across = window.places(width);
-    for (start, line, tap) in window.lines(size) {
+    window.for_each_line(size, |start, line, tap, within| {
         let out = &mut columns[start..start + across];
-        let Some(line) = line else {
-            out.fill(0.0);
-            continue;
-        };
+        let Some(line) = line else { return out.fill(0.0) };
         let line = &map[line..line + width];
-        let within = window.within(tap, width);
         for place in (0..within.start).chain(within.end..across) {
             out[place] = window.source(place, tap, width).map_or(0.0, |at| line[at]);
         }
         if within.is_empty() {
-            continue;
+            return;
         }
         let first = within.start * window.stride + tap - window.padding;
         if window.stride == 1 {
@@ -119,25 +123,24 @@ pub fn unfold(map: &[f32], size: Size, window: Window, columns: &mut [f32]) {
             let from = line[first..].iter().step_by(window.stride);
             out[within].iter_mut().zip(from).for_each(|(out, value)| *out = *value);
         }
-    }
+    });
 }
 
 /// The opposite: adds each number of `columns` to the pixel of `map` that it was seen at.
 pub fn fold(columns: &[f32], size: Size, window: Window, map: &mut [f32]) {
     let width = size.2;
     let across = window.places(width);
-    for (start, line, tap) in window.lines(size) {
-        let Some(line) = line else { continue };
+    window.for_each_line(size, |start, line, tap, within| {
+        let Some(line) = line else { return };
         let values = &columns[start..start + across];
         let line = &mut map[line..line + width];
-        let within = window.within(tap, width);
         for place in (0..within.start).chain(within.end..across) {
             if let Some(at) = window.source(place, tap, width) {
                 line[at] += values[place];
             }
         }
         if within.is_empty() {
-            continue;
+            return;
         }
         let first = within.start * window.stride + tap - window.padding;
         let values = values[within].iter();
@@ -150,5 +153,5 @@ pub fn fold(columns: &[f32], size: Size, window: Window, map: &mut [f32]) {
                 .zip(values)
                 .for_each(|(pixel, value)| *pixel += value);
         }
-    }
+    });
 }
