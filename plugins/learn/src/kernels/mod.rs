@@ -6,6 +6,7 @@
 
 pub mod conv;
 pub mod grid;
+mod mean;
 pub mod norm;
 mod operations;
 pub mod planes;

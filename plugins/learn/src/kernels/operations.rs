@@ -11,7 +11,7 @@ use burn::tensor::{TensorData, TensorMetadata};
 
 use super::grid::Grid;
 use super::norm::{self, Moments};
-use super::{conv, pool, primitive, tensor};
+use super::{conv, mean, pool};
 
 /// Operations on batches of maps: matrices of rows x channels that lie as a `Grid` says.
 pub trait Kernels: Backend {
@@ -63,7 +63,8 @@ impl Kernels for Flex {
     }
 
     fn means(x: FlexTensor, grid: Grid) -> FlexTensor {
-        means::<Self>(x, grid)
+        let channels = columns(&x);
+        matrix(mean::forward(x.to_contiguous().storage(), grid, channels), channels)
     }
 }
 
@@ -105,17 +106,12 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     }
 
     fn means(x: FloatTensor<Self>, grid: Grid) -> FloatTensor<Self> {
-        means::<Self>(x, grid)
+        let output = Flex::means(x.primitive.clone(), grid);
+        match Means.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(operation) => operation.finish(grid, output),
+            OpsKind::UnTracked(operation) => operation.finish(output),
+        }
     }
-}
-
-/// Rows that are no pixels are zeros: the mean over the pixels is the sum over all rows, divided by the pixels.
-fn means<B: Backend>(x: FloatTensor<B>, grid: Grid) -> FloatTensor<B> {
-    let x = tensor::<B, 2>(x);
-    let [_, channels] = x.dims();
-    let x = x.slice([grid.margin()..grid.margin() + grid.body(), 0..channels]);
-    let sums = x.reshape([grid.faces, grid.face(), channels]).sum_dim(1).reshape([grid.faces, channels]);
-    primitive(sums.div_scalar((grid.height * grid.width) as f32))
 }
 
 #[derive(Debug)]
@@ -181,6 +177,23 @@ impl Backward<Flex, 1> for MaxPool {
         let [node] = ops.parents;
         if let Some(node) = node {
             let out = pool::backward(x.to_contiguous().storage(), gradient.storage(), grid, channels);
+            gradients.register::<Flex>(node.id, matrix(out, channels));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Means;
+
+impl Backward<Flex, 1> for Means {
+    type State = Grid;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let channels = columns(&gradient);
+        let [node] = ops.parents;
+        if let Some(node) = node {
+            let out = mean::backward(gradient.storage(), ops.state, channels);
             gradients.register::<Flex>(node.id, matrix(out, channels));
         }
     }

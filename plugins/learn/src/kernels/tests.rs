@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::grid::Grid;
-use super::{conv, norm, pool, winograd};
+use super::{conv, mean, norm, pool, winograd};
 use crate::random::Random;
 
 const GRID: Grid = Grid { faces: 2, height: 5, width: 4 };
@@ -161,4 +161,16 @@ fn a_maximum_gives_its_gradient_back() {
     let value = |x: &[f32]| dot(&pool::forward(x, GRID, channels), &gradient);
     check(&x, &back, row..row + GRID.width * channels, value);
     assert!((back.iter().sum::<f32>() - gradient.iter().sum::<f32>()).abs() < 1e-4);
+}
+
+#[test]
+fn a_mean_gives_its_gradient_back() {
+    let mut random = Random::new(&[6]);
+    let channels = 3;
+    let x = pixels(GRID, channels, &mut random);
+    let gradient: Vec<f32> = (0..GRID.faces * channels).map(|_| random.normal()).collect();
+    let back = mean::backward(&gradient, GRID, channels);
+    let row = GRID.row(1, 3) * channels;
+    check(&x, &back, row..row + GRID.width * channels, |x| dot(&mean::forward(x, GRID, channels), &gradient));
+    assert_eq!(back, masked(&back, GRID, channels), "no gradient where no pixels are");
 }
