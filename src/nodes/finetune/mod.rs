@@ -174,7 +174,7 @@ defaults! {
 
 impl Stage for Finetune {
     const NAME: &'static str = "finetune";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels and the features of `features`.")];
     const OUTPUT: PortType = PortType::Model;
     const PATHS: &'static [&'static str] = &["path"];

@@ -179,7 +179,7 @@ defaults! {
 
 impl Stage for Train {
     const NAME: &'static str = "train";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {
