@@ -261,6 +261,15 @@ fn lines_go_to_standard_output_and_devices_where_these_are_named() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_ends_the_stream() {
+    let chain = "videotestsrc ! video/x-raw,width=64,height=64 ! fermeta ! fakesink";
+    let mut child = spawn(&["launch", chain]);
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output).2);
+}
+
+#[test]
 fn numbers_out_of_range_are_refused_whatever_their_sign() {
     for chain in
         ["fertrack max-lost=-5", "ferfacedetect batch-size=-1", "ferexpression reclassify-interval=-1"]

@@ -121,10 +121,12 @@ impl<'a> Row<'a> {
     fn new(model: &'a Model, classes: &'a [String]) -> anyhow::Result<Self> {
         let [low, high] = model.interval;
         let line = |(class, counts): (usize, &Vec<usize>)| {
-            let total = counts.iter().sum::<usize>().max(1) as f64;
+            let total = counts.iter().sum::<usize>();
             let cell = |(answer, count): (usize, &usize)| {
-                let share = *count as f64 / total;
-                (format!("{:.0}", share * 100.0), format!("{share:.3}"), answer == class)
+                let share = *count as f64 / total.max(1) as f64;
+                // A class without faces is not one that is never recognised.
+                let text = if total == 0 { "–".to_owned() } else { format!("{:.0}", share * 100.0) };
+                (text, format!("{share:.3}"), answer == class)
             };
             (classes[class].as_str(), counts.iter().enumerate().map(cell).collect())
         };

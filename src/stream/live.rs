@@ -23,8 +23,8 @@ use crate::graph::StreamTable;
 
 /// How often a stream looks at the interrupt flag and publishes its metrics.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-/// Looks, a second apart, at which nothing may have moved in a stream that reads files: damaged ones can stop a demuxer without a word. Looks, because time
-/// also passes while the whole program is stopped.
+/// Looks, a second apart, until which something must come out of the files that a stream reads: damaged ones can stop a demuxer without a word. Looks, because
+/// time also passes while the whole program is stopped.
 const STANDSTILL: u32 = 30;
 /// How long a stream may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -225,7 +225,7 @@ fn watch(
     ];
     let mut asked_to_end: Option<Instant> = None;
     let mut published = Instant::now();
-    let (reads_files, mut moved) = (reads_files(pipeline), (0, 0));
+    let (reads_files, mut looks) = (reads_files(pipeline), 0);
     loop {
         if asked_to_end.is_none() && interrupted.load(Ordering::SeqCst) {
             asked_to_end = Some(Instant::now());
@@ -240,11 +240,10 @@ fn watch(
         if published.elapsed() >= Duration::from_secs(1) {
             stats.publish();
             published = Instant::now();
-            let seen = stats.buffers();
-            moved = if seen == moved.0 { (seen, moved.1 + 1) } else { (seen, 0) };
-            if reads_files && moved.1 >= STANDSTILL {
+            looks += 1;
+            if reads_files && looks == STANDSTILL && stats.buffers() == 0 {
                 bail!(
-                    "stream `{name}`: nothing has moved for {STANDSTILL} s: a file is damaged, or an element waits for ever"
+                    "stream `{name}`: nothing has come out of its files for {STANDSTILL} s: they are damaged"
                 );
             }
         }

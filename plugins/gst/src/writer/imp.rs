@@ -283,6 +283,13 @@ impl BaseTransformImpl for Meta {
             return Ok(gst::FlowSuccess::Ok);
         }
         if let Some(Err(error)) = outlet.as_mut().map(|outlet| outlet.write(line)) {
+            // Who reads standard output has seen enough, as `head` has.
+            if error.kind() == std::io::ErrorKind::BrokenPipe
+                && outlet.as_ref().is_some_and(Outlet::is_stdout)
+            {
+                *outlet = None;
+                return Err(gst::FlowError::Eos);
+            }
             // What was written is left as `.part`: it is not whole and must not look so.
             let part = outlet.take().and_then(|outlet| outlet.abandon());
             drop(guard);

@@ -51,8 +51,10 @@ pub enum Outlet {
         /// Keeps others from it.
         claim: Claim,
     },
-    /// A device, a pipe, a descriptor or standard output: each line is out at once.
+    /// A device, a pipe or a descriptor: each line is out at once.
     Stream(Box<dyn Write + Send>),
+    /// Standard output, likewise.
+    Stdout(io::Stdout),
 }
 
 impl Outlet {
@@ -83,7 +85,7 @@ impl Outlet {
     pub fn older(&self) -> Option<&Path> {
         match self {
             Self::File { older, .. } => older.as_deref(),
-            Self::Stream(_) => None,
+            Self::Stream(_) | Self::Stdout(_) => None,
         }
     }
 
@@ -97,7 +99,12 @@ impl Outlet {
 
     /// Standard output.
     pub fn stdout() -> Self {
-        Self::Stream(Box::new(io::stdout()))
+        Self::Stdout(io::stdout())
+    }
+
+    /// Whether it is standard output.
+    pub const fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout(_))
     }
 
     /// Writes whole lines.
@@ -105,6 +112,7 @@ impl Outlet {
         match self {
             Self::File { writer, .. } => writer.write_all(lines),
             Self::Stream(stream) => stream.write_all(lines).and_then(|()| stream.flush()),
+            Self::Stdout(stream) => stream.write_all(lines).and_then(|()| stream.flush()),
         }
     }
 
@@ -142,6 +150,7 @@ impl Outlet {
                 fs::rename(part, path)
             }
             Self::Stream(mut stream) => stream.flush(),
+            Self::Stdout(mut stream) => stream.flush(),
         }
     }
 }
