@@ -82,7 +82,10 @@ impl Stage for Split {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let mut alone: Vec<String> = Vec::new();
         for (label, groups) in &mut by_label {
-            if groups.len() == 1 && (self.test > 0.0 || self.validation > 0.0) {
+            if let [only] = groups[..]
+                && only.len() > 1
+                && self.test + self.validation > 0.0
+            {
                 alone.extend(label.map(|label| faces.classes[label].clone()));
             }
             groups.shuffle(&mut random);
