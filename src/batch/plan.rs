@@ -1,6 +1,8 @@
 //! What a run would do with each node, and why.
 
-use std::fmt;
+use std::{fmt, fs};
+
+use anyhow::Context as _;
 
 use super::{
     fingerprints::Fingerprints,
@@ -90,6 +92,13 @@ pub fn ingredients(
     .map(Some)
 }
 
+/// Looks whether the files are there that a node reads from outside the graph, before all that comes in is.
+pub fn check_files(graph: &Graph, node: usize) -> anyhow::Result<()> {
+    graph.stage(node).files()?.iter().try_for_each(|path| {
+        fs::metadata(path).map(drop).with_context(|| format!("{} cannot be read", path.display()))
+    })
+}
+
 /// The state of each node.
 pub fn plan(
     graph: &Graph,
@@ -104,7 +113,8 @@ pub fn plan(
             State::Done(stored) => Some(stored.record.digest.clone()),
             _ => None,
         };
-        let made_of = ingredients(graph, node, digest_of, fingerprints);
+        let made_of =
+            check_files(graph, node).and_then(|()| ingredients(graph, node, digest_of, fingerprints));
         states.push(match made_of {
             // A file that is missing shows in the plan; a run would fail there.
             Err(error) => State::ToRun(format!("will fail: {error:#}")),

@@ -38,7 +38,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn stored(&self) -> Option<&Stored> {
+    /// The result, where there is one.
+    pub fn stored(&self) -> Option<&Stored> {
         match self {
             Self::Unchanged(stored) | Self::Made(stored) => Some(stored),
             Self::Failed(_) | Self::NotRun => None,
@@ -98,6 +99,11 @@ impl Run<'_> {
         // Gathered once: a stage that waits for cores need not look at its files again and again.
         let mut ingredients: Vec<Option<Ingredients>> = vec![None; count];
         let mut taken = Taken::default();
+        // Told now, not after the hours that the stages before it take; they run all the same.
+        for (node, outcome) in outcomes.iter_mut().enumerate() {
+            let missing = plan::check_files(self.graph, node).err();
+            *outcome = missing.map(|error| self.tell(node, Outcome::Failed(format!("{error:#}"))));
+        }
         let (send, finished) = crossbeam_channel::unbounded::<Finished>();
         std::thread::scope(|scope| {
             loop {

@@ -1,6 +1,9 @@
 //! `ferroflow models list|fetch|verify|import`
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -15,6 +18,7 @@ use ferroflow_vision::{
         store,
     },
 };
+use indicatif::{HumanBytes, ProgressBar};
 
 use super::{Exit, Outcome};
 use crate::{
@@ -147,10 +151,21 @@ fn fetch(names: &[String], force: bool) -> Outcome {
     let mut failed = false;
     for (index, asset) in assets.iter().enumerate() {
         let step = format!("[{}/{}] {}", index + 1, assets.len(), asset.name);
-        match fetch::fetch(asset, force).with_context(|| asset.name.clone()) {
+        let spinner =
+            ProgressBar::new_spinner().with_message(format!("{step}: {} {}", asset.package, asset.version));
+        spinner.enable_steady_tick(Duration::from_millis(250));
+        let fetched = fetch::fetch(asset, force).with_context(|| asset.name.clone());
+        spinner.finish_and_clear();
+        match fetched {
             Ok(Fetched::Present) => outln!("{step}: here"),
             Ok(Fetched::New) if asset.registry == Registry::Shipped => outln!("{step}: part of the program"),
-            Ok(Fetched::New) => outln!("{step}: fetched from {} {}", asset.package, asset.version),
+            Ok(Fetched::New) => {
+                let bytes = store::location(asset)
+                    .ok()
+                    .and_then(|path| path.metadata().ok())
+                    .map_or(0, |file| file.len());
+                outln!("{step}: {} out of {} {}", HumanBytes(bytes), asset.package, asset.version);
+            }
             Err(error) => {
                 failed = true;
                 eprintln!("{step}: {error:#}");

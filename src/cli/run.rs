@@ -196,11 +196,17 @@ fn batch_graph(graph: &Graph, args: &Args, log: LogFormat, interrupted: &AtomicB
         began.elapsed().as_secs_f64()
     );
     for (node, outcome) in outcomes.iter().enumerate() {
-        if !matches!(outcome, schedule::Outcome::Made(_) | schedule::Outcome::Unchanged(_)) {
-            continue;
-        }
-        if let Some(destination) = graph.stage(node).destination() {
-            outln!("  {}: {}", graph.node_name(node), what_to_open(destination).display());
+        let Some(stored) = outcome.stored() else { continue };
+        let is_end =
+            || !graph.dag.nodes.iter().any(|later| later.inputs.iter().any(|edge| edge.from == node));
+        match graph.stage(node).destination() {
+            Some(destination) => {
+                outln!("  {}: {}", graph.node_name(node), what_to_open(destination).display())
+            }
+            None if is_end() => {
+                outln!("  {}: no `path`, kept in {}", graph.node_name(node), stored.folder.display())
+            }
+            None => {}
         }
     }
     match (interrupted.load(Ordering::SeqCst) && not_run > 0, failed) {

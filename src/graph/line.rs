@@ -5,7 +5,7 @@
 //! parameter, it gets it too. `!` leads the
 //! node before it to the next free input of the node behind it. `NAME.` stands for a node named elsewhere, `NAME.INPUT`
 //! for one of its inputs. Values are read as TOML where they are TOML, else as text; quotes keep blanks, and make text of
-//! whatever is no list.
+//! whatever is no list; a backslash keeps the character behind it, a quote for example.
 
 use thiserror::Error;
 
@@ -17,14 +17,29 @@ use super::{
 /// The key that gives a node its name.
 pub const NAME: &str = "name";
 
+/// What links commands or nodes elsewhere.
+const OTHER_LINKS: [&str; 4] = ["|", "->", ">", "!!"];
+
+/// How files are called that nodes read.
+const FILES: [&str; 12] =
+    ["csv", "gz", "tar", "zip", "parquet", "png", "jpg", "jpeg", "mp4", "mkv", "avi", "onnx"];
+
 /// What is wrong with a graph string.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum LineError {
     #[error("a quote is opened and not closed: {0}")]
     OpenQuote(String),
+    #[error("a bracket is opened and not closed: {0}; where it is part of a name, put the name in quotes")]
+    OpenBracket(String),
     #[error("`!` must stand between two nodes")]
     LooseLink,
+    #[error("`{0}` links nothing here: nodes are linked by `!`")]
+    OtherLink(String),
+    #[error(
+        "`{0}` is a file: write the node that reads it, for example `parquet path={0}`; `ferroflow nodes` lists them"
+    )]
+    File(String),
     #[error("`{0}` stands where a node or `!` should: parameters are key=value and follow their node")]
     Stray(String),
     #[error("`{1}` is given twice for `{0}`")]
@@ -83,6 +98,10 @@ fn read(words: Vec<Word>) -> Result<Line, LineError> {
                 Some(End::Node(at)) => give(&mut nodes[at], key, value, word.is_text)?,
                 _ => return Err(LineError::Stray(word.text)),
             }
+        } else if OTHER_LINKS.contains(&word.text.as_str()) {
+            return Err(LineError::OtherLink(word.text));
+        } else if is_file(&word.text) {
+            return Err(LineError::File(word.text));
         } else {
             let end = match word.text.split_once('.') {
                 Some((name, port)) => {
@@ -98,6 +117,12 @@ fn read(words: Vec<Word>) -> Result<Line, LineError> {
         }
     }
     if linking.is_some() { Err(LineError::LooseLink) } else { Ok(Line { nodes, links }) }
+}
+
+/// Whether a word that should be a node is called like a file: no node and no input is.
+fn is_file(word: &str) -> bool {
+    let ending = word.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    word.contains('/') || FILES.contains(&ending.as_str())
 }
 
 /// Gives a node its name or another parameter.
@@ -134,12 +159,20 @@ struct Word {
     is_text: bool,
 }
 
-/// Splits at blanks outside quotes and brackets.
+/// Splits at blanks outside quotes and brackets. What is in brackets is TOML's, quotes and backslashes included.
 fn words(text: &str) -> Result<Vec<Word>, LineError> {
     let (mut words, mut word, mut is_text) = (Vec::new(), String::new(), false);
     let (mut quote, mut depth, mut begun) = (None, 0usize, false);
-    for c in text.chars() {
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
         match (quote, c) {
+            (None | Some('"'), '\\') => {
+                if depth > 0 {
+                    word.push(c);
+                }
+                word.extend(characters.next());
+                begun = true;
+            }
             (Some(open), _) if c == open => {
                 quote = None;
                 if depth > 0 {
@@ -173,6 +206,9 @@ fn words(text: &str) -> Result<Vec<Word>, LineError> {
     }
     if quote.is_some() {
         return Err(LineError::OpenQuote(word));
+    }
+    if depth > 0 {
+        return Err(LineError::OpenBracket(word));
     }
     if begun {
         words.push(Word { text: word, is_text });
@@ -211,6 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_keeps_a_quote_a_blank_or_itself() {
+        let nodes = parse(r#"a x="say \"hi\"" y=it\'s\ mine z='a\b' v=["a\"]b"] w=c\\d"#).unwrap();
+        let value = |key: &str| nodes[0].parameters[key].clone();
+        assert_eq!(
+            ["x", "y", "z", "w"].map(value),
+            ["say \"hi\"", "it's mine", "a\\b", "c\\d"].map(Into::into)
+        );
+        assert_eq!(value("v"), toml::Value::Array(vec!["a\"]b".into()]));
+    }
+
+    #[test]
     fn branches_go_through_names() {
         let nodes = parse("a name=x ! b x. ! j.left b. ! j.right j name=j on=[\"row\", 'b']").unwrap();
         assert_eq!(links(&nodes), ["x -> b.?", "x -> j.left", "b -> j.right"]);
@@ -229,6 +276,10 @@ mod tests {
             ("a ! ! b", LineError::LooseLink),
             ("a ! x=1", LineError::Stray("x=1".into())),
             ("a p='x", LineError::OpenQuote("p=x".into())),
+            ("a p=My[x.csv ! b", LineError::OpenBracket("p=My[x.csv ! b".into())),
+            ("a | b", LineError::OtherLink("|".into())),
+            ("faces.csv ! b", LineError::File("faces.csv".into())),
+            ("data/faces ! b", LineError::File("data/faces".into())),
             ("a ! b.", LineError::Unknown("b".into())),
             ("a x=1 x=2", LineError::Twice("a".into(), "x".into())),
             ("a name=b name=c", LineError::Twice("a".into(), "name".into())),

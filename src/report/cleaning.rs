@@ -192,6 +192,7 @@ fn curve(report: &Cleaning) -> anyhow::Result<String> {
     let axes = Axes {
         x: ("share of the rows kept", 0.5, 1.0),
         y: ("labels that agree", (10.0 * (least - 0.02)).floor().max(0.0) / 10.0, 1.0),
+        in_steps: false,
         name: "agreement over the share of rows kept",
     };
     plot::lines(&[line(2, 1), line(7, 2)], &axes)

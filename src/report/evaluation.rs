@@ -162,8 +162,12 @@ fn reliability(calibration: &Calibration) -> anyhow::Result<String> {
         points: vec![(0.0, 0.0), (1.0, 1.0)],
         mark: None,
     };
-    let axes =
-        Axes { x: ("confidence", 0.0, 1.0), y: ("accuracy", 0.0, 1.0), name: "accuracy over confidence" };
+    let axes = Axes {
+        x: ("confidence", 0.0, 1.0),
+        y: ("accuracy", 0.0, 1.0),
+        in_steps: false,
+        name: "accuracy over confidence",
+    };
     plot::lines(&[perfect, measured], &axes)
 }
 

@@ -5,6 +5,9 @@ use plotters::prelude::*;
 
 use crate::stream::directory::timeline::Timeline;
 
+/// Of axes and letters: can be read on light and on dark ground.
+const GRAY: RGBColor = RGBColor(128, 128, 128);
+
 /// The colour of an expression, the same as in the annotated video.
 pub fn expression_color(index: usize) -> (u8, u8, u8) {
     let [red, green, blue] = EXPRESSION_COLORS.get(index).copied().unwrap_or(OTHER_COLOR);
@@ -18,8 +21,7 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
     {
         let root = SVGBackend::with_string(&mut svg, (900, 200)).into_drawing_area();
         let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("the plot could not be drawn: {error}");
-        let gray = RGBColor(128, 128, 128);
-        let label = ("sans-serif", 12).into_font().color(&gray);
+        let label = ("sans-serif", 12).into_font().color(&GRAY);
         let mut chart = ChartBuilder::on(&root)
             .margin(8)
             .x_label_area_size(24)
@@ -30,8 +32,8 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
             .configure_mesh()
             .disable_x_mesh()
             .light_line_style(TRANSPARENT)
-            .bold_line_style(gray.mix(0.25))
-            .axis_style(gray)
+            .bold_line_style(GRAY.mix(0.25))
+            .axis_style(GRAY)
             .x_labels(8)
             .y_labels(3)
             .x_label_formatter(&|seconds| clock(*seconds))
@@ -96,13 +98,20 @@ pub struct Axes {
     pub x: (&'static str, f64, f64),
     /// Up.
     pub y: (&'static str, f64, f64),
+    /// Whether there is nothing between whole numbers along the first, as between epochs.
+    pub in_steps: bool,
     /// For those who hear the page.
     pub name: &'static str,
 }
 
 /// Precision over recall, both 0 to 1.
 pub fn precision_over_recall(lines: &[Line]) -> anyhow::Result<String> {
-    let axes = Axes { x: ("recall", 0.0, 1.0), y: ("precision", 0.0, 1.0), name: "precision over recall" };
+    let axes = Axes {
+        x: ("recall", 0.0, 1.0),
+        y: ("precision", 0.0, 1.0),
+        in_steps: false,
+        name: "precision over recall",
+    };
     self::lines(lines, &axes)
 }
 
@@ -112,9 +121,19 @@ pub fn lines(lines: &[Line], axes: &Axes) -> anyhow::Result<String> {
     {
         let root = SVGBackend::with_string(&mut svg, (480, 360)).into_drawing_area();
         let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("the plot could not be drawn: {error}");
-        let gray = RGBColor(128, 128, 128);
-        let label = ("sans-serif", 13).into_font().color(&gray);
-        let mut chart = ChartBuilder::on(&root)
+        let label = ("sans-serif", 13).into_font().color(&GRAY);
+        let named: Vec<_> = lines.iter().filter_map(|line| Some((line.name?, line.color))).collect();
+        // Above the grid, where no curve runs.
+        let (names, grid) = root.split_vertically(if named.is_empty() { 0 } else { 28 });
+        let mut x = 52;
+        for (name, (r, g, b)) in named {
+            let line = PathElement::new([(x, 17), (x + 16, 17)], RGBColor(r, g, b).stroke_width(2));
+            names.draw(&line).map_err(|error| failed(&error))?;
+            names.draw_text(name, &label, (x + 22, 11)).map_err(|error| failed(&error))?;
+            // A letter of 13 pixels is about 7 wide.
+            x += 44 + 7 * name.len() as i32;
+        }
+        let mut chart = ChartBuilder::on(&grid)
             .margin(8)
             .margin_right(16)
             .x_label_area_size(40)
@@ -124,38 +143,37 @@ pub fn lines(lines: &[Line], axes: &Axes) -> anyhow::Result<String> {
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
-            .bold_line_style(gray.mix(0.25))
-            .axis_style(gray)
+            .bold_line_style(GRAY.mix(0.25))
+            .axis_style(GRAY)
             .x_labels(6)
             .y_labels(6)
+            .x_label_formatter(&|value| {
+                if axes.in_steps && value.fract() != 0.0 { String::new() } else { tick(*value) }
+            })
+            .y_label_formatter(&|value| tick(*value))
             .x_desc(axes.x.0)
             .y_desc(axes.y.0)
             .label_style(label.clone())
             .axis_desc_style(label)
             .draw()
             .map_err(|error| failed(&error))?;
-        for Line { name, color: (r, g, b), points, mark } in lines {
+        for Line { color: (r, g, b), points, mark, .. } in lines {
             let color = RGBColor(*r, *g, *b);
-            let drawn = chart
-                .draw_series([PathElement::new(points.clone(), color.stroke_width(2))])
-                .map_err(|error| failed(&error))?;
-            if let Some(name) = name {
-                drawn
-                    .label(*name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
-            }
+            let path = PathElement::new(points.clone(), color.stroke_width(2));
+            chart.draw_series([path]).map_err(|error| failed(&error))?;
             let marks = mark.iter().map(|&point| Circle::new(point, 5, color.filled()));
             chart.draw_series(marks).map_err(|error| failed(&error))?;
-        }
-        if lines.iter().any(|line| line.name.is_some()) {
-            let labels = ("sans-serif", 13).into_font().color(&gray);
-            chart.configure_series_labels().label_font(labels).draw().map_err(|error| failed(&error))?;
         }
         root.present().map_err(|error| failed(&error))?;
     }
     // The page decides how wide it is.
     let own = "<svg width=\"480\" height=\"360\"";
     Ok(svg.replacen(own, &format!("<svg role=\"img\" aria-label=\"{}\"", axes.name), 1))
+}
+
+/// A number beside an axis: 5 and not 5.0, 0.3 and not 0.30000000000000004.
+fn tick(value: f64) -> String {
+    ((value * 1e6).round() / 1e6).to_string()
 }
 
 /// Minutes and seconds.

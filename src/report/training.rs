@@ -28,6 +28,7 @@ pub fn losses_over_epochs(history: &[[Direction; 2]]) -> anyhow::Result<String> 
     let axes = Axes {
         x: ("epoch", 1.0, history.len().max(2) as f64),
         y: ("loss", 0.0, highest * 1.05),
+        in_steps: true,
         name: "losses of the CycleGAN over its epochs",
     };
     lines(&curves, &axes)
@@ -44,6 +45,7 @@ pub fn loss_over_epochs(history: &[EpochResult]) -> anyhow::Result<String> {
     let axes = Axes {
         x: ("epoch", 1.0, history.len().max(2) as f64),
         y: ("loss", 0.0, highest * 1.05),
+        in_steps: true,
         name: "loss of the classifier over its epochs",
     };
     lines(&curves, &axes)
@@ -60,6 +62,7 @@ pub fn accuracy_over_epochs(history: &[EpochResult]) -> anyhow::Result<String> {
     let axes = Axes {
         x: ("epoch", 1.0, history.len().max(2) as f64),
         y: ("accuracy", (lowest - 0.02).max(0.0), 1.0),
+        in_steps: true,
         name: "accuracy of the classifier over its epochs",
     };
     lines(&curves, &axes)

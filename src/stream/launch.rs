@@ -3,7 +3,10 @@
 use gst::{glib, prelude::*};
 use thiserror::Error;
 
-use super::refused::{self, Refused};
+use super::{
+    order,
+    refused::{self, Refused},
+};
 use crate::graph::keys::nearest;
 
 /// A gst-launch string that no pipeline can be made of.
@@ -17,7 +20,8 @@ pub struct LaunchError {
 /// Builds a pipeline from a gst-launch string.
 ///
 /// # Errors
-/// If an element or a property is not known, a value is none that the property can have, or elements do not fit together.
+/// If an element or a property is not known, a value is none that the property can have, elements do not fit together, or
+/// stand in an order in which one can do nothing.
 pub fn parse(name: &str, description: &str) -> Result<gst::Pipeline, LaunchError> {
     let refuse = |reason: String| LaunchError { place: format!("stream `{name}`"), reason };
     let built = build(description, |context| {
@@ -58,7 +62,7 @@ fn build(
     let element = parsed.map_err(|error| explain(&error, &context, description))?;
     match refused.first() {
         Some(refused) => Err(out_of_range(&element, refused)),
-        None => Ok(element),
+        None => order::mistake(&element).map_or(Ok(element), Err),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod interrupt;
 pub mod launch;
 pub mod length;
 pub mod live;
+mod order;
 pub mod plan;
 mod refused;
 pub mod stats;
