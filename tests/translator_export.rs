@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc, sync::atomic::AtomicBool};
 
 use ferroflow_learn::{
-    Faces,
+    Faces, Run,
     cyclegan::{Discriminator, Generator, Normalisation, Settings, Translator, train},
 };
 use ferroflow_vision::inference::{Device, SessionOptions, SharedSession};
@@ -39,7 +39,8 @@ fn trained(settings: &Settings) -> [Translator; 2] {
     let (dark, bright) = (discs(18, false), discs(18, true));
     let classes = [faces(&dark), faces(&bright)];
     let cancelled = AtomicBool::new(false);
-    train(classes, settings, folder.path(), 2, &|_| {}, &|_| {}, &cancelled).unwrap().translators
+    let run = Run { device: Device::Cpu, checkpoints: folder.path(), workers: 2, cancelled: &cancelled };
+    train(classes, settings, &run, &|_| {}, &|_| {}).unwrap().translators
 }
 
 fn settings(batch_size: usize, normalisation: Normalisation) -> Settings {

@@ -94,10 +94,12 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The only or first result at a port.
     pub fn input(&self, port: &str) -> anyhow::Result<&Input> {
-        self.inputs
-            .iter()
-            .find(|input| input.port == port)
-            .with_context(|| format!("nothing at input `{port}`"))
+        self.optional(port).with_context(|| format!("nothing at input `{port}`"))
+    }
+
+    /// The same, where there may be none.
+    pub fn optional(&self, port: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.port == port)
     }
 
     /// The result's table.

@@ -9,8 +9,8 @@ pub struct Needs {
     pub cores: usize,
     /// Memory in bytes for each of these threads, about.
     pub memory_per_core: u64,
-    /// A device that it wants for itself.
-    pub device: Option<String>,
+    /// The CUDA device of this number, which it wants for itself.
+    pub device: Option<u32>,
 }
 
 impl Default for Needs {
@@ -53,7 +53,7 @@ pub struct Taken {
     /// Bytes.
     pub memory: u64,
     /// Devices.
-    pub devices: Vec<String>,
+    pub devices: Vec<u32>,
 }
 
 /// What a stage was given.
@@ -62,7 +62,7 @@ pub struct Share {
     /// Threads.
     pub cores: usize,
     memory: u64,
-    device: Option<String>,
+    device: Option<u32>,
 }
 
 impl Taken {
@@ -80,10 +80,10 @@ impl Taken {
         if cores == 0 {
             return None;
         }
-        let share = Share { cores, memory: per_core * cores as u64, device: needs.device.clone() };
+        let share = Share { cores, memory: per_core * cores as u64, device: needs.device };
         self.cores += share.cores;
         self.memory = self.memory.saturating_add(share.memory);
-        self.devices.extend(share.device.clone());
+        self.devices.extend(share.device);
         Some(share)
     }
 
@@ -91,7 +91,7 @@ impl Taken {
     pub fn give(&mut self, share: &Share) {
         self.cores = self.cores.saturating_sub(share.cores);
         self.memory = self.memory.saturating_sub(share.memory);
-        self.devices.retain(|device| Some(device) != share.device.as_ref());
+        self.devices.retain(|device| Some(*device) != share.device);
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_device_serves_one_stage_at_a_time() {
         let mut taken = Taken::default();
-        let on_device = Needs { device: Some("cuda".into()), memory_per_core: 1, ..Needs::default() };
+        let on_device = Needs { device: Some(0), memory_per_core: 1, ..Needs::default() };
         let share = taken.take(&on_device, &LIMITS).unwrap();
         assert_eq!(taken.take(&on_device, &LIMITS), None);
         taken.give(&share);

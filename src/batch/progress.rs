@@ -94,6 +94,18 @@ impl StageProgress {
         self.tell();
     }
 
+    /// So many of so many are done; where these have not been begun, they are. What was told behind the bar stays from then on.
+    pub fn set_of(&self, count: usize, total: usize, what: &'static str) {
+        let counted = self.told.lock().unwrap_or_else(PoisonError::into_inner).1;
+        if (self.bar.length(), counted) != (Some(total as u64), what) {
+            self.begin(total, what);
+            // What an earlier attempt did says nothing of how fast this one is.
+            self.bar.set_position(count as u64);
+            self.bar.reset_eta();
+        }
+        self.set(count);
+    }
+
     /// A word behind the bar.
     pub fn message(&self, message: String) {
         self.bar.set_message(message);
@@ -129,4 +141,20 @@ impl StageProgress {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_epoch_came_to_is_told_until_the_next_has_come_to_something() {
+        let progress = Progress::hidden().stage("model");
+        progress.set_of(1, 20, "steps");
+        progress.message("epoch 1/2: loss 1.2".to_owned());
+        progress.set_of(11, 20, "steps");
+        assert_eq!((progress.bar.message().as_str(), progress.bar.position()), ("epoch 1/2: loss 1.2", 11));
+        progress.set_of(1, 5, "faces");
+        assert_eq!((progress.bar.message().as_str(), progress.bar.length()), ("", Some(5)));
+    }
 }

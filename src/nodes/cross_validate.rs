@@ -10,7 +10,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field};
 use ferroflow_learn::{
     Device, Faces as Pictures, classifier,
-    cross_validation::{Progress, Rows, Settings, assign, out_of_fold_on},
+    cross_validation::{Progress, Rows, Settings, assign, out_of_fold},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -209,15 +209,9 @@ impl CrossValidate {
     fn train(&self, rows: Rows<'_>, context: &Context) -> anyhow::Result<Vec<f32>> {
         let bar = Bar::new(context, self.folds);
         let device = device::for_training(self.device, context)?;
-        let outcome = out_of_fold_on(
-            device,
-            rows,
-            &self.settings(),
-            &device::checkpoints(&context.checkpoints, device),
-            context.workers,
-            &|progress| bar.show(&progress),
-            context.interrupted,
-        );
+        let checkpoints = device::checkpoints(&context.checkpoints, device);
+        let run = learning::run(device, &checkpoints, context);
+        let outcome = out_of_fold(rows, &self.settings(), &run, &|progress| bar.show(&progress));
         outcome.map_err(|error| learning::stopped(error, device, "lower `batch-size`"))
     }
 }
@@ -236,13 +230,11 @@ impl<'a> Bar<'a> {
     fn show(&self, progress: &Progress) {
         let at = progress.training;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if done.iter().all(|done| *done == 0) {
-            self.context.progress.begin(progress.folds * at.epochs * at.steps, "steps");
-        }
         if let Some(done) = done.get_mut(progress.fold) {
             *done = at.epoch * at.steps + at.step;
         }
-        self.context.progress.set(done.iter().sum());
+        let all = progress.folds * at.epochs * at.steps;
+        self.context.progress.set_of(done.iter().sum(), all, "steps");
         if at.step == at.steps {
             let (fold, epoch, loss, accuracy) = (progress.fold + 1, at.epoch + 1, at.loss, at.accuracy);
             self.context.progress.message(format!(

@@ -299,12 +299,8 @@ impl CycleGan {
         let folder = checkpoints.join(SAMPLES);
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be written", folder.display()))?;
         let failed = RefCell::new(None);
-        let has_begun = RefCell::new(false);
         let step = |at: Progress| {
-            if !has_begun.replace(true) {
-                context.progress.begin(at.epochs * at.steps, "steps");
-            }
-            context.progress.set(at.epoch * at.steps + at.step);
+            context.progress.set_of(at.epoch * at.steps + at.step, at.epochs * at.steps, "steps");
         };
         let epoch = |epoch: &Epoch<'_>| {
             self.tell(epoch, context);
@@ -318,16 +314,8 @@ impl CycleGan {
                 }
             }
         };
-        let outcome = cyclegan::train_on(
-            device,
-            classes,
-            &self.settings(),
-            checkpoints,
-            context.workers,
-            &step,
-            &epoch,
-            context.interrupted,
-        );
+        let run = learning::run(device, checkpoints, context);
+        let outcome = cyclegan::train(classes, &self.settings(), &run, &step, &epoch);
         if let Some(error) = failed.take() {
             return Err(error);
         }

@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use ferroflow_cuda::Device;
@@ -20,9 +23,14 @@ pub fn is_cpu(device: &Device) -> bool {
     *device == Device::Cpu
 }
 
-/// The device that a node keeps others from.
-pub fn needed(device: Device) -> Option<String> {
-    (device != Device::Cpu).then(|| device.to_string())
+/// The CUDA device that a node keeps others from; `auto` is the one that it comes to.
+pub fn needed(device: Device) -> Option<u32> {
+    static AUTO: OnceLock<Option<u32>> = OnceLock::new();
+    let number = |device| if let Device::Cuda(index) = device { Some(index) } else { None };
+    match device {
+        Device::Auto => *AUTO.get_or_init(|| device.resolve().ok().and_then(number)),
+        named => number(named),
+    }
 }
 
 /// Sessions of workers that stand side by side. On the CPU each worker has networks of its own, of one thread, so that none
@@ -69,6 +77,13 @@ pub fn checkpoints(folder: &Path, device: Device) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn auto_keeps_others_from_what_it_comes_to() {
+        assert_eq!((needed(Device::Cpu), needed(Device::Cuda(2))), (None, Some(2)));
+        let is_there = Device::Cuda(0).resolve().is_ok();
+        assert_eq!(needed(Device::Auto), is_there.then_some(0));
+    }
 
     #[test]
     fn each_device_has_checkpoints_of_its_own() {

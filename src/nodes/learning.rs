@@ -1,8 +1,10 @@
 //! What nodes that train have in common: how wrong settings and early ends are told, what is told of a training while it goes on and
 //! afterwards, and that the file that comes out answers as the network did.
 
+use std::path::Path;
+
 use anyhow::{anyhow, bail};
-use ferroflow_learn::{Device, LearnError, classifier::EpochResult};
+use ferroflow_learn::{Device, LearnError, Run, classifier::EpochResult};
 use serde_json::json;
 
 use crate::batch::{Context, Facts, Interrupted, sparkline::sparkline};
@@ -11,6 +13,11 @@ use crate::batch::{Context, Facts, Interrupted, sparkline::sparkline};
 const TOLERANCE: f32 = 1e-4;
 /// Faces by which they are compared.
 pub const COMPARED: usize = 64;
+
+/// How a training runs as a stage.
+pub fn run<'a>(device: Device, checkpoints: &'a Path, context: &'a Context<'_>) -> Run<'a> {
+    Run { device, checkpoints, workers: context.workers, cancelled: context.interrupted }
+}
 
 /// A wrong setting in the words of parameters: `called` gives what a setting's name is here.
 pub fn setting(error: LearnError, called: impl Fn(&str) -> String) -> String {

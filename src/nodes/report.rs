@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::embed;
 use crate::{
     atomic,
-    batch::{Context, Facts, Stage, data::Faces},
+    batch::{Context, Facts, Input, Stage, data::Faces},
     graph::dag::{Arity, Port, PortType},
     report::{
         cleaning::{
@@ -79,10 +79,8 @@ impl Stage for Report {
         }
         let view = View::of(faces)?;
         let draft = self.draft(&view);
-        let judgement = match context.input("judgement") {
-            Ok(input) => Some(judgement(&input.facts()?)),
-            Err(_) => None,
-        };
+        let facts = context.optional("judgement").map(Input::facts).transpose()?;
+        let judgement = facts.as_ref().map(judgement);
         let wanted = draft.wanted();
         let pictures = embed::pictures(&view.faces, &wanted, context)?;
         let cleaning = draft.finish(&view, &pictures, self.title.clone(), judgement);

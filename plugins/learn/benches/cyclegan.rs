@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train_on};
-use ferroflow_learn::{Device, Faces};
+use ferroflow_learn::cyclegan::{Discriminator, Generator, Settings, train};
+use ferroflow_learn::{Device, Faces, Run};
 
 const SIDE: usize = 48;
 const ROUNDS: usize = 5;
@@ -32,7 +32,8 @@ fn step(device: Device, settings: &Settings, steps: usize, workers: usize) -> Re
     let times = RefCell::new(Vec::new());
     let cancelled = AtomicBool::new(false);
     let tell = |_| times.borrow_mut().push(Instant::now());
-    train_on(device, [faces, faces], &settings, folder.path(), workers, &tell, &|_| {}, &cancelled)?;
+    let run = Run { device, checkpoints: folder.path(), workers, cancelled: &cancelled };
+    train([faces, faces], &settings, &run, &tell, &|_| {})?;
     let times = times.into_inner();
     let span = times.last().zip(times.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
     Ok(span.as_secs_f64() / (times.len() - 1).max(1) as f64)

@@ -30,7 +30,7 @@ use burn::{
     tensor::{Distribution, Int, Tensor, activation::relu, backend::Backend},
 };
 use ferroflow_learn::classifier::{Examples, FEEDERS, Layer, Progress, Settings, train};
-use ferroflow_learn::{Device, Faces};
+use ferroflow_learn::{Device, Faces, Run, Split};
 
 type Train = Autodiff<Flex>;
 
@@ -109,7 +109,9 @@ fn our_step(device: Device, settings: &Settings, steps: usize, shards: usize) ->
     let examples = Examples { faces, targets: &targets, weights: None, classes: 7 };
     let cancelled = AtomicBool::new(false);
     let workers = if device == Device::Cpu { shards } else { FEEDERS };
-    train(device, examples, &rows, &[], &settings, None, folder.path(), workers, &tell, &|_| {}, &cancelled)?;
+    let split = Split { learn: &rows, validate: &[] };
+    let run = Run { device, checkpoints: folder.path(), workers, cancelled: &cancelled };
+    train(examples, split, &settings, None, &run, &tell, &|_| {})?;
     let times = times.into_inner();
     let span = times.last().zip(times.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
     Ok(span.as_secs_f64() / (times.len() - 1).max(1) as f64)

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use ferroflow_learn::Faces;
 use ferroflow_learn::cross_validation::{Progress, Rows, Settings, out_of_fold};
 use ferroflow_learn::label_quality::{Judged, posterior};
+use ferroflow_learn::{Device, Faces, Run};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -48,8 +48,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let teaches = vec![true; labels.len()];
     let rows = Rows { faces, labels: &labels, classes: 7, groups: &groups, teaches: &teaches };
     let cancelled = AtomicBool::new(false);
-    let checkpoints = Path::new(checkpoints);
-    let probabilities = out_of_fold(rows, &settings, checkpoints, workers.parse()?, &progress, &cancelled)?;
+    let run = Run {
+        device: Device::Cpu,
+        checkpoints: Path::new(checkpoints),
+        workers: workers.parse()?,
+        cancelled: &cancelled,
+    };
+    let probabilities = out_of_fold(rows, &settings, &run, &progress)?;
     let bytes: Vec<u8> = probabilities.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(out, bytes)?;
     let judged = Judged::new(&labels, &probabilities, 7)?;

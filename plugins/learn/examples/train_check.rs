@@ -10,7 +10,7 @@ use std::{
 };
 
 use ferroflow_learn::{
-    Device, Faces, LearnError,
+    Device, Faces, LearnError, Run, Split,
     classifier::{self, Examples, Layer, Looks},
     cyclegan,
 };
@@ -108,19 +108,8 @@ fn classifier(
         steps.set(steps.get() + 1);
         cancelled.store(steps.get() == stop_after, Ordering::Relaxed);
     };
-    classifier::train(
-        device,
-        examples,
-        learn,
-        validate,
-        settings,
-        None,
-        folder,
-        2,
-        &progress,
-        &|_| {},
-        &cancelled,
-    )
+    let run = Run { device, checkpoints: folder, workers: 2, cancelled: &cancelled };
+    classifier::train(examples, Split { learn, validate }, settings, None, &run, &progress, &|_| {})
 }
 
 /// The default network, varied and mixed faces, two shards, averaged weights.
@@ -180,7 +169,8 @@ fn translators_are_alike(device: Device, data: &Generated) -> Result<bool> {
     let train = |device: Device, name: &str| -> Result<Vec<f32>> {
         let never = AtomicBool::new(false);
         let folder = folder.path().join(name);
-        let trained = cyclegan::train_on(device, faces, &settings, &folder, 1, &|_| {}, &|_| {}, &never)?;
+        let run = Run { device, checkpoints: &folder, workers: 1, cancelled: &never };
+        let trained = cyclegan::train(faces, &settings, &run, &|_| {}, &|_| {})?;
         Ok(trained.history.iter().flatten().flat_map(|losses| [losses.adversarial, losses.cycle]).collect())
     };
     let (cpu, other) = (train(Device::Cpu, "cpu")?, train(device, "other")?);
@@ -208,19 +198,9 @@ fn too_large_is_an_error(device: Device, data: &Generated) -> Result<bool> {
         classes: CLASSES,
     };
     let (folder, never) = (tempfile::tempdir()?, AtomicBool::new(false));
-    let outcome = classifier::train(
-        device,
-        examples,
-        &rows,
-        &[],
-        &settings,
-        None,
-        folder.path(),
-        1,
-        &|_| {},
-        &|_| {},
-        &never,
-    );
+    let run = Run { device, checkpoints: folder.path(), workers: 1, cancelled: &never };
+    let split = Split { learn: &rows, validate: &[] };
+    let outcome = classifier::train(examples, split, &settings, None, &run, &|_| {}, &|_| {});
     let found = outcome.as_ref().err().map_or_else(|| "no error".to_owned(), ToString::to_string);
     // What comes afterwards is not spoilt.
     let after = classifier(device, data, &recipe(1), &folder.path().join("after"), 0);

@@ -21,9 +21,11 @@ mod native;
 mod pages;
 mod random;
 mod rules;
+mod run;
 pub mod ssim;
 mod targets;
 
 pub use error::LearnError;
 pub use faces::Faces;
 pub use ferroflow_cuda::Device;
+pub use run::{Run, Split};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_learn::classifier::{Classifier, Examples, Layer, Looks, Progress, Settings, Trained, train};
-use ferroflow_learn::{Device, Faces, LearnError};
+use ferroflow_learn::{Device, Faces, LearnError, Run, Split};
 
 const SIDE: usize = 20;
 const CLASSES: usize = 3;
@@ -70,19 +70,9 @@ fn run(
     let progress = |at| cancelled.store(stop(at), Ordering::Relaxed);
     let (learn, validate) = rows();
     let examples = examples(data);
-    train(
-        Device::Cpu,
-        examples,
-        &learn,
-        &validate,
-        settings,
-        begin,
-        folder,
-        workers,
-        &progress,
-        &|_| {},
-        &cancelled,
-    )
+    let split = Split { learn: &learn, validate: &validate };
+    let run = Run { device: Device::Cpu, checkpoints: folder, workers, cancelled: &cancelled };
+    train(examples, split, settings, begin, &run, &progress, &|_| {})
 }
 
 fn right(classifier: &Classifier, data: &Generated, looks: Looks) -> usize {

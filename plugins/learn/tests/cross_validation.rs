@@ -5,10 +5,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferroflow_learn::Faces;
-use ferroflow_learn::LearnError;
 use ferroflow_learn::classifier::{self, Layer};
 use ferroflow_learn::cross_validation::{Progress, Rows, Settings, assign, out_of_fold};
+use ferroflow_learn::{Device, Faces, LearnError, Run};
 use proptest::prelude::*;
 
 const SIDE: usize = 20;
@@ -74,7 +73,8 @@ fn run(
     let faces = Faces { pixels: &data.pixels, width: SIDE, height: SIDE };
     let Generated { labels, groups, teaches, .. } = data;
     let rows = Rows { faces, labels, classes: CLASSES, groups, teaches };
-    out_of_fold(rows, settings, folder, workers, &progress, &cancelled)
+    let run = Run { device: Device::Cpu, checkpoints: folder, workers, cancelled: &cancelled };
+    out_of_fold(rows, settings, &run, &progress)
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {

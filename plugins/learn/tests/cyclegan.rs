@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferroflow_learn::cyclegan::{Discriminator, Generator, Progress, Settings, Trained, train};
-use ferroflow_learn::{Faces, LearnError};
+use ferroflow_learn::{Device, Faces, LearnError, Run};
 
 const SIDE: usize = 16;
 
@@ -52,8 +52,8 @@ fn run(
         *steps.borrow_mut() += 1;
         cancelled.store(stop_after == Some(*steps.borrow()), Ordering::Relaxed);
     };
-    let trained =
-        train([faces(&dark), faces(&bright)], settings, folder, workers, &progress, &|_| {}, &cancelled)?;
+    let run = Run { device: Device::Cpu, checkpoints: folder, workers, cancelled: &cancelled };
+    let trained = train([faces(&dark), faces(&bright)], settings, &run, &progress, &|_| {})?;
     let steps = *steps.borrow();
     Ok((trained, steps))
 }
@@ -134,7 +134,9 @@ fn a_class_of_one_and_faces_of_another_size_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (one, many) = (discs(1, false), discs(9, true));
     let train = |classes| {
-        let outcome = train(classes, &small(), folder.path(), 1, &|_| {}, &|_| {}, &AtomicBool::new(false));
+        let cancelled = AtomicBool::new(false);
+        let run = Run { device: Device::Cpu, checkpoints: folder.path(), workers: 1, cancelled: &cancelled };
+        let outcome = train(classes, &small(), &run, &|_| {}, &|_| {});
         outcome.unwrap_err().to_string()
     };
     assert!(train([faces(&many), faces(&one)]).contains("the second class has 1 faces, but 2 are needed"));

@@ -5,9 +5,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferroflow_learn::LearnError;
 use ferroflow_learn::classifier::EpochResult;
 use ferroflow_learn::head::{Examples, Settings, Trained, Unfrozen, train};
+use ferroflow_learn::{Device, LearnError, Run, Split};
 use ferroflow_onnx::Convolution;
 
 const DIMENSIONS: usize = 6;
@@ -53,10 +53,15 @@ fn settings() -> Settings {
     Settings { hidden: 16, batch_size: 16, learning_rate: 0.01, epochs: 12, ..Settings::default() }
 }
 
+fn run<'a>(checkpoints: &'a Path, cancelled: &'a AtomicBool) -> Run<'a> {
+    Run { device: Device::Cpu, checkpoints, workers: 1, cancelled }
+}
+
 fn learnt(examples: Examples<'_>, settings: &Settings, folder: &Path) -> Result<Trained, LearnError> {
     let (learn, validate): (Vec<usize>, Vec<usize>) = ((0..150).collect(), (150..ROWS).collect());
     let go_on = AtomicBool::new(false);
-    train(examples, None, &learn, &validate, settings, folder, &|_| {}, &|_| {}, &go_on)
+    let split = Split { learn: &learn, validate: &validate };
+    train(examples, None, split, settings, &run(folder, &go_on), &|_| {}, &|_| {})
 }
 
 #[test]
@@ -103,8 +108,8 @@ fn a_training_that_is_stopped_goes_on_to_the_same_bytes() {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        let stopped =
-            train(examples, None, &learn, &validate, &settings, folder.path(), &|_| {}, &epoch, &stop);
+        let split = Split { learn: &learn, validate: &validate };
+        let stopped = train(examples, None, split, &settings, &run(folder.path(), &stop), &|_| {}, &epoch);
         assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
     }
     let gone_on = learnt(examples, &settings, folder.path()).unwrap();
@@ -136,35 +141,36 @@ fn convolutions_that_are_unfrozen_learn_as_well_and_go_on_to_the_same_bytes() {
     let unfrozen = Unfrozen { convolutions: &convolutions, height: 3, width: 1 };
     let (learn, validate): (Vec<usize>, Vec<usize>) = ((0..150).collect(), (150..ROWS).collect());
     let others = [Convolution { bias: vec![0.2; 4], ..convolution() }];
-    let run = |unfrozen, settings: &Settings, folder: &Path, stop_after: usize| {
+    let split = Split { learn: &learn, validate: &validate };
+    let learnt = |unfrozen, settings: &Settings, folder: &Path, stop_after: usize| {
         let stop = AtomicBool::new(false);
         let epoch = |history: &[EpochResult]| stop.store(history.len() == stop_after, Ordering::Relaxed);
-        train(examples(&made), Some(unfrozen), &learn, &validate, settings, folder, &|_| {}, &epoch, &stop)
+        train(examples(&made), Some(unfrozen), split, settings, &run(folder, &stop), &|_| {}, &epoch)
     };
     for standardise in [false, true] {
         let settings = Settings { patience: 0, standardise, unfreeze_rate: 0.5, ..settings() };
         let folder = tempfile::tempdir().unwrap();
-        let whole = run(unfrozen, &settings, folder.path(), 0).unwrap();
+        let whole = learnt(unfrozen, &settings, folder.path(), 0).unwrap();
         assert!(whole.history[whole.epoch].validation.unwrap() > 0.95, "{:?}", whole.history);
         // Where they stay as good as they are another head is learnt.
         let still = Settings { unfreeze_rate: 1e-30, ..settings.clone() };
-        let still = run(unfrozen, &still, tempfile::tempdir().unwrap().path(), 0).unwrap();
+        let still = learnt(unfrozen, &still, tempfile::tempdir().unwrap().path(), 0).unwrap();
         assert_ne!(still.head, whole.head);
         let folder = tempfile::tempdir().unwrap();
         for stop_after in [2, 5] {
-            let stopped = run(unfrozen, &settings, folder.path(), stop_after);
+            let stopped = learnt(unfrozen, &settings, folder.path(), stop_after);
             assert!(matches!(stopped, Err(LearnError::Cancelled)), "{stopped:?}");
         }
-        let gone_on = run(unfrozen, &settings, folder.path(), 0).unwrap();
+        let gone_on = learnt(unfrozen, &settings, folder.path(), 0).unwrap();
         assert_eq!(gone_on.head, whole.head);
         assert_eq!((gone_on.epoch, gone_on.history), (whole.epoch, whole.history));
         let answers = gone_on.head.probabilities(&made.features).unwrap();
         assert_eq!((answers.len(), gone_on.head.dimensions()), (ROWS * CLASSES, DIMENSIONS));
-        let refused = run(Unfrozen { convolutions: &others, ..unfrozen }, &settings, folder.path(), 0);
+        let refused = learnt(Unfrozen { convolutions: &others, ..unfrozen }, &settings, folder.path(), 0);
         assert!(matches!(refused, Err(LearnError::OtherConfiguration { .. })), "{refused:?}");
     }
     let wrong = Unfrozen { height: 2, ..unfrozen };
-    let refused = run(wrong, &settings(), tempfile::tempdir().unwrap().path(), 0);
+    let refused = learnt(wrong, &settings(), tempfile::tempdir().unwrap().path(), 0);
     assert!(matches!(refused, Err(LearnError::Unfrozen(_))), "{refused:?}");
 }
 

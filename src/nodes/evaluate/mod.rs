@@ -142,9 +142,9 @@ impl Evaluate {
     /// The class of each row that is judged.
     fn truths(&self, faces: &Faces, context: &Context) -> anyhow::Result<BTreeMap<usize, usize>> {
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
-        let labels = match context.input("reference") {
-            Ok(input) => majorities(faces, &input.table()?)?,
-            Err(_) => labels,
+        let labels = match context.optional("reference") {
+            Some(input) => majorities(faces, &input.table()?)?,
+            None => labels,
         };
         let truths = labels.iter().enumerate().filter_map(|(row, label)| {
             let counts = splits[row] == self.split && dropped[row].is_none();

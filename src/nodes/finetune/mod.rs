@@ -195,10 +195,10 @@ impl Stage for Finetune {
     }
 
     fn needs(&self) -> Needs {
-        let device = device::needed(self.device);
-        // Weights, their gradients and Adam's two means, and the maps of a step's faces.
+        // Weights, their gradients and Adam's two means, and the maps of a step's faces. The device sees but a few faces at the
+        // end: it is nobody's for that.
         let memory_per_core = if self.unfreeze.is_some() { 2 << 30 } else { 1 << 30 };
-        Needs { memory_per_core, device, ..Needs::default() }
+        Needs { memory_per_core, ..Needs::default() }
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
@@ -265,23 +265,13 @@ impl Finetune {
     fn train(&self, seen: &Seen, blocks: Option<&Blocks>, context: &Context) -> anyhow::Result<Trained> {
         let settings = self.settings();
         let progress = |at: Progress| {
-            if at.step == 1 {
-                context.progress.begin(at.epochs * at.steps, "steps");
-            }
-            context.progress.set(at.epoch * at.steps + at.step);
+            context.progress.set_of(at.epoch * at.steps + at.step, at.epochs * at.steps, "steps");
         };
         let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
-        let outcome = head::train(
-            seen.examples(),
-            blocks.map(Blocks::unfrozen),
-            &seen.chosen.learn,
-            &seen.chosen.validate,
-            &settings,
-            &context.checkpoints,
-            &progress,
-            &epoch,
-            context.interrupted,
-        );
-        outcome.map_err(|error| learning::stopped(error, ferroflow_learn::Device::Cpu, "lower `batch-size`"))
+        let unfrozen = blocks.map(Blocks::unfrozen);
+        let run = learning::run(Device::Cpu, &context.checkpoints, context);
+        let (examples, split) = (seen.examples(), seen.chosen.split());
+        let outcome = head::train(examples, unfrozen, split, &settings, &run, &progress, &epoch);
+        outcome.map_err(|error| learning::stopped(error, Device::Cpu, "lower `batch-size`"))
     }
 }

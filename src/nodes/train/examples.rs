@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use arrow_array::{Array, Float32Array, ListArray};
-use ferroflow_learn::{Faces as Pictures, classifier::Examples};
+use ferroflow_learn::{Faces as Pictures, Split, classifier::Examples};
 
 use crate::{batch::data::Faces, nodes::cross_validate::PROBABILITIES};
 
@@ -26,6 +26,11 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// Which rows are for what.
+    pub fn split(&self) -> Split<'_> {
+        Split { learn: &self.learn, validate: &self.validate }
+    }
+
     /// Faces to learn from, and those that judge.
     pub fn counts(&self) -> (usize, usize) {
         (self.learn.len(), self.validate.len())

@@ -215,9 +215,9 @@ impl Stage for Train {
         onnxruntime_library()?;
         let faces = Faces::of(context.input("input")?.table()?)?;
         let drawn = Drawn::of(&faces, [&self.split, &self.validation], self.soft_labels, context.workers)?;
-        let begin = match context.input("begin") {
-            Err(_) => None,
-            Ok(input) => {
+        let begin = match context.optional("begin") {
+            None => None,
+            Some(input) => {
                 let path = input.folder.join(NETWORK);
                 let bytes = std::fs::read(&path).with_context(|| {
                     format!("`begin` is no result of `train`: {} is not there", path.display())
@@ -281,26 +281,14 @@ impl Train {
     fn train(&self, drawn: &Drawn, begin: Option<&Classifier>, context: &Context) -> anyhow::Result<Trained> {
         let settings = self.settings().map_err(anyhow::Error::msg)?;
         let progress = |at: Progress| {
-            if at.step == 1 {
-                context.progress.begin(at.epochs * at.steps, "steps");
-            }
-            context.progress.set(at.epoch * at.steps + at.step);
+            context.progress.set_of(at.epoch * at.steps + at.step, at.epochs * at.steps, "steps");
         };
         let epoch = |history: &[EpochResult]| tell(history, settings.epochs, context);
         let device = device::for_training(self.device, context)?;
-        let outcome = classifier::train(
-            device,
-            drawn.examples(),
-            &drawn.chosen.learn,
-            &drawn.chosen.validate,
-            &settings,
-            begin,
-            &device::checkpoints(&context.checkpoints, device),
-            context.workers,
-            &progress,
-            &epoch,
-            context.interrupted,
-        );
+        let checkpoints = device::checkpoints(&context.checkpoints, device);
+        let run = learning::run(device, &checkpoints, context);
+        let (examples, split) = (drawn.examples(), drawn.chosen.split());
+        let outcome = classifier::train(examples, split, &settings, begin, &run, &progress, &epoch);
         outcome.map_err(|error| stopped(error, device, "lower `batch-size`, or raise `shards`"))
     }
 }

@@ -18,9 +18,6 @@ mod trained;
 mod training;
 mod views;
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-
 use serde::{Deserialize, Serialize};
 
 pub use examples::Examples;
@@ -32,6 +29,7 @@ pub(crate) use training::Training;
 
 use crate::error::LearnError;
 use crate::faces::Faces;
+use crate::run::{Run, Split};
 use ferroflow_cuda::Device;
 use training::{Outcome, best_epoch};
 
@@ -85,12 +83,12 @@ pub struct Trained {
     pub epoch: usize,
 }
 
-/// Trains on the rows `learn` of `examples`.
+/// Trains on some rows of `examples`.
 ///
-/// After each epoch the network is judged on the rows `validate`; the best is kept. With `begin`, training goes on from
-/// an earlier network of the same layers. `checkpoints` is a folder that outlives a kill: the same call goes on from
-/// the last epoch to the same bytes. On the CPU up to `workers` threads work on a step, one for each shard. `progress`
-/// is called after every step, `epoch` after every epoch, with those so far. Setting `cancelled` stops within a step.
+/// After each epoch the network is judged on the validation rows; the best is kept. With `begin`, training goes on from
+/// an earlier network of the same layers. A killed training goes on from its last epoch. On the CPU up to
+/// [`Run::workers`] threads work on a step, one for each shard. `progress` is called after every step, `epoch` after
+/// every epoch, with those so far.
 ///
 /// A CUDA device begins with the same weights and sees the same faces, varied and mixed alike, and the same dropout as
 /// the CPU, but rounds otherwise; the fewer shards, the less it has to be told. So that
@@ -102,19 +100,14 @@ pub struct Trained {
 /// `begin` is another network, the loss is no number any more (the last checkpoint is kept), `checkpoints` holds those
 /// of other settings or faces, or a file cannot be read or written; and if the device cannot be used, fails, or has too
 /// little memory.
-#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn train(
-    device: Device,
     examples: Examples<'_>,
-    learn: &[usize],
-    validate: &[usize],
+    split: Split<'_>,
     settings: &Settings,
     begin: Option<&Classifier>,
-    checkpoints: &Path,
-    workers: usize,
+    run: &Run<'_>,
     progress: &dyn Fn(Progress),
     epoch: &dyn Fn(&[EpochResult]),
-    cancelled: &AtomicBool,
 ) -> Result<Trained, LearnError> {
     settings.check()?;
     examples.check()?;
@@ -123,12 +116,9 @@ pub fn train(
     if !(width.is_multiple_of(2) && height.is_multiple_of(2)) {
         return Err(LearnError::FaceSize { width, height, unit: 2, least: 2 });
     }
-    let rows = examples.faces.count();
-    if let Some(row) = learn.iter().chain(validate).find(|row| **row >= rows) {
-        return Err(LearnError::Length { what: "faces", found: rows, expected: row + 1 });
-    }
-    if learn.len() < 2 * settings.shards {
-        return Err(LearnError::TooFewToLearn { found: learn.len(), needed: 2 * settings.shards });
+    split.check("faces", examples.faces.count())?;
+    if split.learn.len() < 2 * settings.shards {
+        return Err(LearnError::TooFewToLearn { found: split.learn.len(), needed: 2 * settings.shards });
     }
     if let Some(begin) = begin.filter(|begin| !begin.is_like(settings, examples)) {
         return Err(LearnError::OtherNetwork {
@@ -136,22 +126,21 @@ pub fn train(
             expected: describe(settings, examples),
         });
     }
-    let device = device.resolve()?;
+    let device = run.device.resolve()?;
     let training = Training {
         examples,
-        learn,
-        validate,
+        split,
         ask: &[],
         settings,
         begin,
         stream: 0,
-        fingerprint: &fingerprint(device, examples, learn, validate, settings, begin)?,
-        state: &checkpoints.join("classifier"),
-        threads: workers,
-        feeders: feeders(device, workers),
+        fingerprint: &fingerprint(device, examples, split, settings, begin)?,
+        state: &run.checkpoints.join("classifier"),
+        threads: run.workers,
+        feeders: feeders(device, run.workers),
         progress,
         epoch_done: epoch,
-        cancelled,
+        cancelled: run.cancelled,
     };
     let Outcome { classifier, history, .. } = teach(&training, device)?;
     let epoch = best_epoch(&history).unwrap_or(history.len() - 1);
@@ -191,8 +180,7 @@ fn describe(settings: &Settings, examples: Examples<'_>) -> String {
 fn fingerprint(
     device: Device,
     examples: Examples<'_>,
-    learn: &[usize],
-    validate: &[usize],
+    Split { learn, validate }: Split<'_>,
     settings: &Settings,
     begin: Option<&Classifier>,
 ) -> Result<String, LearnError> {

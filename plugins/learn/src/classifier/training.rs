@@ -19,6 +19,7 @@ use crate::error::LearnError;
 use crate::kernels::norm::Moments;
 use crate::pages;
 use crate::random::Random;
+use crate::run::Split;
 
 /// What a training comes to.
 pub(crate) struct Outcome {
@@ -33,10 +34,7 @@ pub(crate) struct Outcome {
 /// A training under way.
 pub(crate) struct Training<'a> {
     pub examples: Examples<'a>,
-    /// Rows to learn from.
-    pub learn: &'a [usize],
-    /// Rows that say after each epoch how good the network is; may be none.
-    pub validate: &'a [usize],
+    pub split: Split<'a>,
     /// Rows that it is asked about in the end; may be none.
     pub ask: &'a [usize],
     pub settings: &'a Settings,
@@ -107,7 +105,7 @@ impl Training<'_> {
     /// Whether patience is at its end.
     fn is_over(&self, history: &[EpochResult]) -> bool {
         let since = history.len().saturating_sub(best_epoch(history).unwrap_or(0) + 1);
-        self.settings.patience > 0 && !self.validate.is_empty() && since >= self.settings.patience
+        self.settings.patience > 0 && !self.split.validate.is_empty() && since >= self.settings.patience
     }
 
     fn resume<P: Pupil>(&self, pupil: P) -> Result<State<P>, LearnError> {
@@ -143,7 +141,7 @@ impl Training<'_> {
         let settings = self.settings;
         let epoch = history.len();
         let mut random = Random::new(&[settings.seed, self.stream, epoch as u64]);
-        let mut order = self.learn.to_vec();
+        let mut order = self.split.learn.to_vec();
         random.shuffle(&mut order);
         // The last batch takes what is left over, so that none is too small to normalise.
         let steps = (order.len() / settings.batch_size).max(1);
@@ -196,7 +194,7 @@ impl Training<'_> {
             learning_rate: rate,
         });
         let mut state = State { pupil, best, history };
-        if !self.validate.is_empty() {
+        if !self.split.validate.is_empty() {
             self.judge(&mut state)?;
         }
         Ok(state)
@@ -208,12 +206,12 @@ impl Training<'_> {
         let moments = self.moments(&mut state.pupil)?;
         let mut looker = state.pupil.looker()?;
         let answers =
-            probabilities(&mut *looker, &moments, faces, self.validate, Looks::One, self.cancelled)?;
+            probabilities(&mut *looker, &moments, faces, self.split.validate, Looks::One, self.cancelled)?;
         drop(looker);
-        let answers = answers.chunks_exact(classes).zip(self.validate);
+        let answers = answers.chunks_exact(classes).zip(self.split.validate);
         let right = answers.filter(|(row, at)| greatest(row) == self.examples.label(**at)).count();
         if let Some(last) = state.history.last_mut() {
-            last.validation = Some(right as f32 / self.validate.len() as f32);
+            last.validation = Some(right as f32 / self.split.validate.len() as f32);
         }
         if best_epoch(&state.history) == Some(state.history.len() - 1) {
             state.best = Some(self.classifier(&mut state.pupil, moments)?);
@@ -224,7 +222,7 @@ impl Training<'_> {
     /// The moments to judge single faces with.
     fn moments(&self, pupil: &mut impl Pupil) -> Result<Vec<Moments>, LearnError> {
         let mut random = Random::new(&[self.settings.seed, self.stream, u64::MAX - 1]);
-        moments(&mut *pupil.looker()?, self.examples.faces, self.learn, &mut random, self.cancelled)
+        moments(&mut *pupil.looker()?, self.examples.faces, self.split.learn, &mut random, self.cancelled)
     }
 
     /// The network as it is now.

@@ -7,6 +7,7 @@ use super::{Progress, Settings};
 use crate::checkpoint;
 use crate::classifier::{Examples, Training, teach};
 use crate::error::LearnError;
+use crate::run::Split;
 use ferroflow_cuda::Device;
 
 /// One fold's work.
@@ -48,8 +49,7 @@ impl Fold<'_> {
         }
         let training = Training {
             examples: self.examples,
-            learn: &self.learn,
-            validate: &[],
+            split: Split { learn: &self.learn, validate: &[] },
             ask: &self.ask,
             settings: &self.settings.network,
             begin: None,

@@ -8,7 +8,6 @@ mod fold;
 mod folds;
 mod settings;
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -19,6 +18,7 @@ pub use settings::Settings;
 use crate::classifier::{self, Examples, check_size, feeders};
 use crate::error::LearnError;
 use crate::faces::Faces;
+use crate::run::Run;
 use ferroflow_cuda::Device;
 use fold::Fold;
 
@@ -53,39 +53,22 @@ pub struct Progress {
 
 /// Probabilities (rows x classes, row by row) from networks that had not seen the row.
 ///
-/// `checkpoints` is a folder that outlives a kill. `workers` folds train side by side, on one thread each. `progress` is called
-/// after every step, from several threads. Setting `cancelled` stops within a step; the same call goes on later.
+/// On the CPU [`Run::workers`] folds train side by side, on one thread each; on a device one fold after the other, whose faces
+/// so many threads make ready. What is said of devices at [`classifier::train`] goes for these networks too. `progress` is
+/// called after every step, from several threads.
 ///
 /// # Errors
-/// If the inputs do not fit each other, the loss diverges, `checkpoints` holds those of other settings or data, or a file
-/// cannot be read or written.
+/// If the inputs do not fit each other, the loss diverges, the checkpoints are those of other settings or data, or a file
+/// cannot be read or written; and if the device cannot be used, fails, or has too little memory.
 pub fn out_of_fold(
     rows: Rows<'_>,
     settings: &Settings,
-    checkpoints: &Path,
-    workers: usize,
+    run: &Run<'_>,
     progress: &(dyn Fn(Progress) + Sync),
-    cancelled: &AtomicBool,
-) -> Result<Vec<f32>, LearnError> {
-    out_of_fold_on(Device::Cpu, rows, settings, checkpoints, workers, progress, cancelled)
-}
-
-/// As [`out_of_fold`] does, on a device: there one fold after the other, whose faces `workers` threads make ready. What is said of
-/// devices at [`classifier::train`] goes for its networks too.
-///
-/// # Errors
-/// As [`out_of_fold`]; and if the device cannot be used, fails, or has too little memory.
-pub fn out_of_fold_on(
-    device: Device,
-    rows: Rows<'_>,
-    settings: &Settings,
-    checkpoints: &Path,
-    workers: usize,
-    progress: &(dyn Fn(Progress) + Sync),
-    cancelled: &AtomicBool,
 ) -> Result<Vec<f32>, LearnError> {
     check(rows, settings)?;
-    let device = device.resolve()?;
+    let Run { checkpoints, workers, cancelled, .. } = *run;
+    let device = run.device.resolve()?;
     let fingerprint = fingerprint(device, rows, settings)?;
     let feeders = feeders(device, workers);
     let workers = if device == Device::Cpu { workers } else { 1 };

@@ -21,9 +21,6 @@ mod train;
 mod translator;
 mod watch;
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-
 pub use losses::Direction;
 pub use settings::{Discriminator, Generator, Losses, Normalisation, Settings};
 pub use translator::Translator;
@@ -31,6 +28,7 @@ pub use watch::Warning;
 
 use crate::error::LearnError;
 use crate::faces::Faces;
+use crate::run::Run;
 use ferroflow_cuda::Device;
 use train::Training;
 
@@ -87,27 +85,10 @@ pub struct Trained {
     pub history: Vec<[Direction; 2]>,
 }
 
-/// Trains on the faces of two classes, on two threads of the CPU if there are two `workers`.
+/// Trains on the faces of two classes; on the CPU on two threads if there are two [`Run::workers`].
 ///
-/// `checkpoints` is a folder that outlives a kill: the same call goes on from there to the same bytes. `progress` is
-/// called after every step, `epoch` after every epoch. Setting `cancelled` writes a checkpoint and stops within a step.
-///
-/// # Errors
-/// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is
-/// kept), `checkpoints` holds those of other settings or faces, or a file cannot be read or written.
-pub fn train(
-    classes: [Faces<'_>; 2],
-    settings: &Settings,
-    checkpoints: &Path,
-    workers: usize,
-    progress: &dyn Fn(Progress),
-    epoch: &dyn Fn(&Epoch<'_>),
-    cancelled: &AtomicBool,
-) -> Result<Trained, LearnError> {
-    train_on(Device::Cpu, classes, settings, checkpoints, workers, progress, epoch, cancelled)
-}
-
-/// Trains as [`train`] does, on a device. `workers` are of use to the CPU only.
+/// `progress` is called after every step, `epoch` after every epoch. When it is stopped, a checkpoint of the last step is
+/// written.
 ///
 /// A CUDA device begins with the same weights and sees the same faces and the same dropout as the CPU, but rounds
 /// otherwise: its networks are others in their last digits at first, and in more as training goes on. The same training
@@ -116,17 +97,15 @@ pub fn train(
 /// been seen to do what the CPU's do on the host; no device has run them yet (`make gpu-check` does).
 ///
 /// # Errors
-/// As [`train`]; and if the device cannot be used, fails, or has too little memory (the last checkpoint is kept).
-#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
-pub fn train_on(
-    device: Device,
+/// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is
+/// kept), the checkpoints are those of other settings or faces, or a file cannot be read or written; and if the device
+/// cannot be used, fails, or has too little memory (the last checkpoint is kept).
+pub fn train(
     classes: [Faces<'_>; 2],
     settings: &Settings,
-    checkpoints: &Path,
-    workers: usize,
+    run: &Run<'_>,
     progress: &dyn Fn(Progress),
     epoch: &dyn Fn(&Epoch<'_>),
-    cancelled: &AtomicBool,
 ) -> Result<Trained, LearnError> {
     settings.check()?;
     let [first, second] = classes;
@@ -143,17 +122,17 @@ pub fn train_on(
             return Err(LearnError::TooFewFaces { class, found: faces.count(), needed });
         }
     }
-    let device = device.resolve()?;
+    let device = run.device.resolve()?;
     let training = Training {
         settings,
         classes,
         fingerprint: &fingerprint(device, classes, settings)?,
-        checkpoint: checkpoints.join("cyclegan"),
+        checkpoint: run.checkpoints.join("cyclegan"),
         // A device computes one thing after the other anyway.
-        parallel: workers > 1 && device == Device::Cpu,
+        parallel: run.workers > 1 && device == Device::Cpu,
         progress,
         epoch_done: epoch,
-        cancelled,
+        cancelled: run.cancelled,
     };
     let (translators, history) = match device {
         Device::Cuda(index) => native::train(&training, index),

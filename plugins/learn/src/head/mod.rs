@@ -15,9 +15,6 @@ mod trained;
 mod training;
 mod weights;
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-
 pub use blocks::Unfrozen;
 pub use examples::Examples;
 pub use settings::{Settings, Watch};
@@ -25,6 +22,7 @@ pub use trained::Head;
 
 use crate::classifier::{EpochResult, Progress};
 use crate::error::LearnError;
+use crate::run::{Run, Split};
 use training::Training;
 
 /// Raised whenever the same settings and features would give another head than before.
@@ -41,49 +39,42 @@ pub struct Trained {
     pub epoch: usize,
 }
 
-/// Trains on the rows `learn` of `examples`, and judges on the rows `validate` after each epoch.
+/// Trains on some rows of `examples`, and judges on the validation rows after each epoch; on one thread of the CPU, whatever
+/// else `run` would have.
 ///
 /// With `unfrozen` convolutions, which the features then go through, these learn as well, by `unfreeze_rate` times the
-/// learning rate. `checkpoints` is a folder that outlives a kill: the same call goes on from the last epoch to the same
-/// bytes. `progress` is called after every step, `epoch` after every epoch, with those so far. Setting `cancelled`
-/// stops within a step.
+/// learning rate. A killed training goes on from its last epoch. `progress` is called after every step, `epoch` after
+/// every epoch, with those so far.
 ///
 /// # Errors
 /// If the examples do not fit each other or the convolutions, or hold what is no number, there is nothing to learn
 /// from, a setting is out of its range, the loss is no number any more (the last checkpoint is kept), `checkpoints`
 /// holds those of other settings or features, or a file cannot be read or written.
-#[expect(clippy::too_many_arguments, reason = "each is named, and none has a sensible default")]
 pub fn train(
     examples: Examples<'_>,
     unfrozen: Option<Unfrozen<'_>>,
-    learn: &[usize],
-    validate: &[usize],
+    split: Split<'_>,
     settings: &Settings,
-    checkpoints: &Path,
+    run: &Run<'_>,
     progress: &dyn Fn(Progress),
     epoch: &dyn Fn(&[EpochResult]),
-    cancelled: &AtomicBool,
 ) -> Result<Trained, LearnError> {
     settings.check()?;
     examples.check()?;
-    let rows = examples.rows();
-    if let Some(row) = learn.iter().chain(validate).find(|row| **row >= rows) {
-        return Err(LearnError::Length { what: "features", found: rows, expected: row + 1 });
-    }
-    if learn.is_empty() {
+    split.check("features", examples.rows())?;
+    if split.learn.is_empty() {
         return Err(LearnError::Empty);
     }
     let training = Training {
         examples,
         unfrozen,
-        learn,
-        validate,
+        split,
         settings,
-        fingerprint: &fingerprint(examples, unfrozen, learn, validate, settings)?,
-        state: &checkpoints.join("head"),
+        fingerprint: &fingerprint(examples, unfrozen, split, settings)?,
+        state: &run.checkpoints.join("head"),
         progress,
         epoch_done: epoch,
-        cancelled,
+        cancelled: run.cancelled,
     };
     training.run()
 }
@@ -92,8 +83,7 @@ pub fn train(
 fn fingerprint(
     examples: Examples<'_>,
     unfrozen: Option<Unfrozen<'_>>,
-    learn: &[usize],
-    validate: &[usize],
+    Split { learn, validate }: Split<'_>,
     settings: &Settings,
 ) -> Result<String, LearnError> {
     let Examples { features, mirrored, dimensions, targets, weights, classes } = examples;

@@ -18,6 +18,7 @@ use crate::checkpoint::{self, damaged};
 use crate::classifier::{EpochResult, Progress};
 use crate::error::LearnError;
 use crate::random::Random;
+use crate::run::Split;
 use crate::targets::greatest;
 
 /// Validation faces that are asked about at once; fewer where they go through convolutions.
@@ -29,10 +30,7 @@ pub(super) struct Training<'a> {
     pub examples: Examples<'a>,
     /// The backbone's last convolutions, if they learn as well.
     pub unfrozen: Option<Unfrozen<'a>>,
-    /// Rows to learn from.
-    pub learn: &'a [usize],
-    /// Rows that say after each epoch how good the head is; may be none.
-    pub validate: &'a [usize],
+    pub split: Split<'a>,
     pub settings: &'a Settings,
     pub fingerprint: &'a str,
     /// The checkpoint.
@@ -100,7 +98,7 @@ impl Training<'_> {
         // Made anew whenever training goes on: it is the same.
         let scale = match (&plan, settings.standardise) {
             (_, false) => None,
-            (None, true) => Some(Scale::of(examples, self.learn)),
+            (None, true) => Some(Scale::of(examples, self.split.learn)),
             (Some(plan), true) => Some(self.scale_behind(plan, &kernels)?),
         };
         let weights = Weights { kernels, layers };
@@ -115,14 +113,14 @@ impl Training<'_> {
     /// How what the convolutions give at first is standardised.
     fn scale_behind(&self, plan: &Plan, kernels: &[Kernel]) -> Result<Scale, LearnError> {
         let ways: &[bool] = if self.examples.mirrored.is_some() { &[false, true] } else { &[false] };
-        let mut answers = Vec::with_capacity(self.learn.len() * ways.len() * plan.outputs());
-        for row in self.learn {
+        let mut answers = Vec::with_capacity(self.split.learn.len() * ways.len() * plan.outputs());
+        for row in self.split.learn {
             self.check()?;
             for way in ways {
                 answers.extend(plan.answers(kernels, self.examples.row(*row, *way)));
             }
         }
-        let rows: Vec<usize> = (0..self.learn.len() * ways.len()).collect();
+        let rows: Vec<usize> = (0..self.split.learn.len() * ways.len()).collect();
         let behind =
             Examples { features: &answers, mirrored: None, dimensions: plan.outputs(), ..self.examples };
         Ok(Scale::of(behind, &rows))
@@ -164,7 +162,7 @@ impl Training<'_> {
         let epoch = state.history.len();
         let rate = schedule::learning_rate(settings, &state.history);
         let mut random = Random::new(&[settings.seed, epoch as u64]);
-        let mut order = self.learn.to_vec();
+        let mut order = self.split.learn.to_vec();
         random.shuffle(&mut order);
         let steps = order.len().div_ceil(settings.batch_size);
         let (mut loss_sum, mut weight_sum, mut right, mut seen) = (0.0f64, 0.0f64, 0, 0);
@@ -289,13 +287,13 @@ impl Training<'_> {
 
     /// Accuracy and mean loss on the validation rows, by their targets as they are, all alike; none without such rows.
     fn judge(&self, head: &Head) -> Result<Option<(f32, f32)>, LearnError> {
-        if self.validate.is_empty() {
+        if self.split.validate.is_empty() {
             return Ok(None);
         }
         let targets = self.examples.targets();
         let (mut right, mut loss) = (0, 0.0f64);
         let batch = if head.plan.is_some() { CONVOLUTION_BATCH } else { BATCH };
-        for rows in self.validate.chunks(batch) {
+        for rows in self.split.validate.chunks(batch) {
             self.check()?;
             let logits = head.logits(&self.gather(rows, None));
             for (logits, row) in logits.column_iter().zip(rows) {
@@ -303,7 +301,7 @@ impl Training<'_> {
                 loss += f64::from(cross_entropy(logits.as_slice(), targets.of(*row)));
             }
         }
-        let count = self.validate.len();
+        let count = self.split.validate.len();
         Ok(Some((right as f32 / count as f32, (loss / count as f64) as f32)))
     }
 
@@ -351,8 +349,7 @@ mod tests {
         let training = Training {
             examples,
             unfrozen: None,
-            learn: &rows,
-            validate: &[],
+            split: Split { learn: &rows, validate: &[] },
             settings: &settings,
             fingerprint: "",
             state: Path::new("nowhere"),

@@ -92,7 +92,7 @@ impl<'a, G: Gpu> DevicePupil<'a, G> {
     fn new(mut gpu: G, training: &'a Training<'a>) -> Result<Self, CudaError> {
         let settings = training.settings;
         // The last batch takes what is left over.
-        let most = (2 * settings.batch_size).min(training.learn.len());
+        let most = (2 * settings.batch_size).min(training.split.learn.len());
         let maps = most.div_ceil(shards(settings, most)).max(1);
         let network = Network::new(&mut gpu, plan(training), &[training.first_values()])?;
         let batch = Batch { sides: 1, groups: 1, maps };

@@ -12,6 +12,7 @@ use crate::classifier::training::Outcome as Trained;
 use crate::classifier::{Classifier, Examples, Layer, Settings};
 use crate::faces::Faces;
 use crate::random::Random;
+use crate::run::Split;
 
 /// An odd size after the first halving, so that a line and a column are left out.
 const SIDE: usize = 26;
@@ -65,8 +66,7 @@ impl Data {
                 weights: Some(&self.weights),
                 classes: CLASSES,
             },
-            learn,
-            validate,
+            split: Split { learn, validate },
             ask: &rows[..10],
             settings,
             begin: None,
