@@ -520,7 +520,10 @@ fn a_cyclegan_of_classes_that_are_not_there_is_refused_with_advice() {
         let more = vec!["--set".to_owned(), set.to_owned()];
         house.refuse(&borrowed(&[translator("run"), more].concat()))
     };
-    assert!(with("to=disgusted").contains("there is no class `disgusted` (classes: angry, disgust"));
+    assert!(
+        with("to=disgusted")
+            .contains("there is no class `disgusted`, did you mean `disgust`? (classes: angry")
+    );
     assert!(with("to=neutral").contains("`from` and `to` are both `neutral`"));
     assert!(with("node.translator.split=nowhere").contains("has 0 faces in the split `nowhere`"));
     assert!(with("node.translator.dropout=1").contains("`dropout` is 1"));

@@ -8,8 +8,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
-    path::Path,
-    process::Output,
     sync::Arc,
 };
 
@@ -18,44 +16,17 @@ use arrow_array::{
     RecordBatch, StringArray, UInt8Array, types::Int32Type,
 };
 use arrow_schema::{DataType, Field, Schema};
-use common::{asset, fer, ferroflow, name, text};
+use common::{
+    asset,
+    data::{exported, folder_with, refuse, run},
+    fer, text,
+};
 use ferroflow::batch::data::{Faces, Table};
 use parquet::{
     arrow::ArrowWriter,
     basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
     file::properties::WriterProperties,
 };
-
-fn run(folder: &Path, graph: &str) -> Output {
-    let mut command = ferroflow();
-    command
-        .args(["run", graph])
-        .env("FERROFLOW_STORE", folder.join("store"))
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-/// Runs a graph with an export behind it, and answers with the faces of a split.
-fn exported(folder: &Path, graph: &str) -> Faces {
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    let out = format!("out-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
-    let output = run(folder, &format!("{graph} ! export path={out} dropped=true"));
-    assert_eq!(text(&output).0, Some(0), "{graph}: {}", text(&output).2);
-    Faces::of(Table::open(&folder.join(out).join("data/train-00000-of-00001.parquet")).unwrap()).unwrap()
-}
-
-fn refuse(folder: &Path, graph: &str) -> String {
-    let output = run(folder, graph);
-    assert_ne!(text(&output).0, Some(0), "{graph}: {}", text(&output).1);
-    text(&output).2.replace(name(folder), "FOLDER")
-}
-
-fn folder_with(rows: &[fer::Row]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fer::write(folder.path(), rows);
-    folder
-}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

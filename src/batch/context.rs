@@ -5,8 +5,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::{data::Table, progress::StageProgress};
@@ -22,6 +22,11 @@ pub const FACTS: &str = "facts.json";
 pub struct Facts(pub serde_json::Map<String, serde_json::Value>);
 
 impl Facts {
+    /// What a structure has.
+    pub fn of(value: &impl Serialize) -> anyhow::Result<Self> {
+        Ok(serde_json::from_value(serde_json::to_value(value)?)?)
+    }
+
     /// Adds one.
     pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
@@ -60,6 +65,15 @@ impl Input {
     /// Its table.
     pub fn table(&self) -> anyhow::Result<Table> {
         Table::open(&self.folder.join(TABLE)).with_context(|| format!("the result of `{}`", self.kind))
+    }
+
+    /// Its facts as a structure; `from` is the kind of node that has such.
+    pub fn facts_of<T: DeserializeOwned>(&self, from: &str) -> anyhow::Result<T> {
+        if self.kind != from {
+            bail!("`{}` takes results of `{from}`, and got one of `{}`", self.port, self.kind);
+        }
+        let facts = serde_json::Value::Object(self.facts()?.0);
+        serde_json::from_value(facts).with_context(|| format!("the result of `{from}` is damaged"))
     }
 
     /// Its facts.

@@ -92,11 +92,22 @@ pub fn ingredients(
     .map(Some)
 }
 
-/// Looks whether the files are there that a node reads from outside the graph, before all that comes in is.
-pub fn check_files(graph: &Graph, node: usize) -> anyhow::Result<()> {
-    graph.stage(node).files()?.iter().try_for_each(|path| {
-        fs::metadata(path).map(drop).with_context(|| format!("{} cannot be read", path.display()))
-    })
+/// Looks whether what a node needs outside the store is there, before all that comes in is: the files that it reads, and a place that its
+/// result can be copied to.
+pub fn check_outside(graph: &Graph, node: usize) -> anyhow::Result<()> {
+    let stage = graph.stage(node);
+    for path in stage.files()? {
+        fs::metadata(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    }
+    let Some(destination) = stage.destination() else { return Ok(()) };
+    let place = std::path::absolute(destination)?;
+    if let Some(folder) = place.ancestors().find(|above| above.is_dir()) {
+        // It has no name, and is gone at once.
+        tempfile::tempfile_in(folder).with_context(|| {
+            format!("its result would go to {}, and {} cannot be written", place.display(), folder.display())
+        })?;
+    }
+    Ok(())
 }
 
 /// The state of each node.
@@ -114,7 +125,7 @@ pub fn plan(
             _ => None,
         };
         let made_of =
-            check_files(graph, node).and_then(|()| ingredients(graph, node, digest_of, fingerprints));
+            check_outside(graph, node).and_then(|()| ingredients(graph, node, digest_of, fingerprints));
         states.push(match made_of {
             // A file that is missing shows in the plan; a run would fail there.
             Err(error) => State::ToRun(format!("will fail: {error:#}")),

@@ -1,12 +1,13 @@
 //! Progress of a graph: a bar for each running stage where there is a terminal, else a line in the log now and then.
 
 use std::{
+    fmt::Write,
     io::IsTerminal,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a stage tells the log how far it is.
 const TELL: Duration = Duration::from_secs(10);
@@ -64,11 +65,11 @@ pub struct StageProgress {
 impl StageProgress {
     /// Begins a part of the work: so many of these.
     pub fn begin(&self, total: usize, what: &'static str) {
+        self.bar.set_length(total as u64);
         self.bar.set_style(style(&format!(
-            "{{prefix:>20}} {{bar:30.green/dim}} {{human_pos}}/{{human_len}} {what}  {{eta}} left  {{msg}}"
+            "{{prefix:>20}} {{bar:30.green/dim}} {{human_pos}}/{{human_len}} {what}  {{left}}  {{msg}}"
         )));
         self.bar.reset();
-        self.bar.set_length(total as u64);
         self.bar.set_message("");
         self.told.lock().unwrap_or_else(PoisonError::into_inner).1 = what;
     }
@@ -140,7 +141,13 @@ impl StageProgress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("left", |state: &ProgressState, text: &mut dyn Write| {
+        // Before the first step nobody knows.
+        if state.pos() > 0 {
+            let _ = write!(text, "{:#} left", HumanDuration(state.eta()));
+        }
+    })
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Run<'_> {
         let mut taken = Taken::default();
         // Told now, not after the hours that the stages before it take; they run all the same.
         for (node, outcome) in outcomes.iter_mut().enumerate() {
-            let missing = plan::check_files(self.graph, node).err();
+            let missing = plan::check_outside(self.graph, node).err();
             *outcome = missing.map(|error| self.tell(node, Outcome::Failed(format!("{error:#}"))));
         }
         let (send, finished) = crossbeam_channel::unbounded::<Finished>();

@@ -73,7 +73,7 @@ pub fn open(
     for (at, classifier) in classifiers.iter().enumerate() {
         if classifiers.iter().take(at).any(|other| other.name == classifier.name) {
             bail!(
-                "two classifiers are called `{}`: give each `train` a `name` of its own, and name no classifier twice",
+                "two classifiers are called `{}`: give each `train`, `finetune` or `quantize` a `name` of its own, and name no classifier twice",
                 classifier.name
             );
         }

@@ -21,14 +21,12 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
+            columns::PROBABILITIES,
             faces::{TRAIN, check_splits},
         },
     },
     graph::dag::{Port, PortType},
 };
-
-/// The column with a probability for each class.
-pub const PROBABILITIES: &str = "probabilities";
 
 /// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a duplicate of it.
 ///

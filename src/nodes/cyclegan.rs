@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{
     device, learning,
-    translator::{class, file_name, two_classes},
+    translator::{file_name, two_classes},
 };
 use crate::{
     atomic,
@@ -210,19 +210,12 @@ impl Stage for CycleGan {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
-        let classes = [class(&faces, &self.from, "from")?, class(&faces, &self.to, "to")?];
+        let classes = [faces.class(&self.from).context("`from`")?, faces.class(&self.to).context("`to`")?];
         let (width, height, pixels) = faces.gray_pixels(context.workers)?;
-        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
-        let generated = faces.generated()?;
-        let of_class = classes.map(|class| {
-            let is_of = |row: &usize| {
-                let counts = dropped[*row].is_none() && !generated[*row];
-                counts && labels[*row] == Some(class) && splits[*row] == self.split
-            };
-            let rows = (0..labels.len()).filter(is_of);
-            rows.flat_map(|row| &pixels[row * width * height..(row + 1) * width * height])
-                .copied()
-                .collect::<Vec<u8>>()
+        let rows = [faces.real_rows(classes[0], &self.split)?, faces.real_rows(classes[1], &self.split)?];
+        let of_class = rows.map(|rows| {
+            let faces = rows.iter().flat_map(|row| &pixels[row * width * height..(row + 1) * width * height]);
+            faces.copied().collect::<Vec<u8>>()
         });
         drop(pixels);
         let pictures = [0, 1].map(|class| Pictures { pixels: &of_class[class], width, height });

@@ -23,7 +23,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{decode_all, dropped_columns},
+            faces::{Reason, decode_all, dropped_columns},
         },
         flow,
     },
@@ -150,14 +150,14 @@ impl Stage for DropNonFaces {
             for evidence in piece {
                 let decision = evidence.decide(&settings.thresholds);
                 columns.add(&evidence, decision.map(|(reason, score)| (reason.name(), score)));
-                decisions.push(decision.map(|(reason, score)| (reason.name().to_owned(), score)));
+                decisions.push(decision.map(|(reason, score)| (Reason::NonFace(reason), score)));
             }
             Ok(())
         })?;
         let mut by_reason = serde_json::Map::new();
         for (reason, _) in decisions.iter().flatten() {
-            let count = by_reason.get(reason).and_then(serde_json::Value::as_u64).unwrap_or(0);
-            by_reason.insert(reason.clone(), (count + 1).into());
+            let count = by_reason.get(reason.name()).and_then(serde_json::Value::as_u64).unwrap_or(0);
+            by_reason.insert(reason.name().to_owned(), (count + 1).into());
         }
         let before = faces.dropped()?;
         let dropped =

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::Array;
-use base64::Engine;
 
-use crate::batch::{
-    Context,
-    data::{Faces, picture},
+use crate::{
+    batch::{
+        Context,
+        data::{Faces, picture},
+    },
+    report::data_uri::data_uri,
 };
 
 /// The pictures of these rows as `data:` addresses.
@@ -25,8 +27,7 @@ pub fn pictures(
         for row in wanted.range(first..first + images.len()) {
             let bytes = images.value(row - first);
             let format = picture::format(bytes).unwrap_or("png");
-            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-            pictures.insert(*row, format!("data:image/{format};base64,{text}"));
+            pictures.insert(*row, data_uri(format, bytes));
         }
     }
     Ok(pictures)

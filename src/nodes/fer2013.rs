@@ -66,7 +66,10 @@ impl Stage for Fer2013 {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         if self.path.is_dir() {
-            return image_folder::read(&self.path, &classes::fer2013(), TRAIN, 0, context);
+            let classes = classes::fer2013();
+            let options =
+                image_folder::Options { classes: &classes, split: TRAIN, size: 0, bad_rows: self.bad_rows };
+            return image_folder::read(&self.path, &options, context);
         }
         let mut bad = BadRows::new(&self.path, self.bad_rows);
         let mut writer = FacesWriter::create(&context.table(), &classes::fer2013())?;

@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::{
         Context, Facts, Stage,
-        data::{TableWriter, classes, table::BATCH},
+        data::{
+            TableWriter, classes,
+            columns::{MAJORITY, NOT_A_FACE},
+            table::BATCH,
+        },
     },
     graph::dag::{Port, PortType},
 };
@@ -86,7 +90,7 @@ impl Stage for FerPlus {
             columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
         }
         let names = classes::fer2013();
-        let names = names.iter().map(String::as_str).chain(["contempt", "unknown", "not_a_face", "majority"]);
+        let names = names.iter().map(String::as_str).chain(["contempt", "unknown", NOT_A_FACE, MAJORITY]);
         let fields: Vec<_> =
             std::iter::once("row").chain(names).map(|name| Field::new(name, DataType::Int64, true)).collect();
         let rows = columns.first().map_or(0, Vec::len);

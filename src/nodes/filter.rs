@@ -2,28 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType,
+    ArrayRef, ArrowPrimitiveType, UInt64Array,
     cast::AsArray,
     types::{
         Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
         UInt32Type, UInt64Type,
     },
 };
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{
         Context, Facts, Stage,
-        data::{Faces, faces::check_splits},
+        data::{Faces, Renumbering, Table, classes, columns::PROBABILITIES, faces::check_splits},
     },
-    graph::{
-        dag::{Port, PortType},
-        keys::did_you_mean,
-    },
+    graph::dag::{Port, PortType},
 };
 
 /// Takes the rows for which all of this holds; the others are not in the result.
@@ -39,6 +36,10 @@ pub struct Filter {
     /// Only these classes; all unless given.
     #[serde(default)]
     classes: Vec<String>,
+    /// Whether the others are no classes any more, so that a network can be trained for those that are left: labels are numbered anew, in the
+    /// order in which they were, and probabilities are those among the classes that are left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    shrink: bool,
     /// Only rows whose number in a column is at least this: `at-least = { label_quality = 0.5 }`.
     #[serde(default)]
     at_least: BTreeMap<String, f64>,
@@ -57,6 +58,9 @@ impl Stage for Filter {
         let mut limits = self.at_least.iter().chain(&self.at_most);
         match limits.find(|(_, limit)| limit.is_nan()) {
             Some((column, _)) => Err(format!("the limit of `{column}` is no number: nothing would be left")),
+            None if self.shrink && self.classes.is_empty() => {
+                Err("`shrink` leaves the classes that `classes` names, and none is named".to_owned())
+            }
             None => Ok(()),
         }
     }
@@ -65,7 +69,7 @@ impl Stage for Filter {
         let faces = Faces::of(context.input("input")?.table()?)?;
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let classes =
-            self.classes.iter().map(|name| class(&faces, name)).collect::<anyhow::Result<Vec<_>>>()?;
+            self.classes.iter().map(|name| faces.class(name)).collect::<anyhow::Result<Vec<_>>>()?;
         check_splits(&self.splits, &splits)?;
         let mut fits: Vec<bool> = (0..labels.len())
             .map(|row| {
@@ -85,18 +89,30 @@ impl Stage for Filter {
             }
         }
         let rows: Vec<usize> = (0..fits.len()).filter(|&row| fits[row]).collect();
-        faces.table.write_rows(&context.table(), &rows, &[])?;
+        let (table, columns) = match self.shrink {
+            true => self.shrunk(&faces, &rows)?,
+            false => (faces.table, Vec::new()),
+        };
+        table.write_rows(&context.table(), &rows, &columns)?;
         Ok(Facts::default().with("rows", rows.len()).with("left_out", fits.len() - rows.len()))
     }
 }
 
-/// The label of a class, or an error that says which there are.
-pub fn class(faces: &Faces, name: &str) -> anyhow::Result<usize> {
-    if let Some(label) = faces.classes.iter().position(|class| class == name) {
-        return Ok(label);
+impl Filter {
+    /// The table with the names of the classes that are left, and of these rows the columns that go by them.
+    fn shrunk(&self, faces: &Faces, rows: &[usize]) -> anyhow::Result<(Table, Vec<(Field, ArrayRef)>)> {
+        let left: Vec<String> =
+            faces.classes.iter().filter(|name| self.classes.contains(name)).cloned().collect();
+        let renumbering = Renumbering::between(&faces.classes, &left);
+        let places: UInt64Array = rows.iter().map(|row| *row as u64).collect();
+        let by_class = classes::LABELS.into_iter().chain([PROBABILITIES]);
+        let columns = by_class.filter(|name| faces.table.has(name)).map(|name| {
+            let column = renumbering.column(name, &faces.table.column(name)?);
+            Ok((faces.table.field(name)?.clone(), arrow_select::take::take(column.as_ref(), &places, None)?))
+        });
+        let columns = columns.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok((faces.table.with_classes(&left), columns))
     }
-    let hint = did_you_mean(name, faces.classes.iter().map(String::as_str));
-    bail!("there is no class `{name}`{hint} (classes: {})", faces.classes.join(", "))
 }
 
 /// A column as numbers, if it is one.

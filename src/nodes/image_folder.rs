@@ -1,7 +1,7 @@
 //! Source: a folder of pictures, a folder for each class.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -12,9 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
+use super::bad_rows::BadRows;
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
+        context::FACTS,
         data::{
             faces::{FacesWriter, NewFace, TEST, TRAIN, VALIDATION, train},
             picture::{self, Gray},
@@ -23,6 +25,9 @@ use crate::{
     },
     graph::dag::{Port, PortType},
 };
+
+/// The most pixels of a side that pictures are resized to.
+const MOST_SIDE: usize = 4096;
 
 /// Reads pictures (PNG, JPEG) from folders: `SPLIT/CLASS/picture.jpg`, or `CLASS/picture.jpg`.
 ///
@@ -39,9 +44,13 @@ pub struct ImageFolder {
     /// The split of pictures that are in no folder of a split.
     #[serde(default = "train")]
     split: String,
-    /// Pixels of a side to which each picture is made gray and resized; 0 keeps pictures as they are.
+    /// Pixels of a side to which each picture is made gray and resized, 4096 at most; 0 keeps pictures as they are.
     #[serde(default)]
     size: usize,
+    /// How many pictures may be bad before it is an error: cut short, or no picture in spite of their names. They are left out, and told with name
+    /// and reason.
+    #[serde(default, skip_serializing_if = "is_none")]
+    bad_rows: usize,
 }
 
 impl Stage for ImageFolder {
@@ -55,6 +64,9 @@ impl Stage for ImageFolder {
         let mut classes = self.classes.iter().enumerate();
         match classes.find(|(at, class)| self.classes[..*at].contains(class)) {
             Some((_, twice)) => Err(format!("`classes` has `{twice}` twice")),
+            None if self.size > MOST_SIDE => {
+                Err(format!("`size` is {}, and must be {MOST_SIDE} at most", self.size))
+            }
             None => Ok(()),
         }
     }
@@ -73,8 +85,14 @@ impl Stage for ImageFolder {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let split = split_name(&self.split).unwrap_or(&self.split);
-        read(&self.path, &self.classes, split, self.size, context)
+        let options = Options { classes: &self.classes, split, size: self.size, bad_rows: self.bad_rows };
+        read(&self.path, &options, context)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The folder of pictures that have no label.
@@ -101,6 +119,11 @@ fn all_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Whether `export` has written a file beside its pictures.
+fn is_facts(root: &Path, file: &Path) -> bool {
+    file.parent() == Some(root) && file.file_name().is_some_and(|name| name == FACTS)
+}
+
 /// Whether a file is a picture that can be read, by its name.
 fn is_picture(file: &Path) -> bool {
     let extension = file.extension().map(|extension| extension.to_ascii_lowercase());
@@ -115,20 +138,28 @@ struct Placed {
     split: String,
 }
 
-/// Reads a folder; without `classes`, these are what the folders are called.
-pub fn read(
-    path: &Path,
-    classes: &[String],
-    split: &str,
-    size: usize,
-    context: &Context,
-) -> anyhow::Result<Facts> {
+/// How a folder is read.
+pub struct Options<'a> {
+    /// The classes' names; without any, what the folders are called.
+    pub classes: &'a [String],
+    /// The split of pictures that are in no folder of one.
+    pub split: &'a str,
+    /// Pixels of a side to resize to; 0 does not.
+    pub size: usize,
+    /// Pictures that may be bad.
+    pub bad_rows: usize,
+}
+
+/// Reads a folder.
+pub fn read(path: &Path, options: &Options<'_>, context: &Context) -> anyhow::Result<Facts> {
+    let Options { classes, split, size, bad_rows } = *options;
     let (pictures, others): (Vec<_>, Vec<_>) =
         all_files(path)?.into_iter().partition(|file| is_picture(file));
     let placed: Vec<_> =
         pictures.into_iter().map(|file| place(path, file, split)).collect::<anyhow::Result<_>>()?;
-    if let Some(one) = others.first().filter(|_| !placed.is_empty()) {
-        let count = others.len();
+    let mut others = others.iter().filter(|file| !is_facts(path, file));
+    if let Some(one) = others.next().filter(|_| !placed.is_empty()) {
+        let count = 1 + others.count();
         tracing::warn!(
             "{count} files are no PNG or JPEG by their names, and are left out: {} first",
             one.display()
@@ -148,36 +179,42 @@ pub fn read(
     }
     let mut writer = FacesWriter::create(&context.table(), &classes)?;
     context.progress.begin(placed.len(), "pictures");
-    let load = |(): &mut (), row: usize| {
-        let placed = &placed[row];
-        let what = || placed.path.display().to_string();
-        let bytes = fs::read(&placed.path).with_context(what)?;
-        let bytes = match size {
-            0 => {
-                picture::size(&bytes).with_context(what)?;
-                bytes
-            }
-            side => picture::encode_png(&resize(picture::decode_gray(&bytes).with_context(what)?, side)?)?,
-        };
-        Ok((row, bytes))
-    };
+    let mut bad = BadRows::new(path, bad_rows);
+    let load = |(): &mut (), row: usize| Ok((row, load(&placed[row].path, size)));
+    let (mut rows, mut by_split) = (0, BTreeMap::<&str, usize>::new());
     flow::in_order(
         (0..placed.len()).map(Ok),
         context.workers,
         || Ok(()),
         load,
-        |(row, bytes)| {
+        |(row, loaded): (usize, anyhow::Result<Vec<u8>>)| {
             context.check()?;
             let placed = &placed[row];
             context.progress.advance(1);
+            let image = match loaded {
+                Ok(image) => image,
+                Err(error) => return bad.add(&placed.name, format!("{error:#}")),
+            };
             let label = classes.iter().position(|class| *class == placed.class);
-            writer.add(&NewFace { image: &bytes, path: &placed.name, label, split: &placed.split, row }, &[])
+            rows += 1;
+            *by_split.entry(&placed.split).or_default() += 1;
+            writer.add(&NewFace { image: &image, path: &placed.name, label, split: &placed.split, row }, &[])
         },
     )?;
     writer.finish()?;
-    let count = |split: &str| placed.iter().filter(|placed| placed.split == split).count();
-    let facts = Facts::default().with("rows", placed.len()).with("train", count(TRAIN));
-    Ok(facts.with("validation", count(VALIDATION)).with("test", count(TEST)))
+    let count = |split: &str| by_split.get(split).copied().unwrap_or(0);
+    let facts = Facts::default().with("rows", rows).with("train", count(TRAIN));
+    Ok(bad.tell(facts.with("validation", count(VALIDATION)).with("test", count(TEST))))
+}
+
+/// A picture as the table has it.
+fn load(path: &Path, size: usize) -> anyhow::Result<Vec<u8>> {
+    let bytes = fs::read(path)?;
+    if size == 0 {
+        picture::size(&bytes)?;
+        return Ok(bytes);
+    }
+    picture::encode_png(&resize(picture::decode_gray(&bytes)?, size)?)
 }
 
 fn place(root: &Path, file: PathBuf, split: &str) -> anyhow::Result<Placed> {

@@ -8,20 +8,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{Context, Facts, Stage, data::Table},
+    batch::{
+        Context, Facts, Stage,
+        data::{Renumbering, Table, classes, columns::IMAGE},
+    },
     graph::dag::{Port, PortType},
 };
 
 /// Adds the columns of another table to each row that has the same keys there; a left join. Rows without a partner get
 /// nulls. A column that is there already stays as it is, and must not be asked for by name, unless `prefix` makes the new
-/// one another.
+/// one another. Where the other table has other classes, or the same in another order, labels and probabilities become those of the rows'
+/// classes, by name; a label of a class that the rows do not have becomes null.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Join {
     /// Columns that must be equal: integers or text.
     #[serde(default = "on")]
     on: Vec<String>,
-    /// The columns to bring; all unless given.
+    /// The columns to bring; all but the picture unless given.
     #[serde(default)]
     columns: Vec<String>,
     /// Put before the name of each column that is brought.
@@ -35,7 +39,7 @@ fn on() -> Vec<String> {
 
 impl Stage for Join {
     const NAME: &'static str = "join";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] =
         &[Port::faces("The rows."), Port::one("other", PortType::Table, "Where columns come from.")];
     const OUTPUT: PortType = PortType::Faces;
@@ -58,7 +62,8 @@ impl Stage for Join {
             keys(&left, &self.on)?.iter().map(|key| partner.get(key.as_ref()?).copied()).collect();
         let matched = places.len() - places.null_count();
         let wanted = |name: &String| match self.columns.is_empty() {
-            true => !self.on.contains(name) && !left.has(&format!("{}{name}", self.prefix)),
+            // The rows have a picture of their own, whatever the other's would be called.
+            true => !self.on.contains(name) && name != IMAGE && !left.has(&format!("{}{name}", self.prefix)),
             false => self.columns.contains(name),
         };
         for column in &self.columns {
@@ -68,9 +73,15 @@ impl Stage for Join {
                 bail!("`columns`: the rows have a column `{name}` already; give `prefix`, so that both stay");
             }
         }
+        // Numbers of classes say something else where classes are others, or in another order.
+        let classes = classes::names(left.schema()).unwrap_or_default();
+        let renumbering = Renumbering::of(right.schema(), &classes);
         let mut columns = Vec::new();
         for field in right.schema().fields().iter().filter(|field| wanted(field.name())) {
-            let column = right.column(field.name())?;
+            let mut column = right.column(field.name())?;
+            if let Some(renumbering) = &renumbering {
+                column = renumbering.column(field.name(), &column);
+            }
             let taken = arrow_select::take::take(column.as_ref(), &places, None)?;
             let name = format!("{}{}", self.prefix, field.name());
             columns.push((field.as_ref().clone().with_name(name).with_nullable(true), taken));

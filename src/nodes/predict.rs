@@ -11,9 +11,12 @@ use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{classifiers, cross_validate::PROBABILITIES, device};
+use super::{classifiers, device};
 use crate::{
-    batch::{Context, Facts, Needs, Stage, data::Faces},
+    batch::{
+        Context, Facts, Needs, Stage,
+        data::{Faces, columns::PROBABILITIES},
+    },
     graph::dag::{Arity, Port, PortType},
 };
 

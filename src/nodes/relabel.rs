@@ -12,13 +12,14 @@ use ferroflow_learn::label_quality::{self, FilterBy, Judged, Posterior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cross_validate::{PROBABILITIES, learn_splits};
+use super::cross_validate::learn_splits;
 use crate::{
     batch::{
         Context, Facts, Stage,
         data::{
             Faces,
-            faces::{check_splits, dropped_columns},
+            columns::{LABEL, LABEL_QUALITY, ORIGINAL_LABEL, PROBABILITIES},
+            faces::{Reason, check_splits, dropped_columns},
         },
     },
     graph::dag::{Port, PortType},
@@ -76,7 +77,7 @@ fn drop_below() -> f64 {
 
 impl Stage for Relabel {
     const NAME: &'static str = NAME;
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::faces("Faces with labels.")];
     const OUTPUT: PortType = PortType::Faces;
 
@@ -105,7 +106,7 @@ impl Stage for Relabel {
         let mut decisions = vec![None; faces.table.rows()];
         for (&row, decided) in rows.iter().zip(&decided) {
             if decided.is_dropped {
-                decisions[row] = Some(("wrong-label".to_owned(), 1.0 - decided.quality));
+                decisions[row] = Some((Reason::WrongLabel, 1.0 - decided.quality));
             }
         }
         let mut columns = dropped_columns(&faces, NAME, &decisions)?;
@@ -166,15 +167,18 @@ impl Witnesses {
     }
 }
 
-/// What networks must tell apart of the classes, of 0 to 1, when they agree with no more labels than one class has rows.
+/// What networks must tell apart of the classes, of 0 to 1, when they agree with hardly more labels than one class has rows.
 const LEAST_INSIGHT: f64 = 0.2;
 
 /// Refuses networks that know less of the labels than whoever always says the most frequent one: they would make all rows of that class.
 fn check_networks(judged: &Judged<'_>, given: &[u8], classes: &[String]) -> anyhow::Result<()> {
     let ((class, most), agree) = (judged.most_frequent(), judged.agreeing());
     let share = |rows: usize| 100.0 * rows as f64 / given.len() as f64;
-    // Where one class is most of all rows, agreeing with fewer need not mean to know nothing.
-    if agree <= most && judged.insight() < LEAST_INSIGHT {
+    // By chance it may be a few more: two standard deviations. And where one class is most of all rows, agreeing with fewer need not mean to
+    // know nothing.
+    let (all, of_class) = (given.len() as f64, most as f64);
+    let chance = 2.0 * (of_class * (1.0 - of_class / all)).sqrt();
+    if agree as f64 <= of_class + chance && judged.insight() < LEAST_INSIGHT {
         bail!(
             "the networks of `cross-validate` agree with {:.1} % of the labels, and to call all rows {} would with {:.1} %: \
              they have learnt nothing that labels could be judged by; give them more `epochs` or more rows",
@@ -243,11 +247,8 @@ fn columns_of(
         ("normalized_margin", label_quality::normalized_margin(judged)),
         ("confidence_weighted_entropy", label_quality::confidence_weighted_entropy(judged)),
     ];
-    let labels: Int64Array = faces.table.typed("label")?;
-    let before: Int64Array = match faces.table.has("original_label") {
-        true => faces.table.typed("original_label")?,
-        false => labels.clone(),
-    };
+    let labels: Int64Array = faces.table.typed(LABEL)?;
+    let before: Int64Array = faces.table.optional(ORIGINAL_LABEL)?.unwrap_or_else(|| labels.clone());
     let (mut new, mut quality, mut issue) =
         (Int64Builder::new(), Float32Builder::new(), BooleanBuilder::new());
     let mut floats: Vec<Float32Builder> = scores.iter().map(|_| Float32Builder::new()).collect();
@@ -273,9 +274,9 @@ fn columns_of(
     }
     let float = |name: &str| Field::new(name, DataType::Float32, true);
     let mut columns: Vec<(Field, ArrayRef)> = vec![
-        (Field::new("label", DataType::Int64, true), Arc::new(new.finish())),
-        (Field::new("original_label", DataType::Int64, true), Arc::new(before)),
-        (float("label_quality"), Arc::new(quality.finish())),
+        (Field::new(LABEL, DataType::Int64, true), Arc::new(new.finish())),
+        (Field::new(ORIGINAL_LABEL, DataType::Int64, true), Arc::new(before)),
+        (float(LABEL_QUALITY), Arc::new(quality.finish())),
         (Field::new("is_label_issue", DataType::Boolean, true), Arc::new(issue.finish())),
     ];
     for ((name, _), mut column) in scores.into_iter().zip(floats) {

@@ -17,7 +17,8 @@ use crate::{
         Context, Facts, Stage,
         data::{
             Faces,
-            faces::{SOURCE_ROW, TEST, TRAIN, VALIDATION},
+            columns::{ORIGINAL_SPLIT, SOURCE_ROW, SPLIT},
+            faces::{TEST, TRAIN, VALIDATION},
         },
     },
     graph::dag::{Port, PortType},
@@ -114,16 +115,14 @@ impl Stage for Split {
                 alone.join(", ")
             );
         }
-        let before: StringArray = match faces.table.has("original_split") {
-            true => faces.table.typed("original_split")?,
-            false => faces.table.typed("split")?,
-        };
+        let before: Option<StringArray> = faces.table.optional(ORIGINAL_SPLIT)?;
+        let before = before.map_or_else(|| faces.table.typed(SPLIT), Ok)?;
         let now = StringArray::from_iter_values(&splits);
         faces.table.write_with(
             &context.table(),
             &[
-                (Field::new("split", DataType::Utf8, true), Arc::new(now) as ArrayRef),
-                (Field::new("original_split", DataType::Utf8, true), Arc::new(before)),
+                (Field::new(SPLIT, DataType::Utf8, true), Arc::new(now) as ArrayRef),
+                (Field::new(ORIGINAL_SPLIT, DataType::Utf8, true), Arc::new(before)),
             ],
         )?;
         let count = |name: &str| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use ferroflow_vision::inference::{Device, SessionOptions};
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     device,
-    translator::{self, BATCH, class, two_classes},
+    translator::{self, BATCH, two_classes},
 };
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
         data::{
             Faces, TableWriter,
-            faces::{GENERATOR, SOURCE_ROW, image_column, train},
+            columns::{GENERATOR, SOURCE_ROW},
+            faces::{image_column, train},
             picture::{Gray, encode_png},
         },
     },
@@ -66,14 +67,11 @@ impl Stage for Translate {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
-        let (from, to) = (class(&faces, &self.from, "from")?, class(&faces, &self.to, "to")?);
+        let (from, to) = (faces.class(&self.from).context("`from`")?, faces.class(&self.to).context("`to`")?);
         let options =
             SessionOptions { device: self.device, threads: context.workers, ..SessionOptions::default() };
         let mut translator = translator::open(context.input("model")?, &self.from, &self.to, &options)?;
-        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
-        let is_chosen =
-            |row: &usize| labels[*row] == Some(from) && splits[*row] == self.split && dropped[*row].is_none();
-        let rows: Vec<usize> = (0..labels.len()).filter(is_chosen).collect();
+        let rows = faces.rows_by_class(&self.split)?.swap_remove(from);
         if rows.is_empty() {
             bail!("the class `{}` has no faces in the split `{}`", self.from, self.split);
         }

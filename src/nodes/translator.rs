@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use ferroflow_vision::{inference::SessionOptions, translation::FaceTranslator};
 
-use crate::batch::{Input, data::Faces};
+use crate::batch::Input;
 
 /// Faces in one run of the network.
 pub const BATCH: usize = 32;
@@ -55,11 +55,4 @@ pub fn check_size(translator: &FaceTranslator, (width, height): (usize, usize)) 
         bail!("the faces have {width}x{height} pixels, and the network translates faces of {wide}x{high}");
     }
     Ok(())
-}
-
-/// The number of a class that a parameter names.
-pub fn class(faces: &Faces, name: &str, parameter: &str) -> anyhow::Result<usize> {
-    faces.classes.iter().position(|class| class == name).with_context(|| {
-        format!("`{parameter}`: there is no class `{name}` (classes: {})", faces.classes.join(", "))
-    })
 }

@@ -26,7 +26,8 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             classes,
-            faces::{FacesWriter, GROUP, NewFace, TRAIN},
+            columns::GROUP,
+            faces::{FacesWriter, NewFace, TRAIN},
             picture::{self, Gray},
         },
     },

@@ -3,7 +3,10 @@
 
 use askama::Template;
 
-use super::plot::{self, Axes, Line};
+use super::{
+    format::rgb,
+    plot::{self, Axes, Line},
+};
 
 /// A picture on the page.
 #[derive(Clone, Debug)]
@@ -100,12 +103,16 @@ pub struct Cleaning {
     pub title: String,
     /// Rows as they came.
     pub rows: usize,
-    /// Rows that are kept.
+    /// Rows that a network made, or that are another once more.
+    pub added: usize,
+    /// Rows that are kept, these included.
     pub kept: usize,
     /// Numbers for the top: value and name.
     pub totals: Vec<(String, &'static str)>,
     /// The classes.
     pub classes: Vec<Class>,
+    /// Rows without a label, where there are some.
+    pub unlabelled: Option<Class>,
     /// Why rows were dropped, the most frequent first.
     pub reasons: Vec<Reason>,
     /// New labels, where there are some.
@@ -144,18 +151,15 @@ struct MatrixRow<'a> {
 
 /// Makes the page.
 pub fn page(report: &Cleaning) -> anyhow::Result<String> {
-    let most = report.classes.iter().map(|class| class.before.max(class.after)).max().unwrap_or(1).max(1);
+    let all = || report.classes.iter().chain(&report.unlabelled);
+    let most = all().map(|class| class.before.max(class.after)).max().unwrap_or(1).max(1);
     let width = |rows: usize| format!("{:.2}", rows as f64 * 100.0 / most as f64);
     let mut bars = Vec::new();
-    for (index, class) in report.classes.iter().enumerate() {
-        let (r, g, b) = plot::expression_color(index);
+    for (index, class) in all().enumerate() {
         let (before, after) = (width(class.before), width(class.after));
-        bars.push(Bar { class, color: format!("rgb({r},{g},{b})"), before, after });
+        bars.push(Bar { class, color: rgb(plot::expression_color(index)), before, after });
     }
-    let color = |index: usize| {
-        let (r, g, b) = plot::line_color(index);
-        format!("rgb({r},{g},{b})")
-    };
+    let color = |index: usize| rgb(plot::line_color(index));
     let page = Page {
         report,
         bars,
@@ -185,7 +189,7 @@ fn curve(report: &Cleaning) -> anyhow::Result<String> {
         name: None,
         color: plot::line_color(index),
         points: judgement.curve.iter().map(|point| (point[0], point[of])).collect(),
-        mark: None,
+        marks: Vec::new(),
     };
     // From 0.6 unless something lies below: differences are small.
     let least = judgement.curve.iter().flat_map(|point| [point[1], point[2]]).fold(0.62, f64::min);

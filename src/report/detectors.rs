@@ -2,7 +2,10 @@
 
 use askama::Template;
 
-use super::plot::{self, Line};
+use super::{
+    format::{or_dash, rgb},
+    plot::{self, Line},
+};
 use crate::bench::{
     annotated::Level,
     detectors::{Measured, Report, Speed},
@@ -38,15 +41,15 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(result: &'a Measured, (r, g, b): (u8, u8, u8)) -> Self {
-        let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+    fn new(result: &'a Measured, color: (u8, u8, u8)) -> Self {
+        let share = |value: Option<f64>| or_dash(value, |value| format!("{value:.3}"));
         let of_all = result.accuracy.iter().find(|accuracy| accuracy.level == Level::All);
         let point = of_all.and_then(|all| all.operating_point);
         let speed =
             |speed: &Speed| [format!("{:.2}", speed.median_ms), format!("{:.1}", speed.frames_per_second)];
         Self {
             result,
-            color: format!("rgb({r},{g},{b})"),
+            color: rgb(color),
             average_precisions: result.accuracy.iter().map(|level| share(level.average_precision)).collect(),
             precision: share(point.map(|point| point.precision)),
             recall: share(point.map(|point| point.recall)),
@@ -63,8 +66,9 @@ pub fn page(report: &Report) -> anyhow::Result<String> {
         let line = |(number, result): (usize, &Measured)| {
             let accuracy = result.accuracy.get(index)?;
             let points = accuracy.curve.iter().map(|point| (point.recall, point.precision)).collect();
-            let mark = accuracy.operating_point.map(|point| (point.recall, point.precision));
-            Some(Line { name: None, color: plot::line_color(number), points, mark })
+            let marks =
+                accuracy.operating_point.iter().map(|point| (point.recall, point.precision)).collect();
+            Some(Line { name: None, color: plot::line_color(number), points, marks })
         };
         let lines: Vec<Line> = report.results.iter().enumerate().filter_map(line).collect();
         let svg = plot::precision_over_recall(&lines)?;

@@ -3,7 +3,10 @@
 use askama::Template;
 use ferroflow_vision::face::EXPRESSIONS;
 
-use super::{plot, thousands};
+use super::{
+    format::{rgb, thousands},
+    plot,
+};
 use crate::stream::directory::{
     DATA, PAGE,
     results::Done,
@@ -106,9 +109,8 @@ fn video<'a>(
     let other = 1.0 - shares.iter().map(|(_, share)| share).sum::<f64>();
     shares.extend((other > 0.001).then_some((EXPRESSIONS.len(), other)));
     let mix = shares.into_iter().map(|(index, share)| {
-        let (r, g, b) = plot::expression_color(index);
         let name = EXPRESSIONS.get(index).copied().unwrap_or("other");
-        (format!("{:.1}", share * 100.0), name, format!("rgb({r},{g},{b})"))
+        (format!("{:.1}", share * 100.0), name, rgb(plot::expression_color(index)))
     });
     Ok(Video {
         name: path.display().to_string(),

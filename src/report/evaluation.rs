@@ -1,10 +1,15 @@
 //! The page of judged classifiers.
 
-use askama::Template;
-use ferroflow_learn::evaluation::Calibration;
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use super::plot::{self, Axes, Line, line_color};
+use askama::Template;
+use ferroflow_learn::evaluation::{Calibration, Measures};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    format::{or_dash, percent},
+    plot::{self, Axes, Line, line_color},
+};
 
 /// A face that was taken for another class.
 #[derive(Clone, Debug)]
@@ -17,25 +22,11 @@ pub struct Mistake {
     pub title: String,
 }
 
-/// A classifier. Numbers by class are in the order of the classes.
+/// A classifier.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Its name.
-    pub name: String,
-    /// Share of right answers.
-    pub accuracy: f64,
-    /// What holds the accuracy with 95 % confidence.
-    pub interval: [f64; 2],
-    /// Mean recall.
-    pub balanced_accuracy: f64,
-    /// Mean F1.
-    pub macro_f1: f64,
-    /// Share of each class's faces with the right answer.
-    pub recalls: Vec<Option<f64>>,
-    /// Share of the faces with each answer that are of that class.
-    pub precisions: Vec<Option<f64>>,
-    /// Counts; lines are classes, columns answers.
-    pub confusion: Vec<Vec<usize>>,
+    /// Its measures.
+    pub measures: Measures,
     /// How confidence and accuracy go together.
     pub calibration: Calibration,
     /// The surest wrong answers.
@@ -43,7 +34,7 @@ pub struct Model {
 }
 
 /// Two classifiers, by McNemar's exact test.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
     /// One.
     pub first: String,
@@ -78,6 +69,12 @@ pub struct Evaluation {
     pub split: String,
     /// How many faces.
     pub faces: usize,
+    /// Whether the majority of a second source of labels was taken for the truth.
+    pub is_by_majority: bool,
+    /// Further faces of the split of which no truth is known.
+    pub left_out: usize,
+    /// Whether answers are the mean with those to the mirror images.
+    pub mirrored: bool,
     /// The classes' names.
     pub classes: Vec<String>,
     /// The classifiers.
@@ -86,12 +83,17 @@ pub struct Evaluation {
     pub comparisons: Vec<Comparison>,
 }
 
+/// Classes beyond which a matrix takes the whole width of the page.
+const MANY: usize = 9;
+
 #[derive(Template)]
 #[template(path = "evaluation.html")]
 struct Page<'a> {
     report: &'a Evaluation,
     rows: Vec<Row<'a>>,
     comparisons: Vec<[String; 5]>,
+    /// Whether the matrix is too wide to stand beside a plot.
+    has_many_classes: bool,
     version: &'static str,
 }
 
@@ -109,40 +111,36 @@ struct Row<'a> {
     reliability: String,
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
-fn perhaps(share: &Option<f64>) -> String {
-    share.map_or_else(|| "–".to_owned(), percent)
-}
-
 impl<'a> Row<'a> {
     fn new(model: &'a Model, classes: &'a [String]) -> anyhow::Result<Self> {
-        let [low, high] = model.interval;
+        let Model { measures, calibration, .. } = model;
+        let [low, high] = measures.interval;
         let line = |(class, counts): (usize, &Vec<usize>)| {
             let total = counts.iter().sum::<usize>();
             let cell = |(answer, count): (usize, &usize)| {
                 let share = *count as f64 / total.max(1) as f64;
                 // A class without faces is not one that is never recognised.
-                let text = if total == 0 { "–".to_owned() } else { format!("{:.0}", share * 100.0) };
+                let text = if total == 0 { "–".to_owned() } else { (share * 100.0).round().to_string() };
                 (text, format!("{share:.3}"), answer == class)
             };
             (classes[class].as_str(), counts.iter().enumerate().map(cell).collect())
         };
+        let by_class = |shares: &BTreeMap<String, Option<f64>>| {
+            classes.iter().map(|class| or_dash(shares.get(class).copied().flatten(), percent)).collect()
+        };
         Ok(Self {
             model,
             numbers: [
-                percent(model.accuracy),
+                percent(measures.accuracy),
                 format!("{:.1} to {:.1}", low * 100.0, high * 100.0),
-                percent(model.balanced_accuracy),
-                format!("{:.3}", model.macro_f1),
-                format!("{:.3}", model.calibration.error),
+                percent(measures.balanced_accuracy),
+                format!("{:.3}", measures.macro_f1),
+                format!("{:.3}", measures.calibration_error),
             ],
-            recalls: model.recalls.iter().map(perhaps).collect(),
-            precisions: model.precisions.iter().map(perhaps).collect(),
-            matrix: model.confusion.iter().enumerate().map(line).collect(),
-            reliability: reliability(&model.calibration)?,
+            recalls: by_class(&measures.recall),
+            precisions: by_class(&measures.precision),
+            matrix: measures.confusion.iter().enumerate().map(line).collect(),
+            reliability: reliability(calibration)?,
         })
     }
 }
@@ -150,17 +148,14 @@ impl<'a> Row<'a> {
 /// Accuracy over confidence; on the diagonal, probabilities are what they say.
 fn reliability(calibration: &Calibration) -> anyhow::Result<String> {
     let filled = calibration.bins.iter().filter(|bin| bin.faces > 0);
-    let measured = Line {
-        name: Some("measured"),
-        color: line_color(0),
-        points: filled.map(|bin| (bin.confidence, bin.accuracy)).collect(),
-        mark: None,
-    };
+    let points: Vec<_> = filled.map(|bin| (bin.confidence, bin.accuracy)).collect();
+    let measured =
+        Line { name: Some("measured"), color: line_color(0), points: points.clone(), marks: points };
     let perfect = Line {
         name: Some("as it should be"),
         color: line_color(7),
         points: vec![(0.0, 0.0), (1.0, 1.0)],
-        mark: None,
+        marks: Vec::new(),
     };
     let axes = Axes {
         x: ("confidence", 0.0, 1.0),
@@ -186,5 +181,6 @@ pub fn page(report: &Evaluation) -> anyhow::Result<String> {
         ]
     };
     let comparisons = report.comparisons.iter().map(one).collect();
-    Ok(Page { report, rows, comparisons, version: env!("CARGO_PKG_VERSION") }.render()?)
+    let has_many_classes = report.classes.len() > MANY;
+    Ok(Page { report, rows, comparisons, has_many_classes, version: env!("CARGO_PKG_VERSION") }.render()?)
 }

@@ -1,10 +1,12 @@
 //! The page of translated faces: faces drawn at random, and how good they are, each number beside what it is to be compared with.
 
 use askama::Template;
-use ferroflow_learn::evaluation::chance_above;
-use serde::Serialize;
+use ferroflow_learn::{
+    evaluation::{Spread, chance_above},
+    fidelity::{Distances, Measures, Shares, Structure, real_faces_above},
+};
 
-use super::thousands;
+use super::format::{percent, thousands};
 
 /// A face, translated, and back, each as a `data:` address.
 #[derive(Clone, Debug)]
@@ -17,120 +19,6 @@ pub struct Translation {
     pub translated: String,
     /// Translated back.
     pub returned: String,
-}
-
-/// Shares of faces that are called the target class.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Shares {
-    /// Of the translated ones.
-    pub translated: f64,
-    /// Of real faces of the target class.
-    pub real: f64,
-    /// Of the faces before they were translated.
-    pub source: f64,
-}
-
-/// A value over several draws.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Spread {
-    /// Their mean.
-    pub mean: f64,
-    /// Their standard deviation.
-    pub deviation: f64,
-}
-
-impl Spread {
-    /// Mean and deviation, over n - 1, of some values.
-    pub fn of(values: &[f64]) -> Self {
-        let count = values.len().max(1) as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() }
-    }
-}
-
-/// Distances to real faces of the target class.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Distances {
-    /// From translated faces.
-    pub translated: Spread,
-    /// From other real ones of the class.
-    pub real: Spread,
-    /// From the faces before they were translated.
-    pub source: Spread,
-}
-
-/// Mean structural similarity to the face as it was.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Structure {
-    /// After the way there and back.
-    pub returned: f64,
-    /// After the way there.
-    pub translated: f64,
-    /// Of another face of the class.
-    pub others: f64,
-}
-
-/// How far the nearest training faces of the target class are.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Neighbours {
-    /// One less the cosine of features.
-    pub median_distance: f64,
-    /// The least of these.
-    pub least_distance: f64,
-    /// Correlation of pixels.
-    pub median_correlation: f64,
-    /// The greatest of these.
-    pub greatest_correlation: f64,
-    /// Faces whose features are nearer to a training face's than those of all but a hundredth of the real faces are.
-    pub very_near_by_features: usize,
-    /// The same by pixels.
-    pub very_near_by_pixels: usize,
-}
-
-/// How many of so many real faces are nearer to another than a face must be to be called very near: a hundredth.
-pub const fn real_faces_above(real: usize) -> usize {
-    real / 100
-}
-
-/// The nearest training faces of the target class.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Nearest {
-    /// Of translated faces.
-    pub translated: Neighbours,
-    /// Of real faces, each left out itself.
-    pub real: Neighbours,
-}
-
-/// All that is measured of a direction.
-#[derive(Clone, Debug, Serialize)]
-pub struct Measures {
-    /// The class that faces were.
-    pub from: String,
-    /// The class that they were translated to.
-    pub to: String,
-    /// Faces that were translated.
-    pub faces: usize,
-    /// Real faces of the target class that they are compared with.
-    pub real_faces: usize,
-    /// Training faces of that class among which the nearest were looked for.
-    pub training_faces: usize,
-    /// What the classifier says.
-    pub called_target: Shares,
-    /// Faces in each set that distances are taken of.
-    pub sample: usize,
-    /// How often such sets were drawn.
-    pub draws: usize,
-    /// Numbers of a feature.
-    pub dimensions: usize,
-    /// Frechet distances.
-    pub frechet: Distances,
-    /// Kernel distances.
-    pub kernel: Distances,
-    /// What is left of a face's structure.
-    pub structure: Structure,
-    /// The nearest training faces.
-    pub nearest: Nearest,
 }
 
 /// A direction on the page.
@@ -217,10 +105,6 @@ pub fn page(report: &Fidelity) -> anyhow::Result<String> {
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(page.render()?)
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }
 
 /// Three digits that say something.
@@ -373,7 +257,7 @@ fn kept(Structure { returned, translated, others }: &Structure) -> String {
     format!("{shown}{little}; 1 would be the same face.")
 }
 
-/// Whether more faces are very near to a training face than chance has it, by what [`Neighbours`] calls so.
+/// Whether more faces are very near to a training face than chance has it, by what is called so.
 fn copies(very_near: usize, faces: usize, real: usize) -> String {
     let above = real_faces_above(real);
     let limit = match above {

@@ -3,6 +3,7 @@
 use ferroflow_vision::face::{EXPRESSION_COLORS, EXPRESSIONS, OTHER_COLOR};
 use plotters::prelude::*;
 
+use super::format::rgb;
 use crate::stream::directory::timeline::Timeline;
 
 /// Of axes and letters: can be read on light and on dark ground.
@@ -61,7 +62,7 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
     ))
 }
 
-/// A line of a plot: its name in the plot's legend, if it has one, its colour, its points, and one of them to be marked.
+/// A line of a plot: its name in the plot's legend, if it has one, its colour, its points, and those of them that are marked.
 pub struct Line {
     /// What it shows; nothing where the page says so elsewhere.
     pub name: Option<&'static str>,
@@ -69,8 +70,8 @@ pub struct Line {
     pub color: (u8, u8, u8),
     /// Points from left to right.
     pub points: Vec<(f64, f64)>,
-    /// A point with a dot.
-    pub mark: Option<(f64, f64)>,
+    /// Points with a dot.
+    pub marks: Vec<(f64, f64)>,
 }
 
 /// Colours that tell detectors apart on light and on dark ground.
@@ -157,11 +158,11 @@ pub fn lines(lines: &[Line], axes: &Axes) -> anyhow::Result<String> {
             .axis_desc_style(label)
             .draw()
             .map_err(|error| failed(&error))?;
-        for Line { color: (r, g, b), points, mark, .. } in lines {
+        for Line { color: (r, g, b), points, marks, .. } in lines {
             let color = RGBColor(*r, *g, *b);
             let path = PathElement::new(points.clone(), color.stroke_width(2));
             chart.draw_series([path]).map_err(|error| failed(&error))?;
-            let marks = mark.iter().map(|&point| Circle::new(point, 5, color.filled()));
+            let marks = marks.iter().map(|&point| Circle::new(point, 5, color.filled()));
             chart.draw_series(marks).map_err(|error| failed(&error))?;
         }
         root.present().map_err(|error| failed(&error))?;
@@ -184,12 +185,5 @@ fn clock(seconds: f64) -> String {
 
 /// Names and colours, for a legend.
 pub fn legend() -> Vec<(&'static str, String)> {
-    EXPRESSIONS
-        .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            let (r, g, b) = expression_color(index);
-            (*name, format!("rgb({r},{g},{b})"))
-        })
-        .collect()
+    EXPRESSIONS.iter().enumerate().map(|(index, name)| (*name, rgb(expression_color(index)))).collect()
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
-use super::thousands;
+use super::format::{or_dash, percent, thousands};
 
 /// A recipe by one protocol. Numbers by class are in the order of the protocol's classes.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -120,7 +120,7 @@ impl<'a> Row<'a> {
     fn new(line: &'a Line) -> Self {
         let recalls = line.recalls.iter().zip(&line.recall_gains).map(|(recall, gain)| {
             (
-                perhaps(*recall, percent),
+                or_dash(*recall, percent),
                 gain.map_or_else(String::new, points),
                 gain.is_some_and(|gain| gain >= 0.0),
             )
@@ -136,31 +136,23 @@ impl<'a> Row<'a> {
             },
             numbers: [
                 percent(line.accuracy),
-                perhaps(line.interval, |[low, high]| format!("{:.1} to {:.1}", low * 100.0, high * 100.0)),
-                perhaps(line.gain, points),
-                perhaps(line.gain_interval, |[low, high]| {
+                or_dash(line.interval, |[low, high]| format!("{:.1} to {:.1}", low * 100.0, high * 100.0)),
+                or_dash(line.gain, points),
+                or_dash(line.gain_interval, |[low, high]| {
                     format!("{:+.1} to {:+.1}", low * 100.0, high * 100.0)
                 }),
-                perhaps(line.balanced_accuracy, percent),
-                perhaps(line.macro_f1, |f1| format!("{f1:.3}")),
-                perhaps(line.calibration_error, |error| format!("{error:.3}")),
+                or_dash(line.balanced_accuracy, percent),
+                or_dash(line.macro_f1, |f1| format!("{f1:.3}")),
+                or_dash(line.calibration_error, |error| format!("{error:.3}")),
             ],
             recalls: recalls.collect(),
         }
     }
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
 /// A difference of shares in percentage points.
 fn points(difference: f64) -> String {
     format!("{:+.1}", difference * 100.0)
-}
-
-fn perhaps<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
-    value.map_or_else(|| "–".to_owned(), text)
 }
 
 /// Makes the page; steps go by `classes`.
@@ -177,7 +169,7 @@ pub fn page(
         rows: protocol.lines.iter().map(Row::new).collect(),
     });
     let steps = steps.iter().map(|step| {
-        let gains = step.recall_gains.iter().map(|gain| perhaps(*gain, points)).collect();
+        let gains = step.recall_gains.iter().map(|gain| or_dash(*gain, points)).collect();
         (step.name.as_str(), [percent(step.before), percent(step.after)], gains)
     });
     let (tables, steps) = (tables.collect(), steps.collect());

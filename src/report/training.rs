@@ -21,7 +21,7 @@ pub fn losses_over_epochs(history: &[[Direction; 2]]) -> anyhow::Result<String> 
     let curves = losses.into_iter().enumerate().map(|(index, (name, value))| {
         let mean = |epoch: &[Direction; 2]| f64::from(epoch.iter().map(value).sum::<f32>() / 2.0);
         let points = history.iter().enumerate().map(|(at, epoch)| ((at + 1) as f64, mean(epoch)));
-        Line { name: Some(name), color: line_color(index), points: points.collect(), mark: None }
+        Line { name: Some(name), color: line_color(index), points: points.collect(), marks: Vec::new() }
     });
     let curves: Vec<Line> = curves.collect();
     let highest = curves.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(0.1, f64::max);
@@ -71,5 +71,5 @@ pub fn accuracy_over_epochs(history: &[EpochResult]) -> anyhow::Result<String> {
 fn curve(history: &[EpochResult], index: usize, name: &'static str, value: Measure) -> Line {
     let point = |(at, epoch)| Some(((at + 1) as f64, f64::from(value(epoch)?)));
     let points = history.iter().enumerate().filter_map(point);
-    Line { name: Some(name), color: line_color(index), points: points.collect(), mark: None }
+    Line { name: Some(name), color: line_color(index), points: points.collect(), marks: Vec::new() }
 }

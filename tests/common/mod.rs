@@ -1,6 +1,7 @@
 //! What the tests of the program share.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
+pub mod data;
 pub mod fer;
 mod house;
 

@@ -47,6 +47,11 @@ pub enum LearnError {
         /// Its sum.
         sum: f64,
     },
+    /// Faces that all weigh nothing teach nothing.
+    #[error(
+        "all rows to learn from have the weight 0: nothing can be learnt; give those that count a weight above"
+    )]
+    NoWeight,
     /// A weight that is none.
     #[error("row {row} has the weight {value}: weights are numbers from 0")]
     Weight {
@@ -77,7 +82,7 @@ pub enum LearnError {
     },
     /// Pictures too small for the network.
     #[error(
-        "faces of {width}x{height} pixels are too small: {pools} halvings leave nothing of them; take larger faces or fewer layers with `pool`"
+        "faces of {width}x{height} pixels are too small: {pools} halvings leave nothing of them; take larger faces, or fewer layers with a `p` (for a maximum that halves) in `layers`"
     )]
     TooSmall {
         /// Pixels in a line.
@@ -154,7 +159,7 @@ pub enum LearnError {
     },
     /// Faces of a size that the networks cannot halve.
     #[error(
-        "faces of {width}x{height} pixels do not fit: both sides must be multiples of {unit} and {least} at least; resize them, or take fewer `halvings`"
+        "faces of {width}x{height} pixels do not fit: both sides must be multiples of {unit} and {least} at least; resize them, for example with `size` where they are read"
     )]
     FaceSize {
         /// Pixels in a line.

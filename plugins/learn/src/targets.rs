@@ -42,6 +42,14 @@ impl<'a> Targets<'a> {
         }
     }
 
+    /// Refuses rows to learn from that all count nothing.
+    pub fn check_weights(&self, learn: &[usize]) -> Result<(), LearnError> {
+        match learn.iter().any(|row| self.weight(*row) > 0.0) {
+            true => Ok(()),
+            false => Err(LearnError::NoWeight),
+        }
+    }
+
     /// The distribution that is wanted of a row.
     pub fn of(&self, row: usize) -> &'a [f32] {
         &self.values[row * self.classes..(row + 1) * self.classes]

@@ -9,6 +9,8 @@ use arrow_schema::{DataType, Field, Schema};
 use ferroflow_vision::face::EXPRESSIONS;
 use serde_json::{Map, Value, json};
 
+use super::columns::{LABEL, MAJORITY, ORIGINAL_LABEL};
+
 /// The metadata key of `datasets`.
 const KEY: &str = "huggingface";
 
@@ -18,7 +20,7 @@ pub fn fer2013() -> Vec<String> {
 }
 
 /// Columns whose numbers stand for classes; in a table of votes the last.
-const LABELS: [&str; 3] = ["label", "original_label", "majority"];
+pub const LABELS: [&str; 3] = [LABEL, ORIGINAL_LABEL, MAJORITY];
 
 /// The class names of the column `label`, or of `majority`, or nothing where the schema has none.
 pub fn names(schema: &Schema) -> Option<Vec<String>> {
@@ -26,19 +28,6 @@ pub fn names(schema: &Schema) -> Option<Vec<String>> {
     let features = info.pointer("/info/features")?;
     let names = LABELS.iter().find_map(|column| features.get(column)?.get("names")?.as_array())?;
     names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
-}
-
-/// What a label of a table with other class names, or the same in another order, is among `classes`. Without names the numbers are taken
-/// to be the same.
-pub fn renumbered(schema: &Schema, classes: &[String]) -> impl Fn(i64) -> Option<i64> + use<> {
-    let places = names(schema).map(|names| {
-        let place = |name: &String| classes.iter().position(|class| class == name).map(|place| place as i64);
-        names.iter().map(place).collect::<Vec<_>>()
-    });
-    move |label| match &places {
-        None => Some(label),
-        Some(places) => usize::try_from(label).ok().and_then(|label| places.get(label).copied().flatten()),
-    }
 }
 
 /// The schema with these class names.
@@ -99,15 +88,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_of_another_order_are_found_by_name() {
-        let classes = ["angry", "happy", "sad"].map(str::to_owned);
+    fn a_table_of_votes_keeps_the_names_of_its_majority() {
         let votes = ["sad", "bored", "angry"].map(str::to_owned);
         let schema = Schema::new(vec![Field::new("majority", DataType::Int64, true)]);
-        let same = renumbered(&schema, &classes);
-        assert_eq!([0, 1, 2].map(same), [Some(0), Some(1), Some(2)]);
-        // As a table keeps it, which has no column `label`.
+        assert_eq!(names(&schema), None);
+        // Its column is not called `label`.
         let named = with_features(with_names(schema, &votes));
-        let of_class = renumbered(named.as_ref().unwrap_or(&Schema::empty()), &classes);
-        assert_eq!([0, 1, 2, 3].map(of_class), [Some(2), None, Some(0), None]);
+        assert_eq!(named.ok().and_then(|schema| names(&schema)).as_deref(), Some(&votes[..]));
     }
 }

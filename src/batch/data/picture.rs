@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, codecs::png};
 
 /// The most pixels a picture may have: a small file can promise a picture that fills all memory.
@@ -34,7 +34,7 @@ pub fn decode(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
         picture.apply_orientation(orientation);
         image::ImageResult::Ok(picture)
     };
-    let picture = upright(reader).context("not a picture that can be decoded (PNG or JPEG)")?;
+    let picture = upright(reader).map_err(|error| undecodable(&error))?;
     if is_cut_short(bytes) {
         bail!("the picture is cut short: its JPEG has no end");
     }
@@ -85,7 +85,13 @@ pub fn format(bytes: &[u8]) -> Option<&'static str> {
 /// Width and height, without decoding all of it.
 pub fn size(bytes: &[u8]) -> anyhow::Result<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    reader.into_dimensions().context("not a picture that can be decoded (PNG or JPEG)")
+    reader.into_dimensions().map_err(|error| undecodable(&error))
+}
+
+/// What the decoder says, which names its causes itself.
+fn undecodable(error: &image::ImageError) -> anyhow::Error {
+    let reason = error.to_string();
+    anyhow!("not a picture that can be decoded (PNG or JPEG): {}", reason.trim_end().replace('\n', " "))
 }
 
 #[cfg(test)]

@@ -107,6 +107,11 @@ impl Table {
         Ok(arrow_select::concat::concat(&parts)?)
     }
 
+    /// As [`Table::typed`], of a column that may be missing.
+    pub fn optional<A: Array + Clone + 'static>(&self, name: &str) -> anyhow::Result<Option<A>> {
+        self.has(name).then(|| self.typed(name)).transpose()
+    }
+
     /// A whole column of a type, or an error that says which type it has.
     pub fn typed<A: Array + Clone + 'static>(&self, column: &str) -> anyhow::Result<A> {
         let array = self.column(column)?;
@@ -125,6 +130,12 @@ impl Table {
                 array.data_type()
             )
         })
+    }
+
+    /// The same table, its classes called so.
+    pub fn with_classes(&self, names: &[String]) -> Self {
+        let schema = Arc::new(classes::with_names(self.schema.as_ref().clone(), names));
+        Self { schema, ..self.clone() }
     }
 
     /// Writes this table with further columns, which take the place of those of the same name.

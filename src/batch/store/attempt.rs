@@ -44,7 +44,7 @@ impl Store {
     ) -> anyhow::Result<Option<Attempt>> {
         let folder = self.root.join("work").join(key);
         let cannot = || format!("the result store {} cannot be written", self.root.display());
-        let (lock, has_waited) = acquire(&folder.with_extension("lock"), interrupted, waiting)?;
+        let (lock, has_waited) = acquire(&lock_path(&folder), interrupted, waiting)?;
         if self.result(key).is_some() && (!again || has_waited) {
             return Ok(None);
         }
@@ -58,6 +58,11 @@ impl Store {
         let target = self.root.join("results").join(key);
         Ok(Some(Attempt { _lock: lock, folder, target, out, checkpoints }))
     }
+}
+
+/// The file whose lock is the right to make the result that is made in a folder.
+fn lock_path(folder: &Path) -> PathBuf {
+    folder.with_extension("lock")
 }
 
 /// The lock on a file that still is in its place, and whether that took waiting.
@@ -107,8 +112,11 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        // After `publish` there is no such folder.
+        // After `publish` there is no such folder. Checkpoints stay, and what they lie in.
         let _ = fs::remove_dir_all(&self.out);
+        let _ = fs::remove_dir(&self.checkpoints).and_then(|()| fs::remove_dir(&self.folder));
+        // Ours until the lock is dropped; who waits for it finds another in its place, or none, and tries again.
+        let _ = fs::remove_file(lock_path(&self.folder));
     }
 }
 

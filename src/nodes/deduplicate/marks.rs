@@ -9,7 +9,10 @@ use arrow_array::{
 use arrow_schema::{DataType, Field};
 
 use super::{Member, Policy};
-use crate::batch::data::Faces;
+use crate::batch::data::{
+    Faces,
+    columns::{DUPLICATE, DUPLICATE_GROUP, DUPLICATE_OF},
+};
 
 /// What is counted of groups.
 #[derive(Default)]
@@ -85,9 +88,9 @@ impl Marks {
             kinds.append_option(mark.map(|(_, _, kind)| kind));
         }
         Ok(vec![
-            (Field::new("duplicate_group", DataType::Int64, true), Arc::new(groups.finish()) as ArrayRef),
-            (Field::new("duplicate_of", DataType::Int64, true), Arc::new(of.finish())),
-            (Field::new("duplicate", DataType::Utf8, true), Arc::new(kinds.finish())),
+            (Field::new(DUPLICATE_GROUP, DataType::Int64, true), Arc::new(groups.finish()) as ArrayRef),
+            (Field::new(DUPLICATE_OF, DataType::Int64, true), Arc::new(of.finish())),
+            (Field::new(DUPLICATE, DataType::Utf8, true), Arc::new(kinds.finish())),
         ])
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{TEST, VALIDATION, decode_all, dropped_columns},
+            faces::{Decision, Reason, TEST, VALIDATION, decode_all, dropped_columns},
             picture::Gray,
         },
         flow,
@@ -140,7 +140,7 @@ impl Stage for Deduplicate {
             Policy::Ignore => Vec::new(),
             _ => groups_by(prints.iter().map(|print| print.exact).enumerate().filter(|(row, _)| counts(row))),
         };
-        let mut decisions: Vec<Option<(String, f32)>> = vec![None; prints.len()];
+        let mut decisions: Vec<Decision> = vec![None; prints.len()];
         let mut marks = Marks::new(prints.len());
         let mut facts = Groups::default();
         for group in &exact {
@@ -149,7 +149,7 @@ impl Stage for Deduplicate {
             let (stays, reasons) = self.decide(&members);
             marks.add(&stays, "exact", self.exact);
             if self.exact == Policy::Drop {
-                reasons.into_iter().for_each(|(row, reason)| decisions[row] = Some((reason.to_owned(), 1.0)));
+                reasons.into_iter().for_each(|(row, reason)| decisions[row] = Some((reason, 1.0)));
             }
         }
         let mut near = Groups::default();
@@ -165,7 +165,7 @@ impl Stage for Deduplicate {
                 if self.near == Policy::Drop {
                     reasons
                         .into_iter()
-                        .for_each(|(row, reason)| decisions[row] = Some((format!("near-{reason}"), *least)));
+                        .for_each(|(row, reason)| decisions[row] = Some((nearly(reason), *least)));
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Deduplicate {
     }
 
     /// For each row of a group the one that stays, itself or another; and those that do not stay, with the reason.
-    fn decide(&self, members: &[Member<'_>]) -> (Stays, Vec<(usize, &'static str)>) {
+    fn decide(&self, members: &[Member<'_>]) -> (Stays, Vec<(usize, Reason)>) {
         let priority = |member: &Member| {
             let evaluation = match member.split {
                 TEST => 0,
@@ -245,16 +245,21 @@ impl Deduplicate {
             in_split.or(stays.first()).copied()
         };
         let reason = |member: &Member| match instead_of(member) {
-            None => "conflict",
-            Some(_) if !candidates.iter().any(|candidate| candidate.row == member.row) => "conflict",
-            Some(stays) if stays.split != member.split => "leak",
-            Some(_) => "duplicate",
+            None => Reason::Conflict,
+            Some(_) if !candidates.iter().any(|candidate| candidate.row == member.row) => Reason::Conflict,
+            Some(stays) if stays.split != member.split => Reason::Leak,
+            Some(_) => Reason::Duplicate,
         };
         let goes = members.iter().filter(|member| !stays.iter().any(|stays| stays.row == member.row));
         let reasons = goes.map(|member| (member.row, reason(member))).collect();
         let instead = members.iter().map(|member| (member.row, instead_of(member).map(|stays| stays.row)));
         (instead.collect(), reasons)
     }
+}
+
+/// What a copy is dropped for where it is nearly one.
+fn nearly(reason: Reason) -> Reason {
+    if reason == Reason::Leak { Reason::NearLeak } else { Reason::NearDuplicate }
 }
 
 fn exact_print(picture: &Gray) -> [u8; 16] {

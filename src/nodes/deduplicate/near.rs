@@ -8,35 +8,30 @@ use ferroflow_vision::similar::{correlation, each_close_pair};
 use super::Print;
 use crate::batch::{
     Context,
-    data::{Faces, picture::decode_gray},
+    data::{Faces, picture::decode_gray, sets::DisjointSets},
 };
 
-/// Rows that belong together, as disjoint sets: each row knows another one of its set or is the first of it.
+/// Rows that belong together, and of the first of each set the least correlation that brought two of it together.
 struct Sets {
-    parent: Vec<usize>,
-    /// Of a first row, the least correlation that brought two sets together to its own.
+    rows: DisjointSets,
     least: Vec<f32>,
 }
 
 impl Sets {
     fn new(rows: usize) -> Self {
-        Self { parent: (0..rows).collect(), least: vec![1.0; rows] }
+        Self { rows: DisjointSets::new(rows), least: vec![1.0; rows] }
     }
 
-    /// The first row of the set. Ways are made shorter as they are gone (path halving; Tarjan & van Leeuwen 1984).
-    fn first(&mut self, mut row: usize) -> usize {
-        while self.parent[row] != row {
-            self.parent[row] = self.parent[self.parent[row]];
-            row = self.parent[row];
-        }
-        row
+    fn first(&mut self, row: usize) -> usize {
+        self.rows.first(row)
     }
 
     fn join(&mut self, a: usize, b: usize, correlation: f32) {
-        let (a, b) = (self.first(a), self.first(b));
-        let (low, high) = (a.min(b), a.max(b));
-        self.parent[high] = low;
-        self.least[low] = self.least[low].min(self.least[high]).min(correlation);
+        let (of_a, of_b) = (self.first(a), self.first(b));
+        let least = self.least[of_a].min(self.least[of_b]).min(correlation);
+        self.rows.join(a, b);
+        let first = self.first(a);
+        self.least[first] = least;
     }
 }
 

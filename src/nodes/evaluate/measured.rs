@@ -4,13 +4,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
-use ferroflow_learn::evaluation::{Calibration, Confusion, answers, wilson};
-use serde_json::{Value, json};
+use ferroflow_learn::evaluation::{Calibration, Confusion, Measures, answers};
 
-use crate::{
-    batch::data::TableWriter,
-    report::evaluation::{Mistake, Model},
-};
+use crate::batch::data::TableWriter;
 
 /// A classifier's answers and their measures.
 pub struct Measured {
@@ -68,68 +64,35 @@ impl Measured {
         wrong
     }
 
-    fn interval(&self) -> [f64; 2] {
-        wilson(self.confusion.right(), self.confusion.total())
-    }
-
-    /// All measures.
-    pub fn json(&self, classes: &[String]) -> Value {
-        let by_class = |values: Vec<Option<f64>>| -> serde_json::Map<String, Value> {
-            classes.iter().cloned().zip(values.into_iter().map(Value::from)).collect()
-        };
-        json!({
-            "name": self.name,
-            "accuracy": self.confusion.accuracy(),
-            "interval": self.interval(),
-            "balanced_accuracy": self.confusion.balanced_accuracy(),
-            "macro_f1": self.confusion.macro_f1(),
-            "calibration_error": self.calibration.error,
-            "recall": by_class(self.confusion.recalls()),
-            "precision": by_class(self.confusion.precisions()),
-            "confusion": self.confusion.counts(),
-        })
-    }
-
-    /// For the page.
-    pub fn shown(&self, mistakes: Vec<Mistake>) -> Model {
-        Model {
-            name: self.name.clone(),
-            accuracy: self.confusion.accuracy(),
-            interval: self.interval(),
-            balanced_accuracy: self.confusion.balanced_accuracy(),
-            macro_f1: self.confusion.macro_f1(),
-            recalls: self.confusion.recalls(),
-            precisions: self.confusion.precisions(),
-            confusion: self.confusion.counts().to_vec(),
-            calibration: self.calibration.clone(),
-            mistakes,
-        }
+    /// All measures, for classes of these names.
+    pub fn measures(&self, classes: &[String]) -> Measures {
+        Measures::of(&self.name, &self.confusion, &self.calibration, classes)
     }
 }
 
 /// A line for each classifier.
-pub fn write_table(path: &Path, all: &[Measured], classes: &[String]) -> anyhow::Result<()> {
-    let numbers = |of: &dyn Fn(&Measured) -> Option<f64>| {
+pub fn write_table(path: &Path, all: &[Measures], classes: &[String]) -> anyhow::Result<()> {
+    let numbers = |of: &dyn Fn(&Measures) -> Option<f64>| {
         Arc::new(all.iter().map(of).collect::<Float64Array>()) as ArrayRef
     };
-    let names: StringArray = all.iter().map(|measured| Some(measured.name.as_str())).collect();
-    let faces: UInt64Array = all.iter().map(|measured| Some(measured.confusion.total() as u64)).collect();
+    let names: StringArray = all.iter().map(|measures| Some(measures.name.as_str())).collect();
+    let faces: UInt64Array = all.iter().map(|measures| Some(measures.faces() as u64)).collect();
     let mut columns: Vec<(Field, ArrayRef)> = vec![
         (Field::new("model", DataType::Utf8, false), Arc::new(names)),
         (Field::new("faces", DataType::UInt64, false), Arc::new(faces)),
     ];
-    let mut number = |name: String, of: &dyn Fn(&Measured) -> Option<f64>| {
+    let mut number = |name: String, of: &dyn Fn(&Measures) -> Option<f64>| {
         columns.push((Field::new(name, DataType::Float64, true), numbers(of)));
     };
-    number("accuracy".into(), &|measured| Some(measured.confusion.accuracy()));
-    number("accuracy_low".into(), &|measured| Some(measured.interval()[0]));
-    number("accuracy_high".into(), &|measured| Some(measured.interval()[1]));
-    number("balanced_accuracy".into(), &|measured| Some(measured.confusion.balanced_accuracy()));
-    number("macro_f1".into(), &|measured| Some(measured.confusion.macro_f1()));
-    number("calibration_error".into(), &|measured| Some(measured.calibration.error));
-    for (class, name) in classes.iter().enumerate() {
-        number(format!("recall_{name}"), &|measured| measured.confusion.recalls()[class]);
-        number(format!("precision_{name}"), &|measured| measured.confusion.precisions()[class]);
+    number("accuracy".into(), &|measures| Some(measures.accuracy));
+    number("accuracy_low".into(), &|measures| Some(measures.interval[0]));
+    number("accuracy_high".into(), &|measures| Some(measures.interval[1]));
+    number("balanced_accuracy".into(), &|measures| Some(measures.balanced_accuracy));
+    number("macro_f1".into(), &|measures| Some(measures.macro_f1));
+    number("calibration_error".into(), &|measures| Some(measures.calibration_error));
+    for name in classes {
+        number(format!("recall_{name}"), &|measures| measures.recall.get(name).copied().flatten());
+        number(format!("precision_{name}"), &|measures| measures.precision.get(name).copied().flatten());
     }
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
     let mut writer = TableWriter::create(path, Schema::new(fields))?;

@@ -9,11 +9,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use arrow_array::Int64Array;
-use ferroflow_learn::evaluation::{McNemar, holm};
+use ferroflow_learn::evaluation::{McNemar, Measures, holm};
 use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use self::measured::{Measured, write_table};
 use super::{classifiers, device, embed};
@@ -21,10 +20,14 @@ use crate::{
     atomic,
     batch::{
         Context, Facts, Needs, Stage,
-        data::{Faces, classes},
+        data::{
+            Faces, Renumbering,
+            columns::{LABEL, MAJORITY, ROW},
+            faces::{check_splits, test},
+        },
     },
     graph::dag::{Arity, Port, PortType},
-    report::evaluation::{self, Comparison, Mistake},
+    report::evaluation::{self, Comparison, Mistake, Model},
 };
 
 /// Judges classifiers on the same faces: accuracy with its 95 % interval (Wilson), balanced accuracy, macro F1,
@@ -62,10 +65,6 @@ pub struct Evaluate {
     path: Option<PathBuf>,
 }
 
-fn test() -> String {
-    "test".to_owned()
-}
-
 fn title() -> String {
     "Classifiers, judged".to_owned()
 }
@@ -74,9 +73,35 @@ fn mistakes() -> usize {
     24
 }
 
+/// What is found: the facts of `evaluate`, which `protocols` reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The protocol's name.
+    pub title: String,
+    /// The split that was judged.
+    pub split: String,
+    /// How many faces.
+    pub faces: usize,
+    /// What was taken for the truth: `label`, or the `majority` of the table at `reference`.
+    #[serde(default)]
+    pub truth: String,
+    /// Further faces of the split of which no truth is known.
+    #[serde(default)]
+    pub left_out: usize,
+    /// Whether answers are the mean with those to the mirror images.
+    #[serde(default)]
+    pub mirrored: bool,
+    /// The classes' names.
+    pub classes: Vec<String>,
+    /// The classifiers.
+    pub models: Vec<Measures>,
+    /// Each two of them.
+    pub comparisons: Vec<Comparison>,
+}
+
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const INPUTS: &'static [Port] = &[
         Port::faces("Faces with labels."),
         Port {
@@ -123,39 +148,43 @@ impl Stage for Evaluate {
             all.push(Measured::new(classifier.name.clone(), &truths, asked.copied().collect(), classes));
         }
         let comparisons = compare(&all, &truths);
-        write_table(&context.table(), &all, &faces.classes)?;
+        let models: Vec<Measures> = all.iter().map(|measured| measured.measures(&faces.classes)).collect();
+        write_table(&context.table(), &models, &faces.classes)?;
         self.write_page(&faces, &all, &comparisons, context)?;
-        let models: Vec<_> = all.iter().map(|measured| measured.json(&faces.classes)).collect();
-        let facts = Facts::default()
-            .with("title", self.title.clone())
-            .with("split", self.split.clone())
-            .with("faces", truths.len())
-            .with("classes", faces.classes.clone())
-            .with("models", models)
-            .with("comparisons", json!(comparisons));
+        let facts = Facts::of(&Evaluation {
+            title: self.title.clone(),
+            split: self.split.clone(),
+            faces: truths.len(),
+            truth: self.truth(context).to_owned(),
+            left_out: faces.rows_of(&self.split)?.len() - truths.len(),
+            mirrored: self.mirrored,
+            classes: faces.classes,
+            models,
+            comparisons,
+        })?;
         atomic::write(&context.out.join("evaluation.json"), &serde_json::to_vec_pretty(&facts)?)?;
         Ok(facts)
     }
 }
 
 impl Evaluate {
+    /// The column that is taken for the truth.
+    fn truth(&self, context: &Context) -> &'static str {
+        if context.optional("reference").is_some() { MAJORITY } else { LABEL }
+    }
+
     /// The class of each row that is judged.
     fn truths(&self, faces: &Faces, context: &Context) -> anyhow::Result<BTreeMap<usize, usize>> {
-        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let labels = match context.optional("reference") {
             Some(input) => majorities(faces, &input.table()?)?,
-            None => labels,
+            None => faces.labels()?,
         };
-        let truths = labels.iter().enumerate().filter_map(|(row, label)| {
-            let counts = splits[row] == self.split && dropped[row].is_none();
-            counts.then_some((row, (*label)?))
-        });
-        let truths: BTreeMap<usize, usize> = truths.collect();
+        let rows = faces.rows_of(&self.split)?;
+        let truths: BTreeMap<usize, usize> =
+            rows.into_iter().filter_map(|row| Some((row, labels[row]?))).collect();
         if truths.is_empty() {
-            let mut known: Vec<&str> = splits.iter().map(String::as_str).collect();
-            known.sort_unstable();
-            known.dedup();
-            bail!("no row of the split `{}` can be judged (splits: {})", self.split, known.join(", "));
+            check_splits(std::slice::from_ref(&self.split), &faces.splits()?)?;
+            bail!("no row of the split `{}` can be judged: all have no label or were dropped", self.split);
         }
         Ok(truths)
     }
@@ -182,13 +211,21 @@ impl Evaluate {
             };
             worst.iter().map(one).collect()
         });
-        let models = all.iter().zip(mistakes).map(|(measured, mistakes)| measured.shown(mistakes)).collect();
+        let models = all.iter().zip(mistakes).map(|(measured, mistakes)| Model {
+            measures: measured.measures(&faces.classes),
+            calibration: measured.calibration.clone(),
+            mistakes,
+        });
         let page = evaluation::Evaluation {
             title: self.title.clone(),
             split: self.split.clone(),
             faces: all.first().map_or(0, |measured| measured.confusion.total()),
+            is_by_majority: self.truth(context) == MAJORITY,
+            left_out: faces.rows_of(&self.split)?.len()
+                - all.first().map_or(0, |measured| measured.answers.len()),
+            mirrored: self.mirrored,
             classes: faces.classes.clone(),
-            models,
+            models: models.collect(),
             comparisons: comparisons.to_vec(),
         };
         atomic::write(&context.out.join("index.html"), evaluation::page(&page)?.as_bytes())
@@ -197,10 +234,11 @@ impl Evaluate {
 
 /// The majority of a second source for each row; none where it has none.
 fn majorities(faces: &Faces, reference: &crate::batch::data::Table) -> anyhow::Result<Vec<Option<usize>>> {
-    let (keys, majority): (Int64Array, Int64Array) = (reference.typed("row")?, reference.typed("majority")?);
+    let (keys, majority): (Int64Array, Int64Array) = (reference.typed(ROW)?, reference.typed(MAJORITY)?);
     let known: HashMap<i64, i64> =
         keys.iter().zip(majority.iter()).filter_map(|(key, value)| Some((key?, value?))).collect();
-    let of_class = classes::renumbered(reference.schema(), &faces.classes);
+    let renumbering = Renumbering::of(reference.schema(), &faces.classes);
+    let of_class = |label| renumbering.as_ref().map_or(Some(label), |moved| moved.label(label));
     let one = |(row, is_generated): (Option<i64>, bool)| -> anyhow::Result<Option<usize>> {
         // What was made has a number that may be another face's in the reference.
         let row = row.filter(|_| !is_generated);

@@ -1,9 +1,12 @@
 //! What is measured of a direction.
 
 use anyhow::Context as _;
-use base64::Engine;
 use ferroflow_learn::{
-    fidelity::{Features, Similarity, frechet_distance, greatest_similarities, kernel_distance},
+    evaluation::Spread,
+    fidelity::{
+        Distances, Features, Measures, Nearest, Neighbours, Shares, Similarity, Structure, frechet_distance,
+        greatest_similarities, kernel_distance, real_faces_above,
+    },
     ssim,
 };
 use ferroflow_vision::translation::FaceTranslator;
@@ -16,9 +19,7 @@ use crate::{
         Context,
         data::picture::{Gray, encode_png},
     },
-    report::fidelity::{
-        Distances, Measures, Nearest, Neighbours, Shares, Spread, Structure, Translation, real_faces_above,
-    },
+    report::{data_uri::data_uri, fidelity::Translation},
 };
 
 /// How often sets are drawn and compared.
@@ -56,8 +57,7 @@ impl Ways {
         let picture = |pixels: &[u8], face: usize| {
             let pixels = pixels.get(face * width * height..(face + 1) * width * height);
             let picture = Gray { width, height, pixels: pixels.unwrap_or_default().to_vec() };
-            let text = base64::engine::general_purpose::STANDARD.encode(encode_png(&picture)?);
-            anyhow::Ok(format!("data:image/png;base64,{text}"))
+            anyhow::Ok(data_uri("png", &encode_png(&picture)?))
         };
         let one = |&face: &usize| {
             let number = source.drawn.get(face).and_then(|at| source.numbers.get(*at));

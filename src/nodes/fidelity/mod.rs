@@ -145,6 +145,7 @@ impl Stage for Fidelity {
         let names = classes(model)?;
         let options = SessionOptions { device: self.device, threads: context.workers, ..Default::default() };
         let mut networks = Networks::open(&self.classifier, &self.features, &options, table.size, context)?;
+        names.iter().try_for_each(|name| networks.knows(name))?;
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let mut draw = |name: &String| self.draw(&table, name, &mut random);
         let drawn = [draw(&names[0])?, draw(&names[1])?];

@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use anyhow::Context as _;
 use arrow_array::{ArrayRef, Float32Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
 use ferroflow_vision::{faceness::Checker, inference::Device};
@@ -26,14 +27,15 @@ use self::{
 };
 use super::{
     device::{self, WorkerSessions},
-    translator::{BATCH, class, two_classes},
+    translator::{BATCH, two_classes},
 };
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{GENERATOR, SOURCE_ROW, TEST, TRAIN, VALIDATION, image_column, train},
+            columns::{GENERATOR, SOURCE_ROW},
+            faces::{TEST, TRAIN, VALIDATION, image_column, train},
         },
         flow,
     },
@@ -147,7 +149,7 @@ impl Stage for Generate {
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
         let faces = Faces::of(context.input("input")?.table()?)?;
-        let (from, to) = (class(&faces, &self.from, "from")?, class(&faces, &self.to, "to")?);
+        let (from, to) = (faces.class(&self.from).context("`from`")?, faces.class(&self.to).context("`to`")?);
         let wanted = self.wanted(&faces, to)?;
         let sources = Sources::of(&faces, from, &self.split)?;
         let real = Gallery::of(&faces, context)?;
@@ -220,13 +222,7 @@ impl Generate {
         if let Some(count) = self.count {
             return Ok(count);
         }
-        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
-        let mut sizes = vec![0usize; faces.classes.len()];
-        for (row, label) in labels.iter().enumerate() {
-            if let (Some(label), true) = (label, splits[row] == self.split && dropped[row].is_none()) {
-                sizes[*label] += 1;
-            }
-        }
+        let sizes: Vec<usize> = faces.rows_by_class(&self.split)?.iter().map(Vec::len).collect();
         let rows = self.rows.or_else(|| sizes.iter().max().copied()).unwrap_or(0);
         Ok(rows.saturating_sub(sizes[to]))
     }

@@ -29,22 +29,16 @@ pub struct Sources {
 impl Sources {
     /// Those of this class and split that were neither dropped nor generated; an error where there are none.
     pub fn of(faces: &Faces, class: usize, split: &str) -> anyhow::Result<Self> {
-        let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
-        let (groups, generated) = (faces.groups()?, faces.generated()?);
+        let (splits, groups) = (faces.splits()?, faces.groups()?);
         // Of each group its split, or nothing where it has several.
         let mut split_of_group = BTreeMap::<u32, Option<&str>>::new();
         for (group, split) in groups.iter().zip(&splits) {
             let of_group = split_of_group.entry(*group).or_insert(Some(split));
             *of_group = of_group.filter(|before| before == split);
         }
-        let is_of = |row: &usize| {
-            labels[*row] == Some(class)
-                && splits[*row] == split
-                && dropped[*row].is_none()
-                && !generated[*row]
-        };
         let is_within = |row: &usize| split_of_group.get(&groups[*row]).is_some_and(Option::is_some);
-        let (rows, across): (Vec<usize>, Vec<usize>) = (0..labels.len()).filter(is_of).partition(is_within);
+        let (rows, across): (Vec<usize>, Vec<usize>) =
+            faces.real_rows(class, split)?.into_iter().partition(is_within);
         let name = faces.classes.get(class).map_or("", String::as_str);
         match (rows.is_empty(), across.len()) {
             (true, 0) => bail!("the class `{name}` has no faces in the split `{split}`"),

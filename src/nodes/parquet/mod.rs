@@ -1,6 +1,6 @@
 //! Source: Parquet files in Hugging Face's layout.
 
-mod text;
+mod native;
 
 use std::{
     path::{Path, PathBuf},
@@ -19,13 +19,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use self::text::{plain, plain_type};
+use self::native::{native, native_field, native_type};
 use super::image_folder::split_name;
 use crate::{
     batch::{
         Context, Facts, Stage,
         data::{
             Table, TableWriter, classes,
+            columns::{IMAGE, LABEL, ROW, SPLIT},
             faces::{TRAIN, image_column},
             picture,
         },
@@ -39,9 +40,10 @@ use crate::{
 /// name begins with (`train-00000-of-00001.parquet`), else `train`; training, val, valid and testing are taken for what they
 /// mean.
 ///
-/// Files with a column `row` (int64), as `export` writes them, keep it and all their other columns: dropped, duplicate and
-/// generated rows are still known for what they are. Where there are several such files, they must have the same columns.
-/// Of other files only picture, label and split are read, and their rows are numbered from 0.
+/// All other columns are kept that are text, numbers, truth values or lists of them, so that `group`, `weight` or `probabilities` of a table of
+/// one's own have their say. Files with a column `row` (int64), as `export` writes them, must have the same columns where there are
+/// several: dropped, duplicate and generated rows are still known for what they are. Of other files the columns that all have are kept, and
+/// rows are numbered from 0.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parquet {
@@ -50,7 +52,7 @@ pub struct Parquet {
     /// The column with pictures: a struct of bytes and path, or bytes.
     #[serde(default = "image")]
     image: String,
-    /// The column with labels: integers with names in the file's metadata or in `classes`, or text.
+    /// The column with labels: integers with names in the file's metadata or in `classes`, or text. Nothing ("") where there are none.
     #[serde(default = "label")]
     label: String,
     /// The classes in the order of their labels, where the file does not say.
@@ -68,7 +70,7 @@ fn label() -> String {
 
 impl Stage for Parquet {
     const NAME: &'static str = "parquet";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];
@@ -101,12 +103,8 @@ impl Stage for Parquet {
         let classes = self.classes_of(&tables)?;
         let kept = self.kept_of(&tables)?;
         let new = |name: &str, kind: DataType| Field::new(name, kind, true);
-        let mut fields =
-            vec![image_column(&[])?.0, new("label", DataType::Int64), new("split", DataType::Utf8)];
-        match kept.is_empty() {
-            true => fields.push(new("row", DataType::Int64)),
-            false => fields.extend(kept.iter().cloned()),
-        }
+        let mut fields = vec![image_column(&[])?.0, new(LABEL, DataType::Int64), new(SPLIT, DataType::Utf8)];
+        fields.extend(kept.iter().cloned());
         let schema = classes::with_names(Schema::new(fields), &classes);
         let mut writer = TableWriter::create(&context.table(), schema)?;
         let total: usize = tables.iter().map(Table::rows).sum();
@@ -161,46 +159,76 @@ impl Parquet {
             return Ok(names);
         }
         let mut found = std::collections::BTreeSet::new();
-        for table in tables {
-            if plain_type(table.field(&self.label)?.data_type()) != DataType::Utf8 {
+        for table in tables.iter().filter(|_| !self.label.is_empty()) {
+            if native_type(
+                &self.label,
+                table
+                    .field(&self.label)
+                    .context("where rows have no labels, write label = \"\"")?
+                    .data_type(),
+            ) != DataType::Utf8
+            {
                 bail!(
                     "{} does not say what its labels are called: give `classes = [...]` in the order of the labels",
                     table.path().display()
                 );
             }
-            let labels = plain(&table.column(&self.label)?)?;
+            let labels = native(&self.label, &table.column(&self.label)?)?;
             found.extend(labels.as_string::<i32>().iter().flatten().map(str::to_owned));
         }
         Ok(found.into_iter().collect())
     }
 
-    /// The columns that are kept, which must be the same in all files.
+    /// The columns that are kept beside picture, label and split, `row` first. Where files have `row`, another graph has written them, and
+    /// they have the same columns; of others, what all have.
     fn kept_of(&self, tables: &[Table]) -> anyhow::Result<Vec<Field>> {
         let Some((first, others)) = tables.split_first() else { return Ok(Vec::new()) };
-        let kept = self.kept(first)?;
+        let mut kept = self.kept(first)?;
         for other in others {
             let also = self.kept(other)?;
             let mut only_one = kept.iter().filter(|field| !also.contains(field));
             let mut only_other = also.iter().filter(|field| !kept.contains(field));
-            if let Some(field) = only_one.next().or_else(|| only_other.next()) {
-                bail!(
+            match only_one.next().or_else(|| only_other.next()) {
+                Some(field) if first.has(ROW) || other.has(ROW) => bail!(
                     "{} and {} do not have the same column `{}`: read each by itself, or give them the same columns, of the \
                      same types",
                     first.path().display(),
                     other.path().display(),
                     field.name()
-                );
+                ),
+                Some(field) => {
+                    tracing::warn!(
+                        "parquet: the column `{}` is left out: {} and {} do not both have it, of one type",
+                        field.name(),
+                        first.path().display(),
+                        other.path().display()
+                    );
+                    kept.retain(|field| also.contains(field));
+                }
+                None => {}
             }
         }
         Ok(kept)
     }
 
-    /// The columns of a file that are kept: `row`, and all others that are not made anew. None where there is no `row`.
+    /// The columns of a file that are kept: `row`, and all others that are not made anew.
     fn kept(&self, table: &Table) -> anyhow::Result<Vec<Field>> {
-        if !table.has("row") {
-            return Ok(Vec::new());
+        let file = table.path().display();
+        let anew = [self.image.as_str(), IMAGE, LABEL, SPLIT, ROW];
+        let fields = table.schema().fields().iter().map(|field| &**field);
+        let others = fields.filter(|field| !anew.contains(&field.name().as_str())).map(native_field);
+        if !table.has(ROW) {
+            let can_be_kept = |field: &Field| match classes::with_features(Schema::new(vec![field.clone()])) {
+                Ok(_) => true,
+                Err(error) => {
+                    tracing::warn!("parquet: a column of {file} is left out: {error:#}");
+                    false
+                }
+            };
+            let row = Field::new(ROW, DataType::Int64, true);
+            return Ok(std::iter::once(row).chain(others.filter(can_be_kept)).collect());
         }
-        let (row, file) = (table.field("row")?, table.path().display());
+        let row = table.field(ROW)?;
         if *row.data_type() != DataType::Int64 {
             bail!(
                 "the column `row` of {file} has type {}, expected Int64, the number of the row in its source: convert it, or \
@@ -208,14 +236,7 @@ impl Parquet {
                 row.data_type()
             );
         }
-        let anew = [self.image.as_str(), "image", "label", "split", "row"];
-        let fields = table.schema().fields().iter().map(|field| &**field);
-        let others = fields.filter(|field| !anew.contains(&field.name().as_str()));
-        let as_written = |field: &Field| {
-            let kind = plain_type(field.data_type());
-            field.clone().with_data_type(kind).with_nullable(true)
-        };
-        let kept: Vec<Field> = std::iter::once(row).chain(others).map(as_written).collect();
+        let kept: Vec<Field> = std::iter::once(native_field(row)).chain(others).collect();
         classes::with_features(Schema::new(kept.clone()))
             .with_context(|| format!("{file}: convert what cannot be kept, or leave it out of the file"))?;
         Ok(kept)
@@ -243,8 +264,16 @@ impl Parquet {
                 file.display()
             )
         })?;
-        let labels = plain(batch.column_by_name(&self.label).with_context(|| missing(&self.label))?)?;
-        let splits = batch.column_by_name("split").map(plain).transpose()?;
+        let labels = match self.label.is_empty() {
+            true => None,
+            false => {
+                let labels = batch.column_by_name(&self.label).with_context(|| {
+                    format!("{}; where rows have no labels, write label = \"\"", missing(&self.label))
+                })?;
+                Some(native(&self.label, labels)?)
+            }
+        };
+        let splits = batch.column_by_name(SPLIT).map(|splits| native(SPLIT, splits)).transpose()?;
         let text = |splits: &ArrayRef| {
             splits.as_string_opt::<i32>().cloned().with_context(|| {
                 let kind = splits.data_type();
@@ -258,7 +287,12 @@ impl Parquet {
             let bytes = images.is_valid(at).then(|| images.value(at));
             let bytes = bytes.with_context(|| format!("{} has no picture", what()))?;
             picture::size(bytes).with_context(what)?;
-            let label = label_of(&labels, at, classes).with_context(what)?;
+            let label = labels
+                .as_ref()
+                .map(|labels| label_of(labels, at, classes))
+                .transpose()
+                .with_context(what)?
+                .flatten();
             known_labels.append_option(label.map(i64::try_from).transpose()?);
             let split = splits.as_ref().filter(|splits| splits.is_valid(at));
             let split = split.map_or(of_file, |splits| splits.value(at));
@@ -269,18 +303,18 @@ impl Parquet {
     }
 }
 
-/// The columns that are kept; where there are none, the numbers of the rows.
+/// The columns that are kept; rows without a number are numbered from `first`.
 fn further(batch: &RecordBatch, kept: &[Field], first: usize) -> anyhow::Result<Vec<ArrayRef>> {
-    if kept.is_empty() {
-        let rows = (i64::try_from(first)?..).take(batch.num_rows());
-        return Ok(vec![Arc::new(Int64Array::from_iter_values(rows)) as ArrayRef]);
-    }
     let column = |field: &Field| -> anyhow::Result<ArrayRef> {
-        let column = plain(batch.column_by_name(field.name()).context("a bug: a column is gone")?)?;
-        if field.name() == "row" && column.null_count() > 0 {
+        let name = field.name();
+        let Some(column) = batch.column_by_name(name) else {
+            let rows = (i64::try_from(first)?..).take(batch.num_rows());
+            return Ok(Arc::new(Int64Array::from_iter_values(rows)));
+        };
+        if name == ROW && column.null_count() > 0 {
             bail!("not every row has a number in the column `row`: give each one, or leave the column out");
         }
-        Ok(column)
+        native(name, column)
     };
     kept.iter().map(column).collect()
 }

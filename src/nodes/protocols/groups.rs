@@ -2,49 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
-use ferroflow_learn::evaluation::mean_interval;
-use serde::Deserialize;
+use anyhow::bail;
+use ferroflow_learn::evaluation::{Measures, mean_interval};
 
-use crate::{batch::Input, report::protocols::Line};
-
-/// What `evaluate` found.
-#[derive(Debug, Deserialize)]
-pub struct Evaluation {
-    pub title: String,
-    pub faces: usize,
-    pub classes: Vec<String>,
-    pub models: Vec<Model>,
-}
-
-/// A classifier's measures.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Model {
-    name: String,
-    accuracy: f64,
-    interval: [f64; 2],
-    balanced_accuracy: f64,
-    macro_f1: f64,
-    calibration_error: f64,
-    recall: BTreeMap<String, Option<f64>>,
-}
-
-impl Evaluation {
-    /// Reads it from the result of `evaluate`.
-    pub fn of(input: &Input) -> anyhow::Result<Self> {
-        if input.kind != "evaluate" {
-            bail!("`input` takes results of `evaluate`, and got one of `{}`", input.kind);
-        }
-        let facts = serde_json::Value::Object(input.facts()?.0);
-        serde_json::from_value(facts).context("the result of `evaluate` is damaged")
-    }
-}
+use crate::report::protocols::Line;
 
 /// A recipe: its trainings by seed.
-type Seeds<'a> = BTreeMap<Option<u32>, &'a Model>;
+type Seeds<'a> = BTreeMap<Option<u32>, &'a Measures>;
 
 /// A line for each recipe, in the order in which they come, with its gain over the baseline where that is among them.
-pub fn lines(models: &[Model], classes: &[String], baseline: Option<&str>) -> anyhow::Result<Vec<Line>> {
+pub fn lines(models: &[Measures], classes: &[String], baseline: Option<&str>) -> anyhow::Result<Vec<Line>> {
     let mut recipes: Vec<(&str, Seeds<'_>)> = Vec::new();
     for model in models {
         let (recipe, seed) = split_seed(&model.name);
@@ -75,10 +42,10 @@ fn split_seed(name: &str) -> (&str, Option<u32>) {
 
 /// A recipe's line, with its gain over `base`.
 fn line(name: &str, seeds: &Seeds<'_>, classes: &[String], base: Option<&Seeds<'_>>) -> Line {
-    let mean = |of: &dyn Fn(&Model) -> f64| mean_interval(&values(seeds, of)).0;
+    let mean = |of: &dyn Fn(&Measures) -> f64| mean_interval(&values(seeds, of)).0;
     let (accuracy, interval) = mean_interval(&values(seeds, |model| model.accuracy));
     let alone = seeds.values().next().filter(|_| seeds.len() == 1).map(|model| model.interval);
-    let pairs: Vec<(&Model, &Model)> = base.map_or_else(Vec::new, |base| {
+    let pairs: Vec<(&Measures, &Measures)> = base.map_or_else(Vec::new, |base| {
         seeds.iter().filter_map(|(seed, model)| Some((*base.get(seed)?, *model))).collect()
     });
     let gains: Vec<f64> = pairs.iter().map(|(before, after)| after.accuracy - before.accuracy).collect();
@@ -87,7 +54,7 @@ fn line(name: &str, seeds: &Seeds<'_>, classes: &[String], base: Option<&Seeds<'
     let recall =
         |class: &String| mean_of(seeds.values().map(|model| model.recall.get(class).copied().flatten()));
     let recall_gain = |class: &String| {
-        let of = |model: &Model| model.recall.get(class).copied().flatten();
+        let of = |model: &Measures| model.recall.get(class).copied().flatten();
         mean_of(pairs.iter().map(|(before, after)| Some(of(after)? - of(before)?)))
     };
     Line {
@@ -107,7 +74,7 @@ fn line(name: &str, seeds: &Seeds<'_>, classes: &[String], base: Option<&Seeds<'
     }
 }
 
-fn values(seeds: &Seeds<'_>, of: impl Fn(&Model) -> f64) -> Vec<f64> {
+fn values(seeds: &Seeds<'_>, of: impl Fn(&Measures) -> f64) -> Vec<f64> {
     seeds.values().map(|model| of(model)).collect()
 }
 
@@ -123,8 +90,8 @@ mod tests {
 
     use super::*;
 
-    fn model(name: &str, accuracy: f64) -> Model {
-        Model {
+    fn model(name: &str, accuracy: f64) -> Measures {
+        Measures {
             name: name.into(),
             accuracy,
             interval: [accuracy - 0.1, accuracy + 0.1],
@@ -132,6 +99,8 @@ mod tests {
             macro_f1: accuracy,
             calibration_error: 0.0,
             recall: BTreeMap::from([("sad".to_owned(), Some(accuracy))]),
+            precision: BTreeMap::new(),
+            confusion: Vec::new(),
         }
     }
 

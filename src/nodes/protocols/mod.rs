@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::groups::{Evaluation, lines};
+use self::groups::lines;
+use super::evaluate::{Evaluate, Evaluation};
 use crate::{
     atomic,
     batch::{Context, Facts, Stage, data::TableWriter},
@@ -122,7 +123,11 @@ impl Stage for Protocols {
     }
 
     fn run(&self, context: &Context) -> anyhow::Result<Facts> {
-        let evaluations = context.inputs.iter().map(Evaluation::of).collect::<anyhow::Result<Vec<_>>>()?;
+        let evaluations = context
+            .inputs
+            .iter()
+            .map(|input| input.facts_of(Evaluate::NAME))
+            .collect::<anyhow::Result<Vec<Evaluation>>>()?;
         let titles: Vec<&str> = evaluations.iter().map(|evaluation| evaluation.title.as_str()).collect();
         let unknown = self.reported.iter().find(|reported| !titles.contains(&reported.protocol.as_str()));
         if let Some(Reported { protocol, .. }) = unknown {

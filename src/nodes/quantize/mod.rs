@@ -29,7 +29,7 @@ use crate::{
         Context, Facts, Needs, Stage,
         data::{
             Faces,
-            faces::{test, train},
+            faces::{check_splits, test, train},
         },
     },
     graph::dag::{Arity, Port, PortType},
@@ -220,14 +220,10 @@ impl Quantize {
 
 /// The rows of a split that were not dropped.
 fn rows_of(faces: &Faces, parameter: &str, split: &str) -> anyhow::Result<Vec<usize>> {
-    let (splits, dropped) = (faces.splits()?, faces.dropped()?);
-    let rows: Vec<usize> =
-        (0..splits.len()).filter(|row| splits[*row] == split && dropped[*row].is_none()).collect();
+    let rows = faces.rows_of(split)?;
     if rows.is_empty() {
-        let mut known: Vec<&str> = splits.iter().map(String::as_str).collect();
-        known.sort_unstable();
-        known.dedup();
-        bail!("`{parameter}`: no row is in the split `{split}` (splits: {})", known.join(", "));
+        check_splits(&[split.to_owned()], &faces.splits()?).with_context(|| format!("`{parameter}`"))?;
+        bail!("`{parameter}`: all rows of the split `{split}` were dropped");
     }
     Ok(rows)
 }

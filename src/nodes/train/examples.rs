@@ -4,10 +4,10 @@ use anyhow::{Context, bail};
 use arrow_array::{Array, Float32Array, ListArray};
 use ferroflow_learn::{Faces as Pictures, Split, classifier::Examples};
 
-use crate::{batch::data::Faces, nodes::cross_validate::PROBABILITIES};
-
-/// The column with how much a row counts.
-const WEIGHT: &str = "weight";
+use crate::batch::data::{
+    Faces,
+    columns::{PROBABILITIES, WEIGHT},
+};
 
 /// Rows that take part, and what is wanted of them.
 pub struct Chosen {
@@ -83,7 +83,7 @@ impl Chosen {
         }
         if let Some(empty) = by_class.iter().position(|count| *count == 0) {
             bail!(
-                "the class `{}` has no faces in the split `{learn}`: a network cannot learn it; give faces of it, or name the classes without it where the data set comes from (`classes = [...]`)",
+                "the class `{}` has no faces in the split `{learn}`: a network cannot learn it; give faces of it, or take it out of the classes (`filter` with `classes` and `shrink = true`)",
                 faces.classes[empty]
             );
         }
@@ -131,7 +131,7 @@ fn probabilities(faces: &Faces) -> anyhow::Result<ListArray> {
 /// The probabilities of a row, if it has some.
 fn values(all: &ListArray, row: usize) -> Option<Vec<f32>> {
     let row = all.is_valid(row).then(|| all.value(row))?;
-    Some(row.as_any().downcast_ref::<Float32Array>()?.values().to_vec())
+    Some(row.as_any().downcast_ref::<Float32Array>().map_or_else(Vec::new, |values| values.values().to_vec()))
 }
 
 /// Moves a target a `share` of the way to probabilities.

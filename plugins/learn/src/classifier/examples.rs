@@ -20,7 +20,7 @@ pub struct Examples<'a> {
 }
 
 impl<'a> Examples<'a> {
-    const fn wanted(&self) -> Targets<'a> {
+    pub(super) const fn wanted(&self) -> Targets<'a> {
         Targets { values: self.targets, weights: self.weights, classes: self.classes }
     }
 

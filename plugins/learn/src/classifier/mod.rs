@@ -120,6 +120,7 @@ pub fn train(
     if split.learn.len() < 2 * settings.shards {
         return Err(LearnError::TooFewToLearn { found: split.learn.len(), needed: 2 * settings.shards });
     }
+    examples.wanted().check_weights(split.learn)?;
     if let Some(begin) = begin.filter(|begin| !begin.is_like(settings, examples)) {
         return Err(LearnError::OtherNetwork {
             found: begin.describe(),

@@ -5,12 +5,14 @@
 mod calibration;
 mod compare;
 mod confusion;
+mod measures;
 mod spread;
 
 pub use calibration::{Bin, Calibration};
 pub use compare::{McNemar, chance_above, holm};
 pub use confusion::{Confusion, wilson};
-pub use spread::mean_interval;
+pub use measures::Measures;
+pub use spread::{Spread, mean_interval};
 
 /// The class with the greatest probability for each face (the first of equals); `probabilities` are faces x `classes`.
 pub fn answers(probabilities: &[f32], classes: usize) -> Vec<usize> {

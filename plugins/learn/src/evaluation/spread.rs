@@ -1,5 +1,6 @@
-//! How far the mean of a few trainings can be trusted.
+//! Means of a few values, and how far they can be trusted.
 
+use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The mean of some values, and what holds the mean of all that could be drawn like them with 95 % confidence (Student 1908);
@@ -13,6 +14,25 @@ pub fn mean_interval(values: &[f64]) -> (f64, Option<[f64; 2]>) {
         [mean - reach, mean + reach]
     });
     (mean, interval)
+}
+
+/// A value over several draws.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub deviation: f64,
+}
+
+impl Spread {
+    /// Mean and deviation, over n - 1, of some values.
+    pub fn of(values: &[f64]) -> Self {
+        let count = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() }
+    }
 }
 
 #[cfg(test)]

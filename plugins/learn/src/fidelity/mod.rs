@@ -6,12 +6,14 @@
 
 mod frechet;
 mod kernel;
+mod measures;
 mod nearest;
 
 use nalgebra::{DMatrix, DMatrixView};
 
 pub use frechet::frechet_distance;
 pub use kernel::kernel_distance;
+pub use measures::{Distances, Measures, Nearest, Neighbours, Shares, Structure, real_faces_above};
 pub use nearest::{Similarity, greatest_similarities};
 
 /// Features of pictures, one row each.

@@ -65,6 +65,7 @@ pub fn train(
     if split.learn.is_empty() {
         return Err(LearnError::Empty);
     }
+    examples.targets().check_weights(split.learn)?;
     let training = Training {
         examples,
         unfrozen,

@@ -1,24 +1,27 @@
 //! Compares decisions with a second source of labels.
 
+mod judgement;
+
 use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use self::judgement::{Judged, Point, share};
+pub use self::judgement::{JudgedClass, Judgement, NonFaces};
 use super::{drop_non_faces::VERDICT, relabel};
 use crate::{
     batch::{
         Context, Facts, Stage,
-        data::{Faces, TableWriter, classes},
+        data::{
+            Faces, Renumbering, TableWriter,
+            columns::{DROPPED_BY, LABEL, LABEL_QUALITY, MAJORITY, NOT_A_FACE, ORIGINAL_LABEL},
+        },
     },
     graph::dag::{Port, PortType},
 };
-
-/// Shares of the rows that the curve is read off at.
-const SHARES: [f64; 8] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.5];
 
 /// Compares what cleaning decided with a second source of labels, such as the votes of FER+. It changes nothing.
 ///
@@ -43,15 +46,6 @@ pub struct Judge {
 
 fn five() -> i64 {
     5
-}
-
-/// A row whose label can be judged.
-struct Judged {
-    truth: i64,
-    before: i64,
-    after: Option<i64>,
-    quality: Option<f32>,
-    is_kept: bool,
 }
 
 impl Stage for Judge {
@@ -88,14 +82,12 @@ impl Stage for Judge {
                 "judge: of {with_majority} labels {agree} agree with the votes: are these the votes of these rows? They go by the column `row`"
             );
         }
-        let curve = curve(&labels);
-        write_curve(&context.table(), &curve)?;
-        let mut facts =
-            label_facts(&labels, all_before, &curve).with("by_class", by_class(&labels, &faces.classes));
-        if reference.has("not_a_face") && faces.table.has(VERDICT) {
-            facts = self.non_faces(&faces, &reference, &partner, &splits, facts)?;
+        let mut judgement = Judgement::of(&labels, all_before, &faces.classes);
+        write_curve(&context.table(), &judgement.curve)?;
+        if reference.has(NOT_A_FACE) && faces.table.has(VERDICT) {
+            judgement.non_faces = Some(self.non_faces(&faces, &reference, &partner, &splits)?);
         }
-        Ok(facts)
+        Facts::of(&judgement)
     }
 }
 
@@ -108,22 +100,14 @@ impl Judge {
         partner: &[Option<usize>],
         splits: &[String],
     ) -> anyhow::Result<(Vec<Judged>, (usize, usize))> {
-        let majority: Int64Array = reference.typed("majority")?;
-        let of_class = classes::renumbered(reference.schema(), &faces.classes);
-        let after: Int64Array = faces.table.typed("label")?;
-        let before: Int64Array = match faces.table.has("original_label") {
-            true => faces.table.typed("original_label")?,
-            false => after.clone(),
-        };
-        let quality: Option<Float32Array> = match faces.table.has("label_quality") {
-            true => Some(faces.table.typed("label_quality")?),
-            false => None,
-        };
+        let majority: Int64Array = reference.typed(MAJORITY)?;
+        let renumbering = Renumbering::of(reference.schema(), &faces.classes);
+        let of_class = |label| renumbering.as_ref().map_or(Some(label), |moved| moved.label(label));
+        let after: Int64Array = faces.table.typed(LABEL)?;
+        let before: Int64Array = faces.table.optional(ORIGINAL_LABEL)?.unwrap_or_else(|| after.clone());
+        let quality: Option<Float32Array> = faces.table.optional(LABEL_QUALITY)?;
         let dropped = faces.dropped()?;
-        let dropped_by: Option<StringArray> = match faces.table.has("dropped_by") {
-            true => Some(faces.table.typed("dropped_by")?),
-            false => None,
-        };
+        let dropped_by: Option<StringArray> = faces.table.optional(DROPPED_BY)?;
         let by_relabel = |row: usize| {
             dropped_by.as_ref().is_some_and(|by| by.is_valid(row) && by.value(row) == relabel::NAME)
         };
@@ -158,9 +142,8 @@ impl Judge {
         reference: &crate::batch::data::Table,
         partner: &[Option<usize>],
         splits: &[String],
-        facts: Facts,
-    ) -> anyhow::Result<Facts> {
-        let votes: Int64Array = reference.typed("not_a_face")?;
+    ) -> anyhow::Result<NonFaces> {
+        let votes: Int64Array = reference.typed(NOT_A_FACE)?;
         let verdicts: StringArray = faces.table.typed(VERDICT)?;
         let (mut bad, mut bad_dropped, mut good, mut good_dropped) = (0usize, 0usize, 0usize, 0usize);
         for (row, partner) in partner.iter().enumerate() {
@@ -179,96 +162,14 @@ impl Judge {
                 _ => {}
             }
         }
-        let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
-        Ok(facts
-            .with("non_face_votes", self.non_face_votes)
-            .with("non_faces", bad)
-            .with("non_faces_dropped", share(bad_dropped, bad))
-            .with("faces", good)
-            .with("faces_dropped", share(good_dropped, good)))
-    }
-}
-
-/// A point of the curve.
-struct Point {
-    kept: f64,
-    agreement: f64,
-    before: f64,
-}
-
-/// Agreement when only the rows of best quality are kept; nothing where no row has any.
-fn curve(labels: &[Judged]) -> Vec<Point> {
-    if labels.iter().all(|judged| judged.quality.is_none()) {
-        return Vec::new();
-    }
-    let mut order: Vec<&Judged> = labels.iter().collect();
-    order.sort_by(|a, b| b.quality.unwrap_or(0.0).total_cmp(&a.quality.unwrap_or(0.0)));
-    let share = |part: &[&Judged], is: &dyn Fn(&Judged) -> bool| {
-        part.iter().filter(|judged| is(judged)).count() as f64 / part.len().max(1) as f64
-    };
-    SHARES
-        .iter()
-        .map(|&kept| {
-            let part = &order[..(kept * order.len() as f64).round() as usize];
-            let agreement = share(part, &|judged| judged.after == Some(judged.truth));
-            Point { kept, agreement, before: share(part, &|judged| judged.before == judged.truth) }
+        Ok(NonFaces {
+            non_face_votes: self.non_face_votes,
+            non_faces: bad,
+            non_faces_dropped: share(bad_dropped, bad),
+            faces: good,
+            faces_dropped: share(good_dropped, good),
         })
-        .collect()
-}
-
-fn label_facts(labels: &[Judged], (agree, with_majority): (usize, usize), curve: &[Point]) -> Facts {
-    let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
-    let kept: Vec<_> = labels.iter().filter(|judged| judged.is_kept).collect();
-    let right = kept.iter().filter(|judged| judged.after == Some(judged.truth)).count();
-    let changed = |judged: &&Judged| judged.after.is_some_and(|after| after != judged.before);
-    let changes: Vec<_> = labels.iter().filter(changed).collect();
-    let mended = changes.iter().filter(|judged| judged.after == Some(judged.truth)).count();
-    let broken = changes.iter().filter(|judged| judged.before == judged.truth).count();
-    let points: Vec<_> = curve
-        .iter()
-        .map(|point| json!({"kept": point.kept, "agreement": point.agreement, "before": point.before}))
-        .collect();
-    let before = labels.iter().filter(|judged| judged.before == judged.truth).count();
-    let after = labels.iter().filter(|judged| judged.after == Some(judged.truth)).count();
-    let mut facts = Facts::default();
-    for (name, share) in [("agreement_with_95_percent_kept", 0.95), ("agreement_with_75_percent_kept", 0.75)]
-    {
-        if let Some(point) = curve.iter().find(|point| point.kept == share) {
-            facts = facts.with(name, point.agreement);
-        }
     }
-    facts
-        .with("rows_with_majority", with_majority)
-        .with("agreement_of_all_before", share(agree, with_majority))
-        .with("judged", labels.len())
-        .with("agreement_before", share(before, labels.len()))
-        .with("agreement_after", share(after, labels.len()))
-        .with("kept", share(kept.len(), labels.len()))
-        .with("agreement_of_kept", share(right, kept.len()))
-        .with("labels_changed", changes.len())
-        .with("changes_right", share(mended, changes.len()))
-        .with("changes_that_broke", share(broken, changes.len()))
-        .with("curve", points)
-}
-
-/// What became of each class, as the majority sees it: rare ones do not show in the whole.
-fn by_class(labels: &[Judged], classes: &[String]) -> Vec<serde_json::Value> {
-    let one = |(class, name): (usize, &String)| {
-        let of_class: Vec<_> =
-            labels.iter().filter(|judged| usize::try_from(judged.truth) == Ok(class)).collect();
-        let share = |is: &dyn Fn(&Judged) -> bool| {
-            of_class.iter().filter(|judged| is(judged)).count() as f64 / of_class.len().max(1) as f64
-        };
-        let is_right = |judged: &Judged| judged.after == Some(judged.truth);
-        json!({
-            "class": name,
-            "rows": of_class.len(),
-            "before": share(&|judged| judged.before == judged.truth),
-            "after": share(&is_right),
-            "after_and_kept": share(&|judged| is_right(judged) && judged.is_kept),
-        })
-    };
-    classes.iter().enumerate().map(one).collect()
 }
 
 fn write_curve(path: &std::path::Path, curve: &[Point]) -> anyhow::Result<()> {
