@@ -15,7 +15,7 @@ use ferroflow_learn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{device, learning};
+use super::shared::{device, learning};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,

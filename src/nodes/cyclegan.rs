@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
+use super::shared::{
     device, learning,
     translator::{file_name, two_classes},
 };

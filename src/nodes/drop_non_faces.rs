@@ -17,7 +17,7 @@ use ferroflow_vision::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::device::{self, WorkerSessions};
+use super::shared::device::{self, WorkerSessions};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,

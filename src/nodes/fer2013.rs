@@ -11,7 +11,8 @@ use flate2::read::MultiGzDecoder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{bad_rows::BadRows, image_folder};
+use super::image_folder;
+use super::shared::bad_rows::BadRows;
 use crate::{
     batch::{
         Context, Facts, Stage,

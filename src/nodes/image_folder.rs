@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use super::bad_rows::BadRows;
+use super::shared::bad_rows::BadRows;
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,

@@ -1,14 +1,11 @@
-//! Batch nodes, one file or folder each, and what several of them share (`device`, `classifiers`, `learning`, `translator`, `bad_rows`, `reference`). [`KINDS`] is where they are found by name; `docs/nodes.md` is made from the same source.
+//! Batch nodes, one file or folder each, and what several of them share (`shared`). [`KINDS`] is where they are found by name; [`reference`]
+//! makes `docs/nodes.md` of the same source.
 
-mod bad_rows;
 mod balance;
-mod classifiers;
 mod cross_validate;
 mod cyclegan;
 mod deduplicate;
-mod device;
 mod drop_non_faces;
-mod embed;
 mod evaluate;
 mod export;
 mod features;
@@ -21,7 +18,6 @@ mod generate;
 mod image_folder;
 mod join;
 mod judge;
-mod learning;
 mod parquet;
 mod predict;
 mod protocols;
@@ -30,10 +26,10 @@ pub mod reference;
 mod relabel;
 mod report;
 mod sample;
+mod shared;
 mod split;
 mod train;
 mod translate;
-mod translator;
 mod video_faces;
 
 use crate::batch::Kind;

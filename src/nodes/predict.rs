@@ -11,7 +11,7 @@ use ferroflow_vision::inference::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{classifiers, device};
+use super::shared::{classifiers, device};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,

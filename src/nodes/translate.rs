@@ -9,7 +9,7 @@ use ferroflow_vision::inference::{Device, SessionOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use super::shared::{
     device,
     translator::{self, BATCH, two_classes},
 };

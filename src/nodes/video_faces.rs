@@ -20,7 +20,7 @@ use indicatif::ProgressBar;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::device;
+use super::shared::device;
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,

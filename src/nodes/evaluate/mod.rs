@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::measured::{Measured, write_table};
-use super::{classifiers, device, embed};
+use super::shared::{classifiers, device, pictures};
 use crate::{
     atomic,
     batch::{
@@ -198,7 +198,7 @@ impl Evaluate {
     ) -> anyhow::Result<()> {
         let worst: Vec<_> = all.iter().map(|measured| measured.worst(self.mistakes)).collect();
         let wanted = worst.iter().flatten().map(|mistake| mistake.row).collect();
-        let pictures = embed::pictures(faces, &wanted, context)?;
+        let pictures = pictures::embedded(faces, &wanted, context)?;
         let rows = faces.source_rows()?;
         let mistakes = worst.iter().map(|worst| {
             let one = |mistake: &measured::Wrong| Mistake {

@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::backbone::Backbone;
-use super::device::{self, WorkerSessions};
+use super::shared::device::{self, WorkerSessions};
 use crate::{
     batch::{
         Context, Facts, Needs, Stage,

@@ -21,7 +21,7 @@ use self::{
     class::{Class, Table},
     networks::Networks,
 };
-use super::{
+use super::shared::{
     device,
     translator::{check_size, file_name},
 };

@@ -18,7 +18,7 @@ use crate::{
     batch::data::{Faces, faces::decode_all},
     nodes::{
         features::{self, backbone::Backbone},
-        learning::{COMPARED, greatest_difference},
+        shared::learning::{COMPARED, greatest_difference},
     },
 };
 

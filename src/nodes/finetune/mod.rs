@@ -15,12 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{examples::Seen, unfrozen::Blocks};
-use super::{
+use super::shared::{
     device,
-    features::backbone,
     learning::{self, tell},
-    train::ONNX,
 };
+use super::{features::backbone, train::ONNX};
 use crate::{
     atomic,
     batch::{

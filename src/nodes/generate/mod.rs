@@ -25,7 +25,7 @@ use self::{
     networks::{Made, Networks, Refusal, classifier, face_settings},
     sources::{Candidate, Sources},
 };
-use super::{
+use super::shared::{
     device::{self, WorkerSessions},
     translator::{BATCH, two_classes},
 };

@@ -22,7 +22,7 @@ use crate::{
         Input,
         data::picture::{Gray, encode_png},
     },
-    nodes::translator,
+    nodes::shared::translator,
 };
 
 /// Why a translation is not taken.

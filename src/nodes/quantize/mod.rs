@@ -19,10 +19,8 @@ use ferroflow_vision::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    classifiers::{self, NamedClassifier},
-    train::ONNX,
-};
+use super::shared::classifiers::{self, NamedClassifier};
+use super::train::ONNX;
 use crate::{
     atomic,
     batch::{

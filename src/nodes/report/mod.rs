@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{draft::Draft, view::View};
-use super::{embed, judge::Judge};
+use super::judge::Judge;
+use super::shared::pictures;
 use crate::{
     atomic,
     batch::{Context, Facts, Stage, data::Faces},
@@ -77,7 +78,7 @@ impl Stage for Report {
         let judgement = context.optional("judgement").map(|input| input.facts_of(Judge::NAME));
         let judgement = judgement.transpose()?.as_ref().map(judgement::shown);
         let wanted = draft.wanted();
-        let pictures = embed::pictures(&view.faces, &wanted, context)?;
+        let pictures = pictures::embedded(&view.faces, &wanted, context)?;
         let cleaning = draft.finish(&view, &pictures, self.title.clone(), judgement);
         let page = cleaning::page(&cleaning)?;
         atomic::write(&context.out.join("index.html"), page.as_bytes())?;

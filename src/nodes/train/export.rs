@@ -9,7 +9,7 @@ use ferroflow_vision::{
 };
 
 use super::{
-    super::learning::{COMPARED, greatest_difference},
+    super::shared::learning::{COMPARED, greatest_difference},
     Drawn,
 };
 use crate::batch::Context;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::examples::Chosen;
 use self::examples::Drawn;
-use super::{
+use super::shared::{
     device,
     learning::{self, dashed, stopped, tell},
 };

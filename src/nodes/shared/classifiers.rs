@@ -11,11 +11,14 @@ use ferroflow_vision::{
     model::{ModelFile, resolve_model},
 };
 
-use super::{device::WorkerSessions, train::ONNX};
-use crate::batch::{
-    Context,
-    data::{Faces, faces::decode},
-    flow,
+use super::device::WorkerSessions;
+use crate::{
+    batch::{
+        Context,
+        data::{Faces, faces::decode},
+        flow,
+    },
+    nodes::train::ONNX,
 };
 
 /// A classifier, under the name that tables give it.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The pictures of these rows as `data:` addresses.
-pub fn pictures(
+pub fn embedded(
     faces: &Faces,
     wanted: &BTreeSet<usize>,
     context: &Context,
