@@ -341,7 +341,11 @@ fn pictures_of_several_sizes_are_named_where_one_size_is_needed() {
     assert_eq!(resized.gray_pixels(1).unwrap().2.len(), 2 * 48 * 48);
     fs::write(folder.path().join("pictures/sad/broken.png"), b"\x89PNG\r\n\x1a\nnothing").unwrap();
     let said = refuse(folder.path(), "image-folder path=pictures");
-    assert!(said.contains("pictures/sad/broken.png"), "{said}");
+    assert!(said.contains("sad/broken.png: not a picture that can be decoded"), "{said}");
+    let output = run(folder.path(), "image-folder path=pictures bad-rows=1 ! export path=most");
+    let (code, said, warned) = text(&output);
+    assert_eq!(code, Some(0), "{warned}");
+    assert!(said.contains("rows 2, ") && warned.contains("sad/broken.png is left out"), "{said} {warned}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::machine;
+
 /// What a stage takes while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
@@ -97,10 +99,7 @@ impl Taken {
 
 /// Memory that could be had without swapping, as Linux tells.
 fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kibibytes * 1024)
+    machine::bytes_of("/proc/meminfo", "MemAvailable:")
 }
 
 /// A number of bytes as people write it: 3GB, 512MB, 1.5 GiB.

@@ -34,8 +34,13 @@ impl Machine {
 
 /// The most memory this process has had at once so far, in bytes, as Linux tells.
 pub fn peak_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    bytes_of("/proc/self/status", "VmHWM:")
+}
+
+/// What a file of Linux says of memory behind a word, in bytes.
+pub fn bytes_of(file: &str, word: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(word))?;
     let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 
 use thiserror::Error;
 
-use super::keys::nearest;
+use super::keys::{nearest, suggestion};
 
 /// What flows over an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,13 +145,13 @@ pub struct Dag {
 pub enum DagError {
     #[error("two nodes are called `{0}`: give one of them another name")]
     SameName(String),
-    #[error("node `{node}`: no kind `{kind}`{}; `ferroflow nodes` lists them", hint(nearest))]
+    #[error("node `{node}`: no kind `{kind}`{}; `ferroflow nodes` lists them", suggestion(nearest))]
     UnknownKind { node: String, kind: String, nearest: Option<String> },
     #[error("node `{node}`: `use` is missing: write use = \"KIND\"; `ferroflow nodes` lists them")]
     NoKind { node: String },
-    #[error("node `{node}`: no node `{from}`{}", hint(nearest))]
+    #[error("node `{node}`: no node `{from}`{}", suggestion(nearest))]
     UnknownNode { node: String, from: String, nearest: Option<String> },
-    #[error("node `{node}`: no input `{port}`{}; it has: {known}", hint(nearest))]
+    #[error("node `{node}`: no input `{port}`{}; it has: {known}", suggestion(nearest))]
     UnknownPort { node: String, port: String, nearest: Option<String>, known: String },
     #[error("node `{node}`: its input `{port}` is missing: write {port} = \"NODE\"")]
     MissingInput { node: String, port: String },
@@ -163,10 +163,6 @@ pub enum DagError {
     WrongType { node: String, port: String, accepts: PortType, from: String, gives: PortType },
     #[error("the nodes {0} form a circle: each waits for the one before; take one of the links away")]
     Cycle(String),
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
 }
 
 impl Dag {

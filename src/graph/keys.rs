@@ -73,7 +73,12 @@ pub fn check(path: &Path, value: &toml::Value, schema: &Schema, prefix: &str) ->
 
 /// For the end of a message: ", did you mean `x`?", or nothing.
 pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(name, known).map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
+    suggestion(&nearest(name, known))
+}
+
+/// The same of what was found to be nearest.
+pub fn suggestion(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
 }
 
 /// The most similar of `known`, when it is similar enough to be what was meant.

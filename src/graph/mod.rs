@@ -19,6 +19,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use keys::suggestion;
+
 /// What somebody else found wrong.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -125,8 +127,4 @@ pub enum GraphError {
         /// Why.
         reason: String,
     },
-}
-
-fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
 }

@@ -96,7 +96,7 @@ impl Stage for CrossValidate {
 
     fn needs(&self) -> Needs {
         let device = device::needed(self.device);
-        let cores = if device.is_some() { classifier::FEEDERS } else { usize::MAX };
+        let cores = if device.is_some() { classifier::LOADER_THREADS } else { usize::MAX };
         Needs { cores, memory_per_core: 512 << 20, device }
     }
 

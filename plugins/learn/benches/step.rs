@@ -29,7 +29,7 @@ use burn::{
     optim::{GradientsParams, Optimizer, SgdConfig, momentum::MomentumConfig},
     tensor::{Distribution, Int, Tensor, activation::relu, backend::Backend},
 };
-use ferroflow_learn::classifier::{Examples, FEEDERS, Layer, Progress, Settings, train};
+use ferroflow_learn::classifier::{Examples, LOADER_THREADS, Layer, Progress, Settings, train};
 use ferroflow_learn::{Device, Faces, Run, Split};
 
 type Train = Autodiff<Flex>;
@@ -108,7 +108,7 @@ fn our_step(device: Device, settings: &Settings, steps: usize, shards: usize) ->
     let faces = Faces { pixels: &pixels, width: 48, height: 48 };
     let examples = Examples { faces, targets: &targets, weights: None, classes: 7 };
     let cancelled = AtomicBool::new(false);
-    let workers = if device == Device::Cpu { shards } else { FEEDERS };
+    let workers = if device == Device::Cpu { shards } else { LOADER_THREADS };
     let split = Split { learn: &rows, validate: &[] };
     let run = Run { device, checkpoints: folder.path(), workers, cancelled: &cancelled };
     train(examples, split, &settings, None, &run, &tell, &|_| {})?;

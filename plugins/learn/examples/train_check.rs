@@ -11,7 +11,7 @@ use std::{
 
 use ferroflow_learn::{
     Device, Faces, LearnError, Run, Split,
-    classifier::{self, Examples, Layer, Looks},
+    classifier::{self, Examples, Layer, TestTimeAugmentation},
     cyclegan,
 };
 
@@ -123,7 +123,12 @@ fn losses(trained: &classifier::Trained) -> Vec<f32> {
 
 fn answers(trained: &classifier::Trained, data: &Generated) -> Result<Vec<f32>> {
     let rows: Vec<usize> = (0..FACES).collect();
-    Ok(trained.classifier.probabilities(data.faces(), &rows, Looks::One, &AtomicBool::new(false))?)
+    Ok(trained.classifier.probabilities(
+        data.faces(),
+        &rows,
+        TestTimeAugmentation::Off,
+        &AtomicBool::new(false),
+    )?)
 }
 
 fn classifiers_are_alike(device: Device, data: &Generated) -> Result<bool> {

@@ -6,6 +6,7 @@
 //! right instead; `cyclegan` trains, on the CPU or a CUDA device, networks that translate faces of one class to
 //! another; `evaluation` says how good a classifier's answers are, `fidelity` how good translated faces are, `ssim` how alike two pictures. Nothing here knows of files of data sets or of the engine.
 
+mod allocator;
 mod checkpoint;
 pub mod classifier;
 pub mod cross_validation;
@@ -18,7 +19,6 @@ pub mod head;
 mod kernels;
 pub mod label_quality;
 mod native;
-mod pages;
 mod random;
 mod rules;
 mod run;

@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferroflow_learn::classifier::{Classifier, Examples, Layer, Looks, Progress, Settings, Trained, train};
+use ferroflow_learn::classifier::{
+    Classifier, Examples, Layer, Progress, Settings, TestTimeAugmentation, Trained, train,
+};
 use ferroflow_learn::{Device, Faces, LearnError, Run, Split};
 
 const SIDE: usize = 20;
@@ -75,10 +77,10 @@ fn run(
     train(examples, split, settings, begin, &run, &progress, &|_| {})
 }
 
-fn right(classifier: &Classifier, data: &Generated, looks: Looks) -> usize {
+fn right(classifier: &Classifier, data: &Generated, augmentation: TestTimeAugmentation) -> usize {
     let (_, rows) = rows();
     let faces = examples(data).faces;
-    let answers = classifier.probabilities(faces, &rows, looks, &AtomicBool::new(false)).unwrap();
+    let answers = classifier.probabilities(faces, &rows, augmentation, &AtomicBool::new(false)).unwrap();
     assert!(answers.chunks_exact(CLASSES).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-4));
     let best = |row: &[f32]| (0..CLASSES).max_by(|a, b| row[*a].total_cmp(&row[*b]));
     answers.chunks_exact(CLASSES).zip(rows).filter(|(row, at)| best(row) == Some(at % CLASSES)).count()
@@ -94,12 +96,12 @@ fn one_or_two_threads_give_the_same_bytes_and_learn() {
     assert!(first.classifier.to_bytes().unwrap() == second.classifier.to_bytes().unwrap());
     assert_eq!(first.history, second.history);
     assert_eq!(first.history.len(), 8);
-    for looks in [Looks::One, Looks::Four] {
-        let right = right(&first.classifier, &data, looks);
+    for augmentation in [TestTimeAugmentation::Off, TestTimeAugmentation::Four] {
+        let right = right(&first.classifier, &data, augmentation);
         assert!(right > 34, "{right} of 40 right");
     }
     let best = first.history[first.epoch].validation.unwrap();
-    assert_eq!(right(&first.classifier, &data, Looks::One), (best * 40.0).round() as usize);
+    assert_eq!(right(&first.classifier, &data, TestTimeAugmentation::Off), (best * 40.0).round() as usize);
     assert!(first.history.iter().all(|epoch| epoch.validation.unwrap() <= best));
 }
 
@@ -151,7 +153,7 @@ fn training_goes_on_from_an_earlier_network_of_the_same_build() {
     let settings = Settings { epochs: 1, learning_rate: 1e-6, ..settings() };
     let folder = tempfile::tempdir().unwrap();
     let second = run(&data, &settings, Some(&read), folder.path(), 2, |_| false).unwrap();
-    assert!(right(&second.classifier, &data, Looks::One) > 34);
+    assert!(right(&second.classifier, &data, TestTimeAugmentation::Off) > 34);
     let other = Settings { layers: vec![Layer { channels: 8, pool: true }], ..settings };
     let error = run(&data, &other, Some(&read), folder.path(), 2, |_| false).unwrap_err();
     assert!(matches!(error, LearnError::OtherNetwork { .. }), "{error}");
@@ -173,7 +175,7 @@ fn a_face_without_weight_teaches_nothing() {
     let settings = Settings { epochs: 12, ..settings() };
     let folder = tempfile::tempdir().unwrap();
     let trained = run(&data, &settings, None, folder.path(), 2, |_| false).unwrap();
-    let right = right(&trained.classifier, &data, Looks::One);
+    let right = right(&trained.classifier, &data, TestTimeAugmentation::Off);
     assert!(right > 34, "{right} of 40 right");
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ferroflow_learn::classifier::{Classifier, Looks};
+use ferroflow_learn::classifier::{Classifier, TestTimeAugmentation};
 use ferroflow_vision::{
     inference::{Device, SessionOptions, SharedSession},
     model::card::{self, Card, Input, Task},
@@ -36,7 +36,7 @@ pub fn difference(
 ) -> anyhow::Result<f32> {
     let (faces, (width, height)) = (drawn.examples().faces, classifier.size());
     let rows: Vec<usize> = (0..faces.count().min(COMPARED)).collect();
-    let expected = classifier.probabilities(faces, &rows, Looks::One, context.interrupted)?;
+    let expected = classifier.probabilities(faces, &rows, TestTimeAugmentation::Off, context.interrupted)?;
     // Wherever it was trained: on a device ONNX Runtime may compute with fewer bits.
     let options = SessionOptions {
         device: Device::Cpu,

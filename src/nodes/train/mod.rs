@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use ferroflow_learn::{
     Device,
-    classifier::{self, Augmentation, Classifier, EpochResult, FEEDERS, Layer, Progress, Settings, Trained},
+    classifier::{
+        self, Augmentation, Classifier, EpochResult, LOADER_THREADS, Layer, Progress, Settings, Trained,
+    },
 };
 use ferroflow_vision::model::onnxruntime_library;
 use schemars::JsonSchema;
@@ -206,7 +208,7 @@ impl Stage for Train {
 
     fn needs(&self) -> Needs {
         let device = device::needed(self.device);
-        let cores = if device.is_some() { FEEDERS } else { self.shards };
+        let cores = if device.is_some() { LOADER_THREADS } else { self.shards };
         Needs { cores, memory_per_core: 512 << 20, device }
     }
 

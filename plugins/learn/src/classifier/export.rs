@@ -5,9 +5,9 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use ferroflow_onnx::{GraphBuilder, Side, int, ints};
 
+use super::augment::{LEAST_DEVIATION, inner};
 use super::network::{Block, INPUTS};
 use super::trained::Classifier;
-use super::views::{LEAST_DEVIATION, inner};
 use crate::error::LearnError;
 use crate::kernels::norm::{self, Moments};
 

@@ -3,26 +3,26 @@
 //! The result depends on the faces, the settings and the seed alone: not on the number of threads, nor on how often training
 //! was killed and went on.
 
+mod augment;
 mod examples;
 mod export;
-mod feed;
-mod looking;
+mod learner;
+mod loader;
 mod native;
 mod network;
-mod pupil;
+mod prediction;
 mod settings;
 mod step;
 #[cfg(test)]
 mod tests;
 mod trained;
 mod training;
-mod views;
 
 use serde::{Deserialize, Serialize};
 
 pub use examples::Examples;
-pub use looking::Looks;
 pub use network::Layer;
+pub use prediction::TestTimeAugmentation;
 pub use settings::{Augmentation, Settings};
 pub use trained::Classifier;
 pub(crate) use training::Training;
@@ -37,7 +37,7 @@ use training::{Outcome, best_epoch};
 const VERSION: u32 = 2;
 
 /// Threads that keep a device busy: it waits for the faces, where on the CPU steps take longer than those.
-pub const FEEDERS: usize = 8;
+pub const LOADER_THREADS: usize = 8;
 
 /// How far training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,7 +138,7 @@ pub fn train(
         fingerprint: &fingerprint(device, examples, split, settings, begin)?,
         state: &run.checkpoints.join("classifier"),
         threads: run.workers,
-        feeders: feeders(device, run.workers),
+        loader_threads: loader_threads(device, run.workers),
         progress,
         epoch_done: epoch,
         cancelled: run.cancelled,
@@ -157,14 +157,14 @@ pub(crate) fn teach(training: &Training<'_>, device: Device) -> Result<Outcome, 
 }
 
 /// Threads, of so many, that make ready what is learnt from.
-pub(crate) fn feeders(device: Device, workers: usize) -> usize {
-    if device == Device::Cpu { 1 } else { workers.min(FEEDERS) }
+pub(crate) fn loader_threads(device: Device, workers: usize) -> usize {
+    if device == Device::Cpu { 1 } else { workers.min(LOADER_THREADS) }
 }
 
 /// Refuses faces that the network halves to nothing.
 pub(crate) fn check_size(faces: Faces<'_>, settings: &Settings) -> Result<(), LearnError> {
     let pools = settings.layers.iter().filter(|layer| layer.pool).count();
-    let (height, width) = views::begin(faces);
+    let (height, width) = augment::begin(faces);
     if (height.min(width) >> pools) == 0 {
         let Faces { width, height, .. } = faces;
         return Err(LearnError::TooSmall { width, height, pools: pools + 1 });

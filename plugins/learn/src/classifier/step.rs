@@ -11,7 +11,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
 
 use super::examples::Examples;
-use super::feed::Shard;
+use super::loader::Shard;
 use super::network::{INPUTS, Network};
 use crate::error::LearnError;
 use crate::kernels::Train;

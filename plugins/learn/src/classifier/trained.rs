@@ -7,8 +7,8 @@ use burn::backend::Flex;
 use serde::{Deserialize, Serialize};
 
 use super::examples::Examples;
-use super::looking::{self, Looks};
 use super::network::{Layer, Network};
+use super::prediction::{self, TestTimeAugmentation};
 use super::settings::Settings;
 use crate::checkpoint::damaged;
 use crate::error::LearnError;
@@ -74,13 +74,13 @@ impl Classifier {
         &self,
         faces: Faces<'_>,
         rows: &[usize],
-        looks: Looks,
+        augmentation: TestTimeAugmentation,
         cancelled: &AtomicBool,
     ) -> Result<Vec<f32>, LearnError> {
         if (faces.width, faces.height) != self.size() {
             return Err(LearnError::OtherSize { found: (faces.width, faces.height), expected: self.size() });
         }
-        looking::probabilities(&mut &self.network, &self.moments, faces, rows, looks, cancelled)
+        prediction::probabilities(&mut &self.network, &self.moments, faces, rows, augmentation, cancelled)
     }
 
     /// As bytes, from which training can go on: a line of JSON (what it is, its moments, a hash), then the numbers of

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::backend::Flex;
 
 use super::examples::{Examples, greatest};
-use super::feed::Feed;
-use super::looking::{Looks, moments, probabilities};
+use super::learner::{CpuLearner, Learner};
+use super::loader::Loader;
 use super::network::Network;
-use super::pupil::{CpuPupil, Pupil};
+use super::prediction::{TestTimeAugmentation, moments, probabilities};
 use super::settings::Settings;
 use super::step::Steps;
 use super::trained::{About, Classifier};
 use super::{EpochResult, Progress};
+use crate::allocator;
 use crate::checkpoint::{self, damaged};
 use crate::error::LearnError;
 use crate::kernels::norm::Moments;
-use crate::pages;
 use crate::random::Random;
 use crate::run::Split;
 
@@ -47,7 +47,7 @@ pub(crate) struct Training<'a> {
     pub state: &'a Path,
     pub threads: usize,
     /// Threads that make ready what steps learn from.
-    pub feeders: usize,
+    pub loader_threads: usize,
     pub progress: &'a dyn Fn(Progress),
     pub epoch_done: &'a dyn Fn(&[EpochResult]),
     pub cancelled: &'a AtomicBool,
@@ -55,7 +55,7 @@ pub(crate) struct Training<'a> {
 
 /// Where a training stands.
 struct State<P> {
-    pupil: P,
+    learner: P,
     /// The best on the validation rows so far.
     best: Option<Classifier>,
     history: Vec<EpochResult>,
@@ -64,12 +64,12 @@ struct State<P> {
 impl Training<'_> {
     /// Trains on the CPU to the end, from the checkpoint if there is one.
     pub fn run(&self) -> Result<Outcome, LearnError> {
-        pages::keep();
+        allocator::keep();
         let steps = Steps { examples: self.examples, threads: self.threads };
         let (layers, classes) = (&self.settings.layers, self.examples.classes);
         let network = Network::from_values(layers, classes, &self.first_values(), &Default::default());
         let network = network.ok_or_else(|| damaged(self.state, "it began from another network"))?;
-        self.teach(CpuPupil::new(steps, network, self.settings))
+        self.teach(CpuLearner::new(steps, network, self.settings))
     }
 
     /// The weights to begin with.
@@ -83,8 +83,8 @@ impl Training<'_> {
     }
 
     /// The same with a network wherever it is.
-    pub(super) fn teach(&self, pupil: impl Pupil) -> Result<Outcome, LearnError> {
-        let mut state = self.resume(pupil)?;
+    pub(super) fn teach(&self, learner: impl Learner) -> Result<Outcome, LearnError> {
+        let mut state = self.resume(learner)?;
         while state.history.len() < self.settings.epochs && !self.is_over(&state.history) {
             state = self.epoch(state)?;
             self.save(&mut state)?;
@@ -92,14 +92,21 @@ impl Training<'_> {
         }
         let (faces, history) = (self.examples.faces, state.history);
         if let Some(classifier) = state.best {
-            let answers = classifier.probabilities(faces, self.ask, Looks::Four, self.cancelled)?;
+            let answers =
+                classifier.probabilities(faces, self.ask, TestTimeAugmentation::Four, self.cancelled)?;
             return Ok(Outcome { classifier, history, answers });
         }
-        let mut pupil = state.pupil;
-        let moments = self.moments(&mut pupil)?;
-        let answers =
-            probabilities(&mut *pupil.looker()?, &moments, faces, self.ask, Looks::Four, self.cancelled)?;
-        Ok(Outcome { classifier: self.classifier(&mut pupil, moments)?, history, answers })
+        let mut learner = state.learner;
+        let moments = self.moments(&mut learner)?;
+        let answers = probabilities(
+            &mut *learner.predictor()?,
+            &moments,
+            faces,
+            self.ask,
+            TestTimeAugmentation::Four,
+            self.cancelled,
+        )?;
+        Ok(Outcome { classifier: self.classifier(&mut learner, moments)?, history, answers })
     }
 
     /// Whether patience is at its end.
@@ -108,9 +115,9 @@ impl Training<'_> {
         self.settings.patience > 0 && !self.split.validate.is_empty() && since >= self.settings.patience
     }
 
-    fn resume<P: Pupil>(&self, pupil: P) -> Result<State<P>, LearnError> {
+    fn resume<P: Learner>(&self, learner: P) -> Result<State<P>, LearnError> {
         let Some(saved) = checkpoint::read(self.state, self.fingerprint)? else {
-            return Ok(State { pupil, best: None, history: Vec::new() });
+            return Ok(State { learner, best: None, history: Vec::new() });
         };
         let [weights, momenta, mean, best, history] = saved.parts.as_slice() else {
             return Err(damaged(self.state, "it has another number of parts"));
@@ -120,15 +127,15 @@ impl Training<'_> {
             false => Some(Classifier::from_bytes(best, self.state)?),
         };
         Ok(State {
-            pupil: pupil.restore([weights, momenta, mean], self.state)?,
+            learner: learner.restore([weights, momenta, mean], self.state)?,
             best,
             history: serde_json::from_slice(history)
                 .map_err(|error| damaged(self.state, &error.to_string()))?,
         })
     }
 
-    fn save(&self, state: &mut State<impl Pupil>) -> Result<(), LearnError> {
-        let [weights, momenta, mean] = state.pupil.save()?;
+    fn save(&self, state: &mut State<impl Learner>) -> Result<(), LearnError> {
+        let [weights, momenta, mean] = state.learner.save()?;
         let best = state.best.as_ref().map_or(Ok(Vec::new()), Classifier::to_bytes)?;
         let history =
             serde_json::to_vec(&state.history).map_err(|error| LearnError::Record(error.to_string()))?;
@@ -136,8 +143,8 @@ impl Training<'_> {
         checkpoint::write(self.state, self.fingerprint, state.history.len(), &parts)
     }
 
-    fn epoch<P: Pupil>(&self, state: State<P>) -> Result<State<P>, LearnError> {
-        let State { pupil, best, mut history } = state;
+    fn epoch<P: Learner>(&self, state: State<P>) -> Result<State<P>, LearnError> {
+        let State { learner, best, mut history } = state;
         let settings = self.settings;
         let epoch = history.len();
         let mut random = Random::new(&[settings.seed, self.stream, epoch as u64]);
@@ -151,9 +158,9 @@ impl Training<'_> {
         });
         let (mut loss_sum, mut weight_sum, mut rate) = (0.0f64, 0.0f64, 0.0);
         let (mut right, mut seen) = (0usize, 0usize);
-        let feed = Feed { examples: self.examples, settings, workers: self.feeders };
-        let pupil = feed.run(batches, random, |shards| {
-            let mut pupil = pupil;
+        let loader = Loader { examples: self.examples, settings, workers: self.loader_threads };
+        let learner = loader.run(batches, random, |shards| {
+            let mut learner = learner;
             for (step, shards) in shards.enumerate() {
                 if self.cancelled.load(Ordering::Relaxed) {
                     return Err(LearnError::Cancelled);
@@ -161,7 +168,7 @@ impl Training<'_> {
                 let done = epoch * steps + step;
                 rate = learning_rate(settings, done as f64 / (settings.epochs * steps) as f64);
                 let outcome;
-                (pupil, outcome) = pupil.step(&shards, rate, averaged(settings, done))?;
+                (learner, outcome) = learner.step(&shards, rate, averaged(settings, done))?;
                 if !outcome.loss.is_finite() {
                     return Err(LearnError::NotFinite { epoch, step, loss: outcome.loss });
                 }
@@ -179,11 +186,11 @@ impl Training<'_> {
                     accuracy: right as f32 / seen as f32,
                 });
             }
-            Ok(pupil)
+            Ok(learner)
         })?;
         // Before a checkpoint is written over the last good one.
-        let mut pupil = pupil;
-        if !pupil.is_finite()? {
+        let mut learner = learner;
+        if !learner.is_finite()? {
             return Err(LearnError::NotFinite { epoch, step: steps, loss: f32::NAN });
         }
         history.push(EpochResult {
@@ -193,7 +200,7 @@ impl Training<'_> {
             validation_loss: None,
             learning_rate: rate,
         });
-        let mut state = State { pupil, best, history };
+        let mut state = State { learner, best, history };
         if !self.split.validate.is_empty() {
             self.judge(&mut state)?;
         }
@@ -201,32 +208,48 @@ impl Training<'_> {
     }
 
     /// How good the network is on the validation rows; the best is kept.
-    fn judge(&self, state: &mut State<impl Pupil>) -> Result<(), LearnError> {
+    fn judge(&self, state: &mut State<impl Learner>) -> Result<(), LearnError> {
         let (faces, classes) = (self.examples.faces, self.examples.classes);
-        let moments = self.moments(&mut state.pupil)?;
-        let mut looker = state.pupil.looker()?;
-        let answers =
-            probabilities(&mut *looker, &moments, faces, self.split.validate, Looks::One, self.cancelled)?;
-        drop(looker);
+        let moments = self.moments(&mut state.learner)?;
+        let mut predictor = state.learner.predictor()?;
+        let answers = probabilities(
+            &mut *predictor,
+            &moments,
+            faces,
+            self.split.validate,
+            TestTimeAugmentation::Off,
+            self.cancelled,
+        )?;
+        drop(predictor);
         let answers = answers.chunks_exact(classes).zip(self.split.validate);
         let right = answers.filter(|(row, at)| greatest(row) == self.examples.label(**at)).count();
         if let Some(last) = state.history.last_mut() {
             last.validation = Some(right as f32 / self.split.validate.len() as f32);
         }
         if best_epoch(&state.history) == Some(state.history.len() - 1) {
-            state.best = Some(self.classifier(&mut state.pupil, moments)?);
+            state.best = Some(self.classifier(&mut state.learner, moments)?);
         }
         Ok(())
     }
 
     /// The moments to judge single faces with.
-    fn moments(&self, pupil: &mut impl Pupil) -> Result<Vec<Moments>, LearnError> {
+    fn moments(&self, learner: &mut impl Learner) -> Result<Vec<Moments>, LearnError> {
         let mut random = Random::new(&[self.settings.seed, self.stream, u64::MAX - 1]);
-        moments(&mut *pupil.looker()?, self.examples.faces, self.split.learn, &mut random, self.cancelled)
+        moments(
+            &mut *learner.predictor()?,
+            self.examples.faces,
+            self.split.learn,
+            &mut random,
+            self.cancelled,
+        )
     }
 
     /// The network as it is now.
-    fn classifier(&self, pupil: &mut impl Pupil, moments: Vec<Moments>) -> Result<Classifier, LearnError> {
+    fn classifier(
+        &self,
+        learner: &mut impl Learner,
+        moments: Vec<Moments>,
+    ) -> Result<Classifier, LearnError> {
         let faces = self.examples.faces;
         let about = About {
             layers: self.settings.layers.clone(),
@@ -234,7 +257,7 @@ impl Training<'_> {
             width: faces.width,
             height: faces.height,
         };
-        Ok(Classifier { network: pupil.network()?, moments, about })
+        Ok(Classifier { network: learner.network()?, moments, about })
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Fold<'a> {
     pub fingerprint: &'a str,
     pub device: Device,
     /// Threads that make ready what it learns from.
-    pub feeders: usize,
+    pub loader_threads: usize,
     /// The fold's folder.
     pub folder: &'a Path,
     pub progress: &'a (dyn Fn(Progress) + Sync),
@@ -57,7 +57,7 @@ impl Fold<'_> {
             fingerprint: self.fingerprint,
             state: &state,
             threads: 1,
-            feeders: self.feeders,
+            loader_threads: self.loader_threads,
             progress: &|training| {
                 (self.progress)(Progress { fold: self.index, folds: self.settings.folds, training });
             },

@@ -15,7 +15,7 @@ use std::thread;
 pub use folds::assign;
 pub use settings::Settings;
 
-use crate::classifier::{self, Examples, check_size, feeders};
+use crate::classifier::{self, Examples, check_size, loader_threads};
 use crate::error::LearnError;
 use crate::faces::Faces;
 use crate::run::Run;
@@ -70,7 +70,7 @@ pub fn out_of_fold(
     let Run { checkpoints, workers, cancelled, .. } = *run;
     let device = run.device.resolve()?;
     let fingerprint = fingerprint(device, rows, settings)?;
-    let feeders = feeders(device, workers);
+    let loader_threads = loader_threads(device, workers);
     let workers = if device == Device::Cpu { workers } else { 1 };
     let Rows { faces, labels, classes, groups, teaches } = rows;
     let assigned = assign(labels, groups, settings.folds, settings.network.seed);
@@ -96,7 +96,7 @@ pub fn out_of_fold(
             settings,
             fingerprint: &fingerprint,
             device,
-            feeders,
+            loader_threads,
             folder,
             progress,
             cancelled,

@@ -19,12 +19,12 @@ mod step;
 mod tests;
 mod train;
 mod translator;
-mod watch;
+mod warnings;
 
 pub use losses::Direction;
 pub use settings::{Discriminator, Generator, Losses, Normalisation, Settings};
 pub use translator::Translator;
-pub use watch::Warning;
+pub use warnings::Warning;
 
 use crate::error::LearnError;
 use crate::faces::Faces;

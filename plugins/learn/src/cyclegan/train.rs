@@ -9,12 +9,12 @@ use super::pair::{CpuPair, Pair};
 use super::settings::Settings;
 use super::step::Steps;
 use super::translator::Translator;
-use super::watch;
+use super::warnings;
 use super::{Epoch, Progress, Samples, to_gray, to_values};
+use crate::allocator;
 use crate::checkpoint;
 use crate::error::LearnError;
 use crate::faces::Faces;
-use crate::pages;
 use crate::random::Random;
 use crate::ssim::Ssim;
 
@@ -52,7 +52,7 @@ struct State<P> {
 impl Training<'_> {
     /// Trains on the CPU to the end, from the last checkpoint if there is one.
     pub fn run(&self) -> Result<Outcome, LearnError> {
-        pages::keep();
+        allocator::keep();
         let side = self.side();
         let ssim = Ssim::new(side.0, side.1, 2.0, &Default::default());
         self.teach(CpuPair::new(Steps { settings: self.settings, ssim, parallel: self.parallel, side }))
@@ -172,7 +172,7 @@ impl Training<'_> {
             let shown = SAMPLES.min(from.count()) * size;
             let returned = translators[1 - at].translate_values(&generated[..shown])?;
             let history: Vec<Direction> = state.history.iter().map(|epoch| epoch[at]).collect();
-            warnings[at] = watch::warnings(&history, &some(to, SAMPLES.max(MEASURED)), &generated, size);
+            warnings[at] = warnings::warnings(&history, &some(to, SAMPLES.max(MEASURED)), &generated, size);
             *sample = Samples {
                 real: to_gray(&real[..shown]),
                 translated: to_gray(&generated[..shown]),

@@ -1,6 +1,6 @@
 //! A classifier that learns on a CUDA device.
 
-mod looking;
+mod prediction;
 #[cfg(test)]
 mod tests;
 
@@ -10,14 +10,14 @@ use burn::backend::Flex;
 use bytemuck::cast_slice;
 use ferroflow_cuda::{CudaError, Gpu};
 
-use self::looking::DeviceLooker;
-use super::feed::{Shard, shards};
-use super::looking::{BATCH, Looker};
+use self::prediction::DevicePredictor;
+use super::augment;
+use super::learner::Learner;
+use super::loader::{Shard, shards};
 use super::network::{self, INPUTS};
-use super::pupil::Pupil;
+use super::prediction::{BATCH, Predictor};
 use super::step::Outcome;
 use super::training::Training;
-use super::views;
 use crate::checkpoint::damaged;
 use crate::error::LearnError;
 use crate::kernels::grid::Grid;
@@ -42,16 +42,16 @@ fn kernels() -> Vec<&'static str> {
 /// Trains on device `index`.
 pub(super) fn train(training: &Training<'_>, index: u32) -> Result<super::training::Outcome, LearnError> {
     let device = ferroflow_cuda::CudaDevice::open(index, SOURCE, &kernels()).map_err(failed)?;
-    training.teach(DevicePupil::new(device, training).map_err(failed)?)
+    training.teach(DeviceLearner::new(device, training).map_err(failed)?)
 }
 
-struct DevicePupil<'a, G: Gpu> {
+struct DeviceLearner<'a, G: Gpu> {
     gpu: G,
     training: &'a Training<'a>,
     network: Network<G>,
     pass: Pass<G>,
     /// What it is asked with.
-    looking: Pass<G>,
+    prediction: Pass<G>,
     /// How weights move, and their exponential mean.
     velocity: G::Memory,
     mean: G::Memory,
@@ -73,7 +73,7 @@ fn packed(grid: Grid, input: &[f32]) -> Vec<f32> {
 
 /// The network's layers, in the order of `network::Network::values`.
 fn plan(training: &Training<'_>) -> Plan {
-    let (height, width) = views::begin(training.examples.faces);
+    let (height, width) = augment::begin(training.examples.faces);
     let mut plan = Plan::new(Shape { channels: INPUTS, height, width });
     let mut x = plan.input();
     for layer in &training.settings.layers {
@@ -88,7 +88,7 @@ fn plan(training: &Training<'_>) -> Plan {
     plan
 }
 
-impl<'a, G: Gpu> DevicePupil<'a, G> {
+impl<'a, G: Gpu> DeviceLearner<'a, G> {
     fn new(mut gpu: G, training: &'a Training<'a>) -> Result<Self, CudaError> {
         let settings = training.settings;
         // The last batch takes what is left over.
@@ -97,14 +97,14 @@ impl<'a, G: Gpu> DevicePupil<'a, G> {
         let network = Network::new(&mut gpu, plan(training), &[training.first_values()])?;
         let batch = Batch { sides: 1, groups: 1, maps };
         let pass = Pass::new(&mut gpu, &network, batch, Over::Batch, settings.dropout)?;
-        let looking = Pass::only_forward(&mut gpu, &network, Batch { maps: BATCH, ..batch }, Over::Batch)?;
+        let prediction = Pass::only_forward(&mut gpu, &network, Batch { maps: BATCH, ..batch }, Over::Batch)?;
         let velocity = floats(&mut gpu, network.len())?;
         let mut mean = floats(&mut gpu, network.len())?;
         let first = network.arranged(&mut gpu)?;
         gpu.write(&mut mean, cast_slice(&first))?;
         let targets = floats(&mut gpu, maps * training.examples.classes)?;
         let losses = floats(&mut gpu, maps)?;
-        Ok(Self { gpu, training, network, pass, looking, velocity, mean, begun: false, targets, losses })
+        Ok(Self { gpu, training, network, pass, prediction, velocity, mean, begun: false, targets, losses })
     }
 
     /// Computes a shard's gradients, on top of those that are there if `more`. The weights of all of a step's faces sum to `total`.
@@ -141,7 +141,7 @@ impl<'a, G: Gpu> DevicePupil<'a, G> {
     }
 }
 
-impl<G: Gpu> Pupil for DevicePupil<'_, G> {
+impl<G: Gpu> Learner for DeviceLearner<'_, G> {
     fn step(mut self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError> {
         let examples = self.training.examples;
         let total = examples.total(shards.iter().flat_map(|shard| &shard.rows));
@@ -175,8 +175,8 @@ impl<G: Gpu> Pupil for DevicePupil<'_, G> {
             .ok_or_else(|| LearnError::Record("a network of another size".to_owned()))
     }
 
-    fn looker(&mut self) -> Result<Box<dyn Looker + '_>, LearnError> {
-        Ok(Box::new(DeviceLooker::new(self)))
+    fn predictor(&mut self) -> Result<Box<dyn Predictor + '_>, LearnError> {
+        Ok(Box::new(DevicePredictor::new(self)))
     }
 
     fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError> {

@@ -74,7 +74,7 @@ impl Data {
             fingerprint: "test",
             state,
             threads: 1,
-            feeders: 3,
+            loader_threads: 3,
             progress: &|_| {
                 steps.set(steps.get() + 1);
                 cancelled.store(steps.get() == stop_after, Ordering::Relaxed);
@@ -106,7 +106,7 @@ fn host() -> Host {
 }
 
 fn on_host(training: &Training<'_>) -> Result<Trained, LearnError> {
-    training.teach(DevicePupil::new(host(), training).map_err(failed)?)
+    training.teach(DeviceLearner::new(host(), training).map_err(failed)?)
 }
 
 fn on_cpu(training: &Training<'_>) -> Result<Trained, LearnError> {

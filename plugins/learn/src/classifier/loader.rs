@@ -3,10 +3,10 @@
 use std::sync::mpsc;
 use std::thread;
 
+use super::augment::{View, batch};
 use super::examples::Examples;
 use super::network::INPUTS;
 use super::settings::Settings;
-use super::views::{View, batch};
 use crate::error::LearnError;
 use crate::kernels::grid::Grid;
 use crate::random::Random;
@@ -40,14 +40,14 @@ struct Draft {
 
 /// Makes shards of rows.
 #[derive(Clone, Copy)]
-pub(super) struct Feed<'a> {
+pub(super) struct Loader<'a> {
     pub examples: Examples<'a>,
     pub settings: &'a Settings,
     /// Threads that compute them.
     pub workers: usize,
 }
 
-impl Feed<'_> {
+impl Loader<'_> {
     /// Gives `learn` the shards of each step's rows in turn, which other threads have ready. Random numbers are drawn in the
     /// order of the steps, however many threads there are.
     pub fn run<'s, T>(
@@ -163,8 +163,8 @@ mod tests {
         let settings = Settings { shards: 2, mixup: 0.2, dropout: 0.3, ..Settings::default() };
         let rows: Vec<usize> = (0..40).collect();
         let fed = |workers: usize| {
-            let feed = Feed { examples, settings: &settings, workers };
-            let all = feed.run(rows.chunks(8), Random::new(&[3]), |shards| {
+            let loader = Loader { examples, settings: &settings, workers };
+            let all = loader.run(rows.chunks(8), Random::new(&[3]), |shards| {
                 Ok(shards.flatten().map(|shard| (shard.rows, shard.input, shard.keep)).collect::<Vec<_>>())
             });
             all.unwrap()

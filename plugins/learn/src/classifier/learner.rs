@@ -9,9 +9,9 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{Optimizer, Sgd, SgdConfig};
 
-use super::feed::Shard;
-use super::looking::Looker;
+use super::loader::Shard;
 use super::network::Network;
+use super::prediction::Predictor;
 use super::settings::Settings;
 use super::step::{Outcome, Steps};
 use crate::checkpoint::{from_bytes, to_bytes};
@@ -19,7 +19,7 @@ use crate::error::LearnError;
 use crate::kernels::Train;
 
 /// Something that learns. What is saved of it are three parts.
-pub(super) trait Pupil: Sized {
+pub(super) trait Learner: Sized {
     /// One step down the mean loss of these shards. The mean of the weights, where there is one, moves a `part` of the way.
     fn step(self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError>;
 
@@ -30,7 +30,7 @@ pub(super) trait Pupil: Sized {
     fn network(&mut self) -> Result<Network<Flex>, LearnError>;
 
     /// The same where it is.
-    fn looker(&mut self) -> Result<Box<dyn Looker + '_>, LearnError>;
+    fn predictor(&mut self) -> Result<Box<dyn Predictor + '_>, LearnError>;
 
     fn save(&mut self) -> Result<[Vec<u8>; 3], LearnError>;
 
@@ -41,7 +41,7 @@ pub(super) trait Pupil: Sized {
 type Descent = OptimizerAdaptor<Sgd<Flex>, Network<Train>, Train>;
 
 /// A network on the CPU, in Burn's hands.
-pub(super) struct CpuPupil<'a> {
+pub(super) struct CpuLearner<'a> {
     steps: Steps<'a>,
     network: Network<Train>,
     descent: Descent,
@@ -50,7 +50,7 @@ pub(super) struct CpuPupil<'a> {
     settings: &'a Settings,
 }
 
-impl<'a> CpuPupil<'a> {
+impl<'a> CpuLearner<'a> {
     pub fn new(steps: Steps<'a>, network: Network<Train>, settings: &'a Settings) -> Self {
         let momentum = MomentumConfig::new().with_momentum(settings.momentum).with_nesterov(true);
         let descent = SgdConfig::new()
@@ -62,7 +62,7 @@ impl<'a> CpuPupil<'a> {
     }
 }
 
-impl Pupil for CpuPupil<'_> {
+impl Learner for CpuLearner<'_> {
     fn step(mut self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError> {
         let (gradients, outcome) = self.steps.step(&self.network, shards)?;
         self.network = self.descent.step(rate, self.network, gradients);
@@ -82,7 +82,7 @@ impl Pupil for CpuPupil<'_> {
             .ok_or_else(|| LearnError::Record("a network of another size".to_owned()))
     }
 
-    fn looker(&mut self) -> Result<Box<dyn Looker + '_>, LearnError> {
+    fn predictor(&mut self) -> Result<Box<dyn Predictor + '_>, LearnError> {
         Ok(Box::new(self.mean.clone().unwrap_or_else(|| self.network.valid())))
     }
 

@@ -7,8 +7,8 @@ use burn::backend::Flex;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 
+use super::augment::{View, batch};
 use super::network::{INPUTS, Network};
-use super::views::{View, batch};
 use crate::error::LearnError;
 use crate::faces::Faces;
 use crate::kernels::grid::Grid;
@@ -21,16 +21,16 @@ pub(super) const BATCH: usize = 128;
 /// Faces over which the moments of normalisation are taken.
 const MEASURED: usize = 4096;
 
-/// How often each face is looked at.
+/// Whether several views of each face are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looks {
+pub enum TestTimeAugmentation {
     /// Once, as it is. What the exported network does.
-    One,
+    Off,
     /// Four times, and the mean taken: the middle in its own size and a little smaller, and both mirrored.
     Four,
 }
 
-impl Looks {
+impl TestTimeAugmentation {
     const fn views(self) -> &'static [View] {
         const VIEWS: [View; 4] = [
             View::plain(false, 1.0),
@@ -39,17 +39,17 @@ impl Looks {
             View::plain(true, 1.08),
         ];
         match self {
-            Self::One => VIEWS.split_at(1).0,
+            Self::Off => VIEWS.split_at(1).0,
             Self::Four => &VIEWS,
         }
     }
 }
 
 /// A network that can be asked.
-pub(super) trait Looker {
+pub(super) trait Predictor {
     /// Logits (faces x classes) of up to [`BATCH`] faces that lie as `grid` says, normalised with `fixed` moments, or with their own, which
     /// are given as well.
-    fn look(
+    fn predict(
         &mut self,
         grid: Grid,
         input: Vec<f32>,
@@ -58,8 +58,8 @@ pub(super) trait Looker {
 }
 
 /// On the CPU.
-impl<N: Borrow<Network<Flex>>> Looker for N {
-    fn look(
+impl<N: Borrow<Network<Flex>>> Predictor for N {
+    fn predict(
         &mut self,
         grid: Grid,
         input: Vec<f32>,
@@ -74,7 +74,7 @@ impl<N: Borrow<Network<Flex>>> Looker for N {
 
 /// Means of moments over batches of faces that a network learnt from, whose rows are `learnt`.
 pub(super) fn moments(
-    looker: &mut dyn Looker,
+    predictor: &mut dyn Predictor,
     faces: Faces<'_>,
     learnt: &[usize],
     random: &mut Random,
@@ -91,7 +91,7 @@ pub(super) fn moments(
         check(cancelled)?;
         let view = View::plain(index % 2 == 1, 1.0);
         let (grid, input) = batch(faces, rows.iter().map(|row| (*row, view)));
-        let (_, moments) = looker.look(grid, input, None)?;
+        let (_, moments) = predictor.predict(grid, input, None)?;
         if mean.is_empty() {
             mean = moments;
         } else {
@@ -104,20 +104,20 @@ pub(super) fn moments(
 
 /// Probabilities (rows x classes) of these rows of `faces`.
 pub(super) fn probabilities(
-    looker: &mut dyn Looker,
+    predictor: &mut dyn Predictor,
     moments: &[Moments],
     faces: Faces<'_>,
     rows: &[usize],
-    looks: Looks,
+    augmentation: TestTimeAugmentation,
     cancelled: &AtomicBool,
 ) -> Result<Vec<f32>, LearnError> {
-    let (views, mut all) = (looks.views(), Vec::new());
+    let (views, mut all) = (augmentation.views(), Vec::new());
     for rows in rows.chunks(BATCH) {
         check(cancelled)?;
         let mut sum = Vec::new();
         for view in views {
             let (grid, input) = batch(faces, rows.iter().map(|row| (*row, *view)));
-            let (logits, _) = looker.look(grid, input, Some(moments))?;
+            let (logits, _) = predictor.predict(grid, input, Some(moments))?;
             sum.resize(logits.len(), 0.0);
             let shape = [rows.len(), logits.len() / rows.len()];
             let logits = Tensor::<Flex, 2>::from_data(TensorData::new(logits, shape), &Default::default());

@@ -73,7 +73,7 @@ pub(crate) fn batch(
     let mut out = vec![0.0; grid.rows() * INPUTS];
     let mut seen = vec![0.0; 4 * height * width];
     for (index, (row, view)) in rows.enumerate() {
-        look(faces, row, view, &mut seen);
+        render(faces, row, view, &mut seen);
         for y in 0..height {
             let start = grid.row(index, y) * INPUTS;
             let line = out[start..start + width * INPUTS].chunks_exact_mut(INPUTS);
@@ -88,7 +88,7 @@ pub(crate) fn batch(
 }
 
 /// One face through its view, with mean 0 and deviation 1; pixels outside the picture are those of its edge.
-fn look(faces: Faces<'_>, row: usize, view: View, seen: &mut [f32]) {
+fn render(faces: Faces<'_>, row: usize, view: View, seen: &mut [f32]) {
     let face = faces.face(row);
     let (lines, pixels) = (2 * begin(faces).0, 2 * begin(faces).1);
     let (sine, cosine) = view.rotation.to_radians().sin_cos();
