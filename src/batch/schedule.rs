@@ -313,7 +313,10 @@ impl Run<'_> {
                         let facts = serde_json::to_string(&facts).unwrap_or_default();
                         tracing::info!(stage, state = word, key = stored.record.key, seconds, facts, "made");
                     },
-                    || outln!("{stage}: made in {seconds:.1} s: {}", facts.line()),
+                    || match facts.line() {
+                        line if line.is_empty() => outln!("{stage}: made in {seconds:.1} s"),
+                        line => outln!("{stage}: made in {seconds:.1} s: {line}"),
+                    },
                 );
             }
             Outcome::Failed(reason) => progress.say(
