@@ -1,6 +1,6 @@
 //! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what puts layers
-//! behind a network, what reads its last convolutions and puts others in their place, what writes slow operators with quicker ones, and what
-//! makes one of fewer bits.
+//! behind a network, what reads its last convolutions and puts others in their place, what writes slow operators with quicker ones and what
+//! declares old ones newer, and what makes one of fewer bits.
 //!
 //! Nothing here knows what the graphs are for, or runs them.
 
@@ -9,6 +9,7 @@ mod builder;
 mod convolutions;
 mod extend;
 mod metadata;
+mod newer;
 pub mod precision;
 mod proto;
 mod rectifiers;
@@ -20,6 +21,7 @@ pub use builder::{GraphBuilder, Side};
 pub use convolutions::{Convolution, LastConvolutions, last_convolutions};
 pub use extend::{Dense, ExtendError, made, with_layers, with_output, with_outputs};
 pub use metadata::metadata;
+pub use newer::of_newer_set;
 pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,
     TensorShape, TensorType, TypeProto, ValueInfoProto,
