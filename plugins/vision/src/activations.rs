@@ -1,15 +1,12 @@
 //! What goes on inside a network: any ONNX file whose inner values are outputs, and whose card says how its input is made.
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use crate::{
     align::Crop,
     frame::Frame,
-    inference::{InferenceError, SessionOptions, SharedSession},
+    inference::{ImageNetwork, InferenceError, SessionOptions},
     model::{ModelError, ModelFile},
-    sample::{ImageSpec, Sampler},
 };
 
 /// Why a network cannot be looked into.
@@ -25,14 +22,9 @@ pub enum ActivationsError {
 
 /// Runs a network on faces that were cut out already and shows its input and all its outputs.
 pub struct Activations {
-    session: Arc<SharedSession>,
-    spec: ImageSpec,
-    /// Most faces in one run; 1 for models exported with a batch of one.
-    batch_size: usize,
+    network: ImageNetwork,
     input_name: String,
     output_names: Vec<String>,
-    sampler: Sampler,
-    input: Vec<f32>,
 }
 
 impl Activations {
@@ -46,15 +38,12 @@ impl Activations {
         batch_size: usize,
     ) -> Result<Self, ActivationsError> {
         let spec = model.card()?.image_spec();
-        let session = SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
+        let network = ImageNetwork::open(&model.path, spec, options, batch_size)?;
+        let session = network.session();
         Ok(Self {
-            spec,
-            batch_size: session.images_at_once(spec.shape(1), batch_size)?,
             input_name: session.inputs().iter().map(|input| input.name.clone()).collect(),
             output_names: session.outputs().iter().map(|output| output.name.clone()).collect(),
-            session,
-            sampler: Sampler::default(),
-            input: Vec::new(),
+            network,
         })
     }
 
@@ -68,16 +57,16 @@ impl Activations {
         pictures: &[Frame<'_>],
         mut take: impl FnMut(&str, &[f32]),
     ) -> Result<(), ActivationsError> {
-        let length = self.spec.len();
-        for pictures in pictures.chunks(self.batch_size) {
-            self.input.resize(length * pictures.len(), 0.0);
-            for (picture, image) in pictures.iter().zip(self.input.chunks_exact_mut(length)) {
-                self.sampler.sample_crop(picture, &Crop::whole(picture), &self.spec, image);
-            }
-            take(&self.input_name, &self.input);
+        for batch in self.network.batches(pictures.len()) {
+            let input = self.network.draw(batch, |sampler, spec, at, image| {
+                let picture = &pictures[at];
+                sampler.sample_crop(picture, &Crop::whole(picture), spec, image);
+            });
+            take(&self.input_name, input);
             let names = &self.output_names;
-            self.session.run(self.spec.shape(pictures.len()), &mut self.input, |outputs| {
+            self.network.ask(|_, outputs| {
                 names.iter().zip(outputs).for_each(|(name, output)| take(name, output.values));
+                Ok(())
             })?;
         }
         Ok(())

@@ -1,13 +1,11 @@
 //! Features of faces, by which faces are compared: any ONNX network whose card says how its input is made.
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use crate::{
     frame::{Frame, FrameError},
     geometry::Rect,
-    inference::{InferenceError, SessionOptions, SharedSession, listed},
+    inference::{ImageNetwork, InferenceError, Output, SessionOptions, listed},
     model::{ModelError, ModelFile, card::Task},
     sample::{ImageSpec, Sampler},
 };
@@ -28,13 +26,8 @@ pub enum EmbeddingError {
 
 /// Gives features of faces, several in one run of the network.
 pub struct FaceEmbedder {
-    session: Arc<SharedSession>,
-    spec: ImageSpec,
+    network: ImageNetwork,
     dimensions: usize,
-    /// Most faces in one run; 1 for models exported with a batch of one.
-    batch_size: usize,
-    sampler: Sampler,
-    input: Vec<f32>,
 }
 
 impl FaceEmbedder {
@@ -50,7 +43,8 @@ impl FaceEmbedder {
         let embedder = Self::backbone(model, options, batch_size)?;
         if model.card()?.task != Task::Embedding {
             return Err(embedder
-                .session
+                .network
+                .session()
                 .misfit("its card's task is another: a network that gives features has task = \"embedding\"")
                 .into());
         }
@@ -65,12 +59,13 @@ impl FaceEmbedder {
         batch_size: usize,
     ) -> Result<Self, EmbeddingError> {
         let spec = model.card()?.image_spec();
-        let session = SharedSession::open(&model.path, &SessionOptions { batch_size, ..options.clone() })?;
         if spec.is_empty() {
             let reason = "its card gives no size for its input: `input.width` and `input.height` are needed";
-            return Err(session.misfit(reason).into());
+            let (path, reason) = (model.path.clone(), reason.to_owned());
+            return Err(InferenceError::Shape { path, reason }.into());
         }
-        let batch_size = session.images_at_once(spec.shape(1), batch_size)?;
+        let network = ImageNetwork::open(&model.path, spec, options, batch_size)?;
+        let session = network.session();
         let [output] = session.outputs() else {
             let reason = format!("one output of [N, ...] is needed, found {}", listed(session.outputs()));
             return Err(session.misfit(reason).into());
@@ -78,8 +73,7 @@ impl FaceEmbedder {
         // A side that is free shows only when the network runs.
         let side = |side: &i64| usize::try_from(*side).ok().filter(|side| *side > 0);
         let dimensions = output.shape.get(1..).and_then(|sides| sides.iter().map(side).product());
-        let mut embedder =
-            Self { spec, dimensions: 0, batch_size, session, sampler: Sampler::default(), input: Vec::new() };
+        let mut embedder = Self { network, dimensions: 0 };
         embedder.dimensions = match dimensions {
             Some(dimensions) => dimensions,
             None => embedder.probe()?,
@@ -89,13 +83,14 @@ impl FaceEmbedder {
 
     /// How many numbers the network answers for one face.
     fn probe(&mut self) -> Result<usize, EmbeddingError> {
-        self.input.clear();
-        self.input.resize(self.spec.len(), 0.0);
-        let dimensions = self.session.run(self.spec.shape(1), &mut self.input, |outputs| {
-            outputs.first().map_or(0, |output| output.values.len())
-        })?;
+        let mut dimensions = 0;
+        let read = |_, outputs: &[Output<'_>]| {
+            dimensions = outputs.first().map_or(0, |output| output.values.len());
+            Ok(())
+        };
+        self.network.run(1, |_, _, _, image| image.fill(0.0), read)?;
         match dimensions {
-            0 => Err(self.session.misfit("it answers nothing for a face").into()),
+            0 => Err(self.network.session().misfit("it answers nothing for a face").into()),
             dimensions => Ok(dimensions),
         }
     }
@@ -107,7 +102,8 @@ impl FaceEmbedder {
 
     /// Model and device, for logs.
     pub fn describe(&self) -> String {
-        format!("{} on {}", self.session.name(), self.session.device())
+        let session = self.network.session();
+        format!("{} on {}", session.name(), session.device())
     }
 
     /// The features of gray faces of one size (faces x height x width, 0 black to 255 white): faces x dimensions, as
@@ -133,32 +129,27 @@ impl FaceEmbedder {
     /// network takes, without a look at where eyes and mouth lie.
     pub fn embed(&mut self, pictures: &[Frame<'_>]) -> Result<Vec<f32>, EmbeddingError> {
         let mut features = Vec::with_capacity(pictures.len() * self.dimensions);
-        for pictures in pictures.chunks(self.batch_size) {
-            let (count, length) = (pictures.len(), self.spec.len());
-            self.input.resize(count * length, 0.0);
-            for (frame, image) in pictures.iter().zip(self.input.chunks_exact_mut(length)) {
-                let all = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
-                self.sampler.sample(frame, all, &self.spec, image);
-            }
-            let wanted = count * self.dimensions;
-            let (fits, answered) = self.session.run(self.spec.shape(count), &mut self.input, |outputs| {
-                let Some(output) = outputs.first() else { return (false, Vec::new()) };
-                let fits = output.shape.first() == Some(&(count as i64)) && output.values.len() == wanted;
-                if fits {
-                    features.extend_from_slice(output.values);
-                }
-                (fits, output.shape.to_vec())
-            })?;
-            if !fits {
-                let reason = format!(
+        let draw = |sampler: &mut Sampler, spec: &ImageSpec, at: usize, image: &mut [f32]| {
+            let frame = &pictures[at];
+            let all = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
+            sampler.sample(frame, all, spec, image);
+        };
+        let dimensions = self.dimensions;
+        self.network.run(pictures.len(), draw, |count, outputs| {
+            let wanted = count * dimensions;
+            let (answered, values) =
+                outputs.first().map_or((&[][..], &[][..]), |output| (output.shape, output.values));
+            if answered.first() != Some(&(count as i64)) || values.len() != wanted {
+                return Err(format!(
                     "{count} faces went in, {answered:?} came out, where [{count}, ...] of {wanted} numbers is needed"
-                );
-                return Err(self.session.failed(reason).into());
+                ));
             }
-        }
+            features.extend_from_slice(values);
+            Ok(())
+        })?;
         match features.iter().find(|value| !value.is_finite()) {
             Some(value) => {
-                Err(self.session.failed(format!("it answered {value}, which is no feature")).into())
+                Err(self.network.session().failed(format!("it answered {value}, which is no feature")).into())
             }
             None => Ok(features),
         }

@@ -8,7 +8,7 @@ use crate::{
     align::{Alignment, Crop},
     face::{Detection, Emotion, Labels},
     frame::Frame,
-    inference::{InferenceError, Output, SessionOptions, SharedSession, listed},
+    inference::{ImageNetwork, InferenceError, Output, SessionOptions, listed},
     model::{ModelError, ModelFile},
     sample::{ImageSpec, Sampler},
 };
@@ -26,19 +26,14 @@ pub enum ExpressionError {
 
 /// Reads the expression of faces, all faces of a frame in one run of the network.
 pub struct ExpressionClassifier {
-    session: Arc<SharedSession>,
-    spec: ImageSpec,
+    network: ImageNetwork,
     /// Share of the box added on each side before the crop.
     padding: f32,
     alignment: Alignment,
     logits: bool,
     labels: Labels,
     name: Arc<str>,
-    /// Most faces in one run; 1 for models exported with a batch of one.
-    batch_size: usize,
     mirrored: bool,
-    sampler: Sampler,
-    input: Vec<f32>,
     /// Answers of all looks, in their order.
     scores: Vec<f32>,
 }
@@ -53,33 +48,27 @@ impl ExpressionClassifier {
         batch_size: usize,
     ) -> Result<Self, ExpressionError> {
         let card = model.card()?;
-        let options = SessionOptions { batch_size, ..options.clone() };
-        let session = SharedSession::open(&model.path, &options)?;
-        let spec = card.image_spec();
+        let network = ImageNetwork::open(&model.path, card.image_spec(), options, batch_size)?;
         let labels: Labels = card.labels.clone().into();
-        let batch_size = session.images_at_once(spec.shape(1), batch_size)?;
         let classes = labels.len() as i64;
-        match session.outputs() {
+        match network.session().outputs() {
             [output] if output.shape.last() == Some(&classes) => {}
             outputs => {
                 let found = listed(outputs);
-                return Err(session
+                return Err(network
+                    .session()
                     .misfit(format!("its card names {classes} labels, so one output of [N, {classes}] is needed, found {found}"))
                     .into());
             }
         }
         Ok(Self {
-            spec,
+            network,
             padding: card.input.crop_padding,
             alignment: card.alignment(),
             logits: card.softmax,
             labels,
             name: model.name.as_str().into(),
-            batch_size,
             mirrored: false,
-            session,
-            sampler: Sampler::default(),
-            input: Vec::new(),
             scores: Vec::new(),
         })
     }
@@ -97,7 +86,7 @@ impl ExpressionClassifier {
 
     /// Model and device, for logs.
     pub fn describe(&self) -> String {
-        format!("{} on {}", self.name, self.session.device())
+        format!("{} on {}", self.name, self.network.session().device())
     }
 
     /// Appends to `emotions` one answer for each of the faces, in their order. Boxes may reach past the frame;
@@ -129,44 +118,38 @@ impl ExpressionClassifier {
         crop: impl Fn(usize) -> (&'a Frame<'b>, Crop),
         emotions: &mut Vec<Emotion>,
     ) -> Result<(), ExpressionError> {
-        let (length, classes, logits) = (self.spec.len(), self.labels.len(), self.logits);
+        let (classes, logits) = (self.labels.len(), self.logits);
         // How often each face is looked at; every other look is at its mirror image.
         let looks = if self.mirrored { 2 } else { 1 };
-        self.scores.clear();
-        for first in (0..count * looks).step_by(self.batch_size) {
-            let batch = first..(count * looks).min(first + self.batch_size);
-            self.input.resize(length * batch.len(), 0.0);
-            for (look, image) in batch.clone().zip(self.input.chunks_exact_mut(length)) {
-                let (frame, crop) = crop(look / looks);
-                self.sampler.sample_crop(frame, &crop, &self.spec, image);
-                if look % looks == 1 {
-                    self.spec.mirror(image);
+        let draw = |sampler: &mut Sampler, spec: &ImageSpec, look: usize, image: &mut [f32]| {
+            let (frame, crop) = crop(look / looks);
+            sampler.sample_crop(frame, &crop, spec, image);
+            if look % looks == 1 {
+                spec.mirror(image);
+            }
+        };
+        let scores = &mut self.scores;
+        scores.clear();
+        self.network.run(count * looks, draw, |looks, outputs| {
+            let before = scores.len();
+            let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
+            for answer in values.chunks_exact(classes) {
+                scores.extend(answer);
+                if logits {
+                    let begin = scores.len() - classes;
+                    softmax(&mut scores[begin..]);
                 }
             }
-            let (before, scores) = (self.scores.len(), &mut self.scores);
-            self.session.run(self.spec.shape(batch.len()), &mut self.input, |outputs| {
-                let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
-                for answer in values.chunks_exact(classes) {
-                    scores.extend(answer);
-                    if logits {
-                        let begin = scores.len() - classes;
-                        softmax(&mut scores[begin..]);
-                    }
-                }
-            })?;
-            let answers = &self.scores[before..];
+            let answers = &scores[before..];
             if let Some(bad) = answers.chunks_exact(classes).find(|a| !a.iter().all(|s| s.is_finite())) {
-                return Err(self
-                    .session
-                    .failed(format!("it answered {bad:?}, which are not probabilities"))
-                    .into());
+                return Err(format!("it answered {bad:?}, which are not probabilities"));
             }
             let answers = answers.len() / classes;
-            if answers != batch.len() {
-                let reason = format!("{} faces went in, {answers} answers came out", batch.len());
-                return Err(self.session.failed(reason).into());
+            if answers != looks {
+                return Err(format!("{looks} faces went in, {answers} answers came out"));
             }
-        }
+            Ok(())
+        })?;
         emotions.extend(self.scores.chunks_exact(classes * looks).map(|answers| {
             let (first, mirrored) = answers.split_at(classes);
             let mut scores = first.to_vec();

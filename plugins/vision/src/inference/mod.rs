@@ -10,6 +10,7 @@
 mod by_shape;
 mod engine;
 mod error;
+mod images;
 mod instruments;
 mod loaded;
 mod network;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use error::InferenceError;
 pub use ferroflow_cuda::Device;
+pub(crate) use images::ImageNetwork;
 pub use network::{TensorInfo, listed};
 pub use outputs::Output;
 pub use runtime::{cuda_provider, environment, runtime_version};

@@ -16,7 +16,6 @@ use super::{
     engine::Engine,
     instruments::Instruments,
     loaded::Loaded,
-    network::listed,
     request::{Answer, Reply, Request},
     worker::Worker,
 };
@@ -222,38 +221,6 @@ impl SharedSession {
     /// Requests that wait for their run.
     pub fn waiting(&self) -> usize {
         self.instruments.waiting()
-    }
-
-    /// Checks that the only input takes images of this shape (without their number), and tells how many may go into one
-    /// run: `batch_size`, or 1 where the model was exported with a batch of one.
-    ///
-    /// # Errors
-    /// If it takes something else, or several images and never fewer.
-    pub fn images_at_once(
-        &self,
-        [_, a, b, c]: [usize; 4],
-        batch_size: usize,
-    ) -> Result<usize, InferenceError> {
-        let fits = |sides: &[i64]| {
-            let fits = |(&have, want): (&i64, usize)| have == -1 || have == want as i64;
-            sides.len() == 3 && sides.iter().zip([a, b, c]).all(fits)
-        };
-        let fixed = match self.inputs() {
-            [TensorInfo { shape, .. }] if shape.get(1..).is_some_and(fits) => shape.first(),
-            inputs => {
-                let found = listed(inputs);
-                let reason = format!("its card promises one input of [N, {a}, {b}, {c}], found {found}");
-                return Err(self.misfit(reason));
-            }
-        };
-        match fixed {
-            Some(1) => Ok(1),
-            Some(&fixed) if fixed > 1 => {
-                let reason = format!("it takes {fixed} faces at once, where one or any number is needed");
-                Err(self.misfit(reason))
-            }
-            _ => Ok(batch_size.max(1)),
-        }
     }
 
     /// An error that says how this model differs from what its use needs.
