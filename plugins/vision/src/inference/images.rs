@@ -30,6 +30,15 @@ impl ImageNetwork {
         batch_size: usize,
     ) -> Result<Self, InferenceError> {
         let session = SharedSession::open(path, &SessionOptions { batch_size, ..options.clone() })?;
+        Self::new(session, spec, batch_size)
+    }
+
+    /// The same of a session that is open.
+    pub fn new(
+        session: Arc<SharedSession>,
+        spec: ImageSpec,
+        batch_size: usize,
+    ) -> Result<Self, InferenceError> {
         let batch_size = images_at_once(&session, spec.shape(1), batch_size)?;
         Ok(Self { session, spec, batch_size, sampler: Sampler::default(), input: Vec::new() })
     }
@@ -37,6 +46,11 @@ impl ImageNetwork {
     /// The session.
     pub fn session(&self) -> &SharedSession {
         &self.session
+    }
+
+    /// An image as the network takes it.
+    pub const fn spec(&self) -> &ImageSpec {
+        &self.spec
     }
 
     /// So many images in turns of as many as go into one run.
