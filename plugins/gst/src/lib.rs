@@ -25,6 +25,7 @@ pub mod frame;
 mod lock;
 pub mod message;
 pub mod meta;
+pub mod models;
 pub mod overlay;
 mod session;
 pub mod smooth;

@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use ferroflow_vision::{
-    detect,
-    model::{self, ModelFile},
-};
 use gst::prelude::*;
+use gstferroflow::models;
 
 use crate::stream::launch;
 
@@ -49,23 +46,8 @@ pub fn models(description: &str) -> anyhow::Result<Vec<PathBuf>> {
     let bin = chain(description, "", 1)?;
     let mut files = Vec::new();
     for element in bin.iterate_recurse().into_iter().flatten() {
-        let factory = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-        let named = || element.property::<Option<String>>("model").unwrap_or_default();
-        let found = match factory.as_str() {
-            "ferexpression" => model::resolve_model(&named()).map(|file| vec![file]),
-            "ferfacedetect" => {
-                let detector: gstferroflow::facedetect::Detector = element.property("detector");
-                detect::models(detector.into(), &named())
-            }
-            "fertranslate" => {
-                // A generator needs no card. One that is not named is the element's to complain about.
-                files.extend(Some(named()).filter(|file| !file.is_empty()).map(PathBuf::from));
-                continue;
-            }
-            _ => continue,
-        };
-        let found = found.with_context(|| format!("the element `{}`", element.name()))?;
-        files.extend(found.iter().flat_map(ModelFile::files));
+        let Some(found) = models::files(&element) else { continue };
+        files.extend(found.with_context(|| format!("the element `{}`", element.name()))?);
     }
     Ok(files)
 }
@@ -127,7 +109,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (network, card) = (folder.path().join("net.onnx"), folder.path().join("net.toml"));
         std::fs::write(&network, "").unwrap();
-        std::fs::write(&card, model::card::EXAMPLE).unwrap();
+        std::fs::write(&card, ferroflow_vision::model::card::EXAMPLE).unwrap();
         let translated = folder.path().join("angry.onnx");
         let chain = format!(
             "fertrack ! ferexpression model=\"{}\" ! fertranslate model=\"{}\" ! fertranslate",

@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{LazyLock, Mutex},
 };
 
@@ -7,7 +8,7 @@ use ferroflow_vision::{
     expression::{ExpressionClassifier, ExpressionError},
     face::{Detection, Emotion, Face},
     inference::{MOST_IMAGES, MOST_THREADS},
-    model,
+    model::{self, ModelError, ModelFile},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
@@ -17,6 +18,7 @@ use crate::{
     frame,
     lock::lock,
     meta::{self, FaceReader, FrameSize},
+    models::UsesModels,
     session,
 };
 
@@ -55,8 +57,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    fn file(&self) -> Result<ModelFile, ModelError> {
+        model::resolve_model(self.model.as_deref().unwrap_or(model::DEFAULT_EXPRESSION))
+    }
+
     fn open(&self) -> Result<ExpressionClassifier, ExpressionError> {
-        let file = model::resolve_model(self.model.as_deref().unwrap_or(model::DEFAULT_EXPRESSION))?;
+        let file = self.file()?;
         let options = session::options(
             self.device.as_deref(),
             self.threads,
@@ -207,6 +213,13 @@ impl ElementImpl for Expression {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         frame::pad_templates()
+    }
+}
+
+impl UsesModels for Expression {
+    fn model_files(&self) -> Result<Vec<PathBuf>, ModelError> {
+        let file = lock(&self.settings).file()?;
+        Ok(file.files().collect())
     }
 }
 

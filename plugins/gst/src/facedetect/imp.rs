@@ -1,15 +1,19 @@
-use std::sync::{LazyLock, Mutex};
+use std::{
+    path::PathBuf,
+    sync::{LazyLock, Mutex},
+};
 
 use ferroflow_vision::{
     detect::{self, Backend, DetectError, DetectorConfig, DetectorKind, FaceDetector},
     face::Detection,
     inference::{MOST_IMAGES, MOST_THREADS},
+    model::{ModelError, ModelFile},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
 use gst_video::VideoInfo;
 
-use crate::{frame, lock::lock, meta, session};
+use crate::{frame, lock::lock, meta, models::UsesModels, session};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("ferfacedetect", gst::DebugColorFlags::empty(), Some("Face detection"))
@@ -250,6 +254,14 @@ impl ElementImpl for FaceDetect {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         frame::pad_templates()
+    }
+}
+
+impl UsesModels for FaceDetect {
+    fn model_files(&self) -> Result<Vec<PathBuf>, ModelError> {
+        let Settings { detector, model, .. } = lock(&self.settings).clone();
+        let models = detect::models(detector.into(), &model.unwrap_or_default())?;
+        Ok(models.iter().flat_map(ModelFile::files).collect())
     }
 }
 

@@ -1,11 +1,12 @@
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{LazyLock, Mutex},
 };
 
 use ferroflow_vision::{
     face::Face,
     inference::{MOST_IMAGES, MOST_THREADS},
+    model::ModelError,
     translation::{FaceTranslator, TranslationError},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -16,6 +17,7 @@ use crate::{
     frame,
     lock::lock,
     meta::{FaceReader, FrameSize},
+    models::UsesModels,
     session,
 };
 
@@ -49,6 +51,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The generator, if one is named.
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref().filter(|model| !model.is_empty())
+    }
+
     fn open(&self, model: &str) -> Result<FaceTranslator, TranslationError> {
         let options = session::options(
             self.device.as_deref(),
@@ -158,6 +165,13 @@ impl ElementImpl for Translate {
     }
 }
 
+impl UsesModels for Translate {
+    /// A generator needs no card, and without one the element does not start.
+    fn model_files(&self) -> Result<Vec<PathBuf>, ModelError> {
+        Ok(lock(&self.settings).model().map(PathBuf::from).into_iter().collect())
+    }
+}
+
 impl BaseTransformImpl for Translate {
     const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
     const PASSTHROUGH_ON_SAME_CAPS: bool = false;
@@ -165,7 +179,7 @@ impl BaseTransformImpl for Translate {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let model = settings.model.as_deref().filter(|model| !model.is_empty()).ok_or_else(|| {
+        let model = settings.model().ok_or_else(|| {
             gst::error_msg!(
                 gst::ResourceError::Settings,
                 ("no generator: set the property `model` to the ONNX file of a CycleGAN's generator")
