@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use gst::{GenericFormattedValue, glib, prelude::*};
-use gstferroflow::{message::describe, writer};
+use gstferroflow::{message::describe, source, writer};
 
 use super::{
     launch::{self, LaunchError},
@@ -183,20 +183,15 @@ fn first_error(name: &str, bus: &gst::Bus) -> anyhow::Error {
 }
 
 /// Says how a camera is.
-fn tell_of_source(name: &str, told: &gst::StructureRef) {
-    let text = |field: &str| told.get::<&str>(field).unwrap_or_default();
-    match (text("state"), told.get::<u64>("delay")) {
-        ("retrying", Ok(delay)) => {
-            let seconds = delay as f64 / 1e9;
-            tracing::warn!(
-                stream = name,
-                "the source is down, tried again in {seconds:.1} s: {}",
-                text("reason")
-            );
+fn tell_of_source(name: &str, event: &source::Event) {
+    match event {
+        source::Event::Playing => tracing::info!(stream = name, "the source is playing"),
+        source::Event::Retrying { reason, delay } => {
+            let seconds = delay.as_secs_f64();
+            tracing::warn!(stream = name, "the source is down, tried again in {seconds:.1} s: {reason}");
         }
         // That it gave up is an error of its own.
-        ("gave-up", _) => {}
-        (state, _) => tracing::info!(stream = name, "the source is {state}"),
+        source::Event::GaveUp { .. } => {}
     }
 }
 
@@ -264,8 +259,8 @@ fn watch(
                 }
             }
             gst::MessageView::Element(element) => {
-                if let Some(told) = element.structure().filter(|told| told.name() == "ferroflow-source") {
-                    tell_of_source(name, told);
+                if let Some(event) = element.structure().and_then(source::Event::from_structure) {
+                    tell_of_source(name, &event);
                 }
             }
             _ => {}

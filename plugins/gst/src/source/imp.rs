@@ -6,7 +6,10 @@ use std::{
 
 use gst::{glib, prelude::*, subclass::prelude::*};
 
-use super::supervisor::{self, Counters, Event, Plan, Stop};
+use super::{
+    event::Event,
+    supervisor::{self, Counters, Plan, Stop},
+};
 use crate::{address::without_credentials, frame, lock::lock};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -231,23 +234,19 @@ impl Source {
         let _ = running.map(|running| running.supervisor.join());
     }
 
-    /// Tells the log, the bus (an element message `ferroflow-source`) and the metrics.
+    /// Tells the log, the metrics and the bus.
     fn report(&self, event: &Event) {
         let name = self.obj().name().to_string();
         let up = metrics::gauge!("ferroflow_source_up", "element" => name.clone());
-        let builder = gst::Structure::builder("ferroflow-source");
-        let structure = match event {
+        match event {
             Event::Playing => {
                 gst::info!(CAT, imp = self, "frames are coming");
                 up.set(1.0);
-                builder.field("state", "playing").build()
             }
             Event::Retrying { reason, delay } => {
                 gst::warning!(CAT, imp = self, "{reason}; trying again in {delay:?}");
                 up.set(0.0);
                 metrics::counter!("ferroflow_source_restarts_total", "element" => name).increment(1);
-                let delay = delay.as_nanos() as u64;
-                builder.field("state", "retrying").field("reason", reason).field("delay", delay).build()
             }
             Event::GaveUp { reason } => {
                 up.set(0.0);
@@ -256,10 +255,10 @@ impl Source {
                     gst::ResourceError::OpenRead,
                     ("gave up after the restart budget: {reason}")
                 );
-                builder.field("state", "gave-up").field("reason", reason).build()
             }
-        };
+        }
+        let message = gst::message::Element::builder(event.to_structure()).src(&*self.obj()).build();
         // Without a bus there is nobody to tell.
-        let _ = self.obj().post_message(gst::message::Element::builder(structure).src(&*self.obj()).build());
+        let _ = self.obj().post_message(message);
     }
 }

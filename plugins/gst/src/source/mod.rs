@@ -14,8 +14,11 @@
 use gst::{glib, prelude::*};
 
 mod backoff;
+mod event;
 mod imp;
 mod supervisor;
+
+pub use event::Event;
 
 glib::wrapper! {
     /// The element. See the module's documentation.

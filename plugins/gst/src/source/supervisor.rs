@@ -10,7 +10,7 @@ use std::{
 
 use gst::{glib, prelude::*};
 
-use super::backoff::Backoff;
+use super::{backoff::Backoff, event::Event};
 use crate::{address::without_credentials, lock::lock, message::describe};
 
 /// How long `rtspsrc` waits for packets over UDP before it asks for TCP, at most: its own default.
@@ -51,24 +51,6 @@ pub struct Counters {
     pub restarts: AtomicU64,
     /// The element has been paused: nobody takes frames, and the outer clock stands still.
     pub is_paused: AtomicBool,
-}
-
-/// What happens to a source, for those who watch.
-pub enum Event {
-    /// Frames have begun to come.
-    Playing,
-    /// The pipeline went down; it is tried again after the delay.
-    Retrying {
-        /// Why it went down.
-        reason: String,
-        /// Until the next try.
-        delay: Duration,
-    },
-    /// The budget of restarts is spent.
-    GaveUp {
-        /// Why it went down last.
-        reason: String,
-    },
 }
 
 /// A flag that can be waited for.
