@@ -296,13 +296,13 @@ fn when_too_few_pass_all_are_tried_mirrored_too_and_no_two_are_copies() {
     assert!(made.len() > 3 && made.len() + refused(&facts).iter().sum::<u64>() as usize == 48, "{facts:?}");
     let mirrored =
         |pixels: &[u8]| pixels.chunks(48).flat_map(|row| row.iter().rev()).copied().collect::<Vec<_>>();
-    let hasher = ferroflow_vision::similar::Hasher::default();
+    let hasher = ferroflow_vision::perceptual_hash::Hasher::default();
     let hash = |pixels: &[u8]| hasher.hash(pixels, 48, 48).unwrap();
     for (at, a) in made.iter().enumerate() {
         for b in &made[at + 1..] {
             for other in [b.pixels.clone(), mirrored(&b.pixels)] {
                 let is_close = (hash(&a.pixels) ^ hash(&other)).count_ones() <= 3;
-                let correlation = ferroflow_vision::similar::correlation(&a.pixels, &other);
+                let correlation = ferroflow_vision::correlation::correlation(&a.pixels, &other);
                 assert!(!is_close || correlation < 0.98, "{} and {}: {correlation}", a.source, b.source);
             }
         }

@@ -7,6 +7,7 @@
 
 pub mod activations;
 pub mod align;
+pub mod correlation;
 pub mod detect;
 pub mod embedding;
 pub mod expression;
@@ -17,9 +18,9 @@ pub mod geometry;
 pub mod import;
 pub mod inference;
 pub mod model;
+pub mod perceptual_hash;
 pub mod record;
 pub mod sample;
-pub mod similar;
 pub mod smooth;
 pub mod track;
 pub mod translation;

@@ -5,7 +5,7 @@ mod near;
 
 use std::collections::BTreeMap;
 
-use ferroflow_vision::similar::Hasher;
+use ferroflow_vision::perceptual_hash::Hasher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

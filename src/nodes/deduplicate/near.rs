@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::Array;
-use ferroflow_vision::similar::{correlation, each_close_pair};
+use ferroflow_vision::{correlation::correlation, perceptual_hash::each_close_pair};
 
 use super::Print;
 use crate::batch::{

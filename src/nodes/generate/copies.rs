@@ -1,6 +1,9 @@
 //! Which pictures are copies of one another, mirrored or not.
 
-use ferroflow_vision::similar::{CloseHashes, Hasher, correlation};
+use ferroflow_vision::{
+    correlation::correlation,
+    perceptual_hash::{CloseHashes, Hasher},
+};
 
 use crate::batch::{Context, data::Faces, flow};
 

@@ -8,7 +8,7 @@ use ferroflow_vision::{
     frame::Frame,
     inference::SessionOptions,
     model::{self, ModelFile},
-    similar::Hasher,
+    perceptual_hash::Hasher,
     translation::FaceTranslator,
 };
 

@@ -1,4 +1,5 @@
-//! Whether two gray pictures show the same thing: a perceptual hash to find candidates fast, a correlation to be sure.
+//! Perceptual hashes: gray pictures that may show the same thing are found fast. Whether they do, their
+//! [`correlation`](crate::correlation) tells.
 
 use std::{collections::HashMap, f32::consts::PI};
 
@@ -79,27 +80,6 @@ fn shrink(pixels: &[u8], width: usize, height: usize) -> Option<[[f32; SIDE]; SI
             sum as f32 / count as f32
         })
     }))
-}
-
-/// Pearson's correlation of two pictures of one size, -1 to 1; 0 where either is constant or they differ in size.
-pub fn correlation(a: &[u8], b: &[u8]) -> f32 {
-    if a.len() != b.len() || a.is_empty() {
-        return 0.0;
-    }
-    let (mut sum_a, mut sum_b, mut aa, mut bb, mut ab) = (0u64, 0u64, 0u64, 0u64, 0u64);
-    for (&a, &b) in a.iter().zip(b) {
-        let (a, b) = (u64::from(a), u64::from(b));
-        sum_a += a;
-        sum_b += b;
-        aa += a * a;
-        bb += b * b;
-        ab += a * b;
-    }
-    let count = a.len() as f64;
-    let (mean_a, mean_b) = (sum_a as f64 / count, sum_b as f64 / count);
-    let variance = |squares: u64, mean: f64| squares as f64 / count - mean * mean;
-    let spread = (variance(aa, mean_a) * variance(bb, mean_b)).sqrt();
-    if spread > 1e-9 { ((ab as f64 / count - mean_a * mean_b) / spread) as f32 } else { 0.0 }
 }
 
 /// A part of a hash.
@@ -205,7 +185,6 @@ mod tests {
         let distance = |a: &[u8], b: &[u8]| (hash(a) ^ hash(b)).count_ones();
         assert!(distance(&original, &brighter) <= 3 && distance(&original, &noisy) <= 3);
         assert!(distance(&original, &other) > 10);
-        assert!(correlation(&original, &brighter) > 0.98 && correlation(&original, &other) < 0.8);
     }
 
     #[test]
@@ -217,7 +196,6 @@ mod tests {
         let mut list = CloseHashes::default();
         [None, Some(1), None].into_iter().for_each(|hash| list.add(hash));
         assert_eq!((list.close_to(0), list.close_to(0xffff)), (vec![1], vec![]));
-        assert!(correlation(&[7; 9], &[7; 9]).abs() < 1e-9);
     }
 
     proptest::proptest! {
