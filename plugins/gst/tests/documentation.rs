@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use gst::{glib, prelude::*};
 
@@ -39,7 +39,8 @@ fn document() -> String {
         formats.join(", ")
     )
     .unwrap();
-    for name in [
+    // In the order in which they stand in a pipeline.
+    let names = [
         "ferfacedetect",
         "fertrack",
         "ferexpression",
@@ -48,7 +49,15 @@ fn document() -> String {
         "feroverlay",
         "fermeta",
         "fersource",
-    ] {
+    ];
+    let known = gst::Registry::get().features_by_plugin("ferroflow");
+    let known: BTreeSet<_> = known.iter().map(|feature| feature.name().to_string()).collect();
+    assert_eq!(
+        known,
+        names.into_iter().map(str::to_owned).collect(),
+        "elements, and those that are documented"
+    );
+    for name in names {
         let factory = gst::ElementFactory::find(name).unwrap();
         let element = factory.create().build().unwrap();
         let description = factory.metadata("description").unwrap();

@@ -133,7 +133,7 @@ impl ExpressionClassifier {
         self.network.run(count * looks, draw, |looks, outputs| {
             let before = scores.len();
             let values = outputs.first().map_or(&[][..], |output: &Output<'_>| output.values);
-            for answer in values.chunks_exact(classes) {
+            for answer in values.chunks_exact(classes.max(1)) {
                 scores.extend(answer);
                 if logits {
                     let begin = scores.len() - classes;
@@ -141,10 +141,11 @@ impl ExpressionClassifier {
                 }
             }
             let answers = &scores[before..];
-            if let Some(bad) = answers.chunks_exact(classes).find(|a| !a.iter().all(|s| s.is_finite())) {
+            if let Some(bad) = answers.chunks_exact(classes.max(1)).find(|a| !a.iter().all(|s| s.is_finite()))
+            {
                 return Err(format!("it answered {bad:?}, which are not probabilities"));
             }
-            let answers = answers.len() / classes;
+            let answers = answers.len() / classes.max(1);
             if answers != looks {
                 return Err(format!("{looks} faces went in, {answers} answers came out"));
             }

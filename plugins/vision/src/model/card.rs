@@ -160,6 +160,13 @@ impl Card {
         Ok(card)
     }
 
+    /// Whether a file is meant to be a card: it has a key of one, or is no TOML at all.
+    pub fn is_meant(text: &str) -> bool {
+        const KEYS: [&str; 4] = ["task", "labels", "softmax", "input"];
+        let table: Result<toml::Table, _> = toml::from_str(text);
+        table.map_or(true, |table| KEYS.iter().any(|key| table.contains_key(*key)))
+    }
+
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), String> {
         let Input { width, height, mean, std, scale, crop_padding, .. } = &self.input;
@@ -224,5 +231,17 @@ impl Card {
             mean: each(&self.input.mean, 0.0),
             std: each(&self.input.std, 1.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_file_is_no_card_and_one_with_a_mistake_is() {
+        assert!(!Card::is_meant("name = \"mine\"\n[node.a]\nuse = \"fer2013\"\n"));
+        assert!(Card::is_meant(EXAMPLE) && Card::is_meant("lables = []\ntask = \"expression\"\n"));
+        assert!(Card::is_meant("task = "), "no TOML: its error is told");
     }
 }

@@ -115,11 +115,12 @@ fn card_inside(path: &Path) -> Result<Option<Card>, ModelError> {
     Card::parse(&text).map(Some).map_err(bad)
 }
 
-/// The card `model.toml` of `model.onnx`, if there is one.
+/// The card `model.toml` of `model.onnx`, if there is one; a pipeline file may be called so, too.
 fn card_beside(path: &Path) -> Result<Option<Card>, ModelError> {
     let card_path = path.with_extension("toml");
     match fs::read_to_string(&card_path) {
         Err(_) => Ok(None),
+        Ok(text) if !Card::is_meant(&text) => Ok(None),
         Ok(text) => {
             let card =
                 Card::parse(&text).map_err(|reason| ModelError::BadCard { path: card_path, reason })?;
