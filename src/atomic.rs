@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context;
 
-/// Writes a file beside its name, makes sure that it is on disk, and gives it its name. A link leads to the file that is
-/// written; what is there and no file, such as a pipe, is written into.
+/// Writes a file beside its name, makes sure that it is on disk, and gives it its name. A link leads to the
+/// file that is written; what is there and no file, such as a pipe, is written into.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let what = || format!("{} cannot be written", path.display());
     // Before links are followed: that to standard output leads to something without a name.
@@ -47,8 +47,8 @@ pub fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives a folder its name. An older one of that name goes `away` in one step and is removed then: a kill leaves the new one, the
-/// old one or none, never a part. A failure leaves the old one.
+/// Gives a folder its name. An older one of that name goes `away` in one step and is removed then: a kill
+/// leaves the new one, the old one or none, never a part. A failure leaves the old one.
 pub fn replace_folder(folder: &Path, target: &Path, away: &Path) -> anyhow::Result<()> {
     let replaces = target.exists();
     if replaces {

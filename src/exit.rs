@@ -8,8 +8,8 @@ pub const FAILURE: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A part failed (one video of many, one stream of several), the others are done.
 pub const PARTIAL: u8 = 3;
-/// Something that is needed is missing: a model, a library, a plug-in, a device. Only where that is looked at before anything
-/// runs; a pipeline or a stage that finds it out while running has failed.
+/// Something that is needed is missing: a model, a library, a plug-in, a device. Only where that is looked at
+/// before anything runs; a pipeline or a stage that finds it out while running has failed.
 pub const MISSING: u8 = 4;
 /// Stopped by SIGINT or SIGTERM; what was finished is kept and the rest can be resumed.
 pub const INTERRUPTED: u8 = 130;

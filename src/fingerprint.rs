@@ -19,7 +19,8 @@ pub struct Content {
     pub modified: u128,
 }
 
-/// The content of a file. `known`, from an earlier run, spares reading it when length and time of change are the same.
+/// The content of a file. `known`, from an earlier run, spares reading it when length and time of change are
+/// the same.
 pub fn content(path: &Path, known: Option<&Content>) -> anyhow::Result<Content> {
     let metadata = fs::metadata(path)?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());

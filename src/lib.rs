@@ -1,7 +1,8 @@
 //! The Ferroflow engine: from a pipeline file to what it leaves behind.
 //!
-//! [`cli`] reads the command line; [`graph`] reads pipeline files, some of which are part of the program ([`pipelines`]); [`stream`] runs them live, [`batch`] over data sets, with
-//! the stages in [`nodes`]; [`report`] makes pages of what they did; [`models`] brings what they need; [`bench`] measures.
+//! [`cli`] reads the command line; [`graph`] reads pipeline files, some of which are part of the program
+//! ([`pipelines`]); [`stream`] runs them live, [`batch`] over data sets, with the stages in [`nodes`];
+//! [`report`] makes pages of what they did; [`models`] brings what they need; [`bench`] measures.
 
 #[macro_use]
 mod out;

@@ -1,5 +1,6 @@
-//! Standard output that may be closed. `println!` panics when its reader has seen enough, as `head` has after ten lines; these
-//! do not. That it could not be written for another reason, such as a full disk, is remembered.
+//! Standard output that may be closed. `println!` panics when its reader has seen enough, as `head` has after
+//! ten lines; these do not. That it could not be written for another reason, such as a full disk, is
+//! remembered.
 
 use std::{
     fmt,

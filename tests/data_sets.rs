@@ -452,7 +452,8 @@ fn duplicates_are_decided_by_policy() {
         reasons.sort();
         reasons.join(" ")
     };
-    // Of rows in the split train: a copy, a leak (its twin is in validation), two that disagree, one of two black ones.
+    // Of rows in the split train: a copy, a leak (its twin is in validation), two that disagree, one of two
+    // black ones.
     assert_eq!(dropped(""), "conflict conflict duplicate duplicate leak");
     assert_eq!(dropped("conflicts=ignore"), "duplicate duplicate duplicate leak");
     assert_eq!(dropped("keep=train"), "conflict conflict duplicate duplicate");

@@ -30,8 +30,8 @@ fn furnished(rows: &[fer::Row]) -> House {
     house
 }
 
-/// A network that answers the mean of each 4x4 pixels as [N, 1, 6, 6], times a factor; and its card, which calls it one
-/// for detection.
+/// A network that answers the mean of each 4x4 pixels as [N, 1, 6, 6], times a factor; and its card, which
+/// calls it one for detection.
 fn backbone(folder: &Path, name: &str, batch: Side, factor: f32) {
     let mut graph = GraphBuilder::default();
     let sides = |side: usize| [batch, Side::Fixed(1), Side::Fixed(side), Side::Fixed(side)];
@@ -48,7 +48,8 @@ fn backbone(folder: &Path, name: &str, batch: Side, factor: f32) {
     fs::write(folder.join(name).with_extension("toml"), card).unwrap();
 }
 
-/// A small network as VGG is built: faces become 3 x 12 x 12 in `block1_pool` and 6 x 6 x 6 in `block2_pool`, its answer.
+/// A small network as VGG is built: faces become 3 x 12 x 12 in `block1_pool` and 6 x 6 x 6 in `block2_pool`,
+/// its answer.
 fn blocks(folder: &Path) {
     let mut graph = GraphBuilder::default();
     let sides = |channels, side| [Side::Free("N"), channels, side, side];

@@ -145,7 +145,8 @@ impl House {
         stage.run(&context).map_err(|error| format!("{error:#}").replace(name(self.folder.path()), "HOUSE"))
     }
 
-    /// `generate` with a generator, from neutral to disgust unless told otherwise, judged by a classifier that agrees.
+    /// `generate` with a generator, from neutral to disgust unless told otherwise, judged by a classifier
+    /// that agrees.
     fn generate(&self, model: &str, more: &str, out: &str) -> Result<Facts, String> {
         self.run_on(2, &[("input", "faces"), ("model", model)], &self.node(more), out)
     }

@@ -1,4 +1,5 @@
-//! Classifiers of fewer bits: what they answer, what they weigh, and that whatever took the classifier before takes them.
+//! Classifiers of fewer bits: what they answer, what they weigh, and that whatever took the classifier before
+//! takes them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -95,7 +95,8 @@ pub struct Context<'a> {
     pub inputs: Vec<Input>,
     /// The folder that becomes the result. It is empty at first.
     pub out: PathBuf,
-    /// A folder that outlives a kill: what is in it when a stage begins is from an earlier attempt at the same result.
+    /// A folder that outlives a kill: what is in it when a stage begins is from an earlier attempt at the
+    /// same result.
     pub checkpoints: PathBuf,
     /// Threads that it may use.
     pub workers: usize,

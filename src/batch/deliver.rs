@@ -62,8 +62,8 @@ pub fn deliver(stored: &Stored, destination: &Path) -> anyhow::Result<()> {
     let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(cannot)?;
-    // Two processes may bring the same result at the same time. The lock is on the folder itself, so that it leaves no
-    // file behind; a file system that knows no such locks is taken to have one user.
+    // Two processes may bring the same result at the same time. The lock is on the folder itself, so that it
+    // leaves no file behind; a file system that knows no such locks is taken to have one user.
     let folder = fs::File::open(parent).with_context(cannot)?;
     let _ = folder.lock();
     if is_there(stored, destination) {

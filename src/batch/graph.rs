@@ -90,8 +90,9 @@ impl Graph {
     }
 }
 
-/// Refuses two results that are copied to one folder, or one into the other: each copy replaces what was there. And those that
-/// are copied into what the graph reads, or around it: the next run would read them, or find what it reads replaced.
+/// Refuses two results that are copied to one folder, or one into the other: each copy replaces what was
+/// there. And those that are copied into what the graph reads, or around it: the next run would read them, or
+/// find what it reads replaced.
 fn separate(path: &Path, dag: &Dag, stages: &[(Kind, Box<dyn AnyStage>)]) -> Result<(), GraphError> {
     let mut taken: Vec<(PathBuf, String)> = Vec::new();
     for (node, (kind, stage)) in dag.nodes.iter().zip(stages) {

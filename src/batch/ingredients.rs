@@ -25,8 +25,8 @@ pub struct Ingredients {
     pub inputs: BTreeMap<String, Vec<String>>,
     /// BLAKE3 of each file from outside, by its path.
     pub files: BTreeMap<PathBuf, String>,
-    /// The names of files, in the order of their paths, where names decide too: from a folder on, so that what moves as a
-    /// whole stays the same.
+    /// The names of files, in the order of their paths, where names decide too: from a folder on, so that
+    /// what moves as a whole stays the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
@@ -69,8 +69,8 @@ impl Ingredients {
         })
     }
 
-    /// The key of the result: a hash of all of this, but of files only the content, in the order of their paths, and the
-    /// names that count.
+    /// The key of the result: a hash of all of this, but of files only the content, in the order of their
+    /// paths, and the names that count.
     pub fn key(&self) -> String {
         let contents: Vec<_> = self.files.values().chain(&self.names).collect();
         let all = (

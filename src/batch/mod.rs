@@ -1,9 +1,10 @@
 //! Runs graphs of stages over data sets, with results that last.
 //!
-//! [`stage`] says what a stage is and [`context`] what it is given; [`flow`] takes its items through workers. [`store`] keeps
-//! results; [`ingredients`] is what a result is made of ([`fingerprints`]: of files outside) and [`record`] what is known of how it was made. [`plan`] says what
-//! would run and why, [`draw`] draws it, [`schedule`] runs it, [`deliver`] copies results to where they are wanted.
-//! [`data`] reads and writes the tables between stages.
+//! [`stage`] says what a stage is and [`context`] what it is given; [`flow`] takes its items through workers.
+//! [`store`] keeps results; [`ingredients`] is what a result is made of ([`fingerprints`]: of files outside)
+//! and [`record`] what is known of how it was made. [`plan`] says what would run and why, [`draw`] draws it,
+//! [`schedule`] runs it, [`deliver`] copies results to where they are wanted. [`data`] reads and writes the
+//! tables between stages.
 
 pub mod context;
 pub mod data;

@@ -92,8 +92,8 @@ pub fn ingredients(
     .map(Some)
 }
 
-/// Looks whether what a node needs outside the store is there, before all that comes in is: the files that it reads, and a place that its
-/// result can be copied to.
+/// Looks whether what a node needs outside the store is there, before all that comes in is: the files that it
+/// reads, and a place that its result can be copied to.
 pub fn check_outside(graph: &Graph, node: usize) -> anyhow::Result<()> {
     let stage = graph.stage(node);
     for path in stage.files()? {

@@ -95,7 +95,8 @@ impl StageProgress {
         self.tell();
     }
 
-    /// So many of so many are done; where these have not been begun, they are. What was told behind the bar stays from then on.
+    /// So many of so many are done; where these have not been begun, they are. What was told behind the bar
+    /// stays from then on.
     pub fn set_of(&self, count: usize, total: usize, what: &'static str) {
         let counted = self.told.lock().unwrap_or_else(PoisonError::into_inner).1;
         if (self.bar.length(), counted) != (Some(total as u64), what) {

@@ -9,7 +9,8 @@ use super::{ingredients::Ingredients, machine::Machine};
 
 /// The file of a result with its record.
 pub const RECORD: &str = "record.json";
-/// The file of a result with times that a stage has measured. It is no part of the digest, since it differs from run to run.
+/// The file of a result with times that a stage has measured. It is no part of the digest, since it differs
+/// from run to run.
 pub const TIMES: &str = "times.json";
 
 /// How a result was made.

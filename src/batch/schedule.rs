@@ -218,7 +218,7 @@ impl Run<'_> {
             Ok((stored, true)) => self.settle(node, &ingredients, stored, Outcome::Made),
             Ok((stored, false)) => self.settle(node, &ingredients, stored, Outcome::Unchanged),
             Err(error) if error.is::<Interrupted>() => Outcome::NotRun,
-            Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, self.store.root()))),
+            Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, Some(self.store.root())))),
         };
         // The receiver lives until all stages are done.
         let _ = send.send(Finished { node, share, outcome });
@@ -285,7 +285,7 @@ impl Run<'_> {
         let destination = self.graph.stage(node).destination();
         match destination.map_or(Ok(()), |destination| deliver::deliver(&stored, destination)) {
             Ok(()) => outcome(Box::new(stored)),
-            Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, self.store.root()))),
+            Err(error) => Outcome::Failed(format!("{:#}", with_advice(error, None))),
         }
     }
 
@@ -341,18 +341,19 @@ enum Next {
     Run,
 }
 
-/// Says what to do about a full disk.
-fn with_advice(error: anyhow::Error, root: &Path) -> anyhow::Error {
+/// Says what to do about a full disk; results in the store at `root` may fill it.
+fn with_advice(error: anyhow::Error, root: Option<&Path>) -> anyhow::Error {
     let is_full = |error: &(dyn std::error::Error + 'static)| {
         let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
         matches!(kind, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
     };
-    if error.chain().any(is_full) || format!("{error:#}").contains("No space left on device") {
-        return error.context(format!(
-            "the disk is full: free some space and run the same again; what is finished is kept. `ferroflow store prune --store {}` removes results \
-             that nobody needs",
-            root.display()
-        ));
+    if !error.chain().any(is_full) && !format!("{error:#}").contains("No space left on device") {
+        return error;
     }
-    error
+    let prune = root.map_or_else(String::new, |root| {
+        format!(". `ferroflow store prune --store {}` removes results that nobody needs", root.display())
+    });
+    error.context(format!(
+        "the disk is full: free some space and run the same again; what is finished is kept{prune}"
+    ))
 }

@@ -36,7 +36,8 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
         Ok(Vec::new())
     }
 
-    /// The folder below which the names of those files decide as well as their content, such as folders that are classes.
+    /// The folder below which the names of those files decide as well as their content, such as folders that
+    /// are classes.
     fn names_below(&self) -> Option<&Path> {
         None
     }

@@ -134,7 +134,8 @@ impl AnnotatedSet {
     }
 
     /// Reads the official list: a file name, the number of faces, and a line for each: x, y, width, height, blur,
-    /// expression, illumination, invalid, occlusion, pose. A picture without faces has one line of zeros all the same.
+    /// expression, illumination, invalid, occlusion, pose. A picture without faces has one line of zeros all
+    /// the same.
     fn from_list(text: &str, folder: &Path) -> anyhow::Result<Self> {
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
         let mut images = Vec::new();

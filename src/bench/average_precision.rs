@@ -1,6 +1,7 @@
-//! Average precision as the evaluation of WIDER FACE has it (Yang et al., "WIDER FACE: A Face Detection Benchmark", 2016;
-//! its tool `eval_tools`, `evaluation.m` and `VOCap.m`): every detection of a data set in order of confidence, matched at
-//! an overlap of 0.5, and the area under the interpolated precision-recall curve of PASCAL VOC 2010 and later.
+//! Average precision as the evaluation of WIDER FACE has it (Yang et al., "WIDER FACE: A Face Detection
+//! Benchmark", 2016; its tool `eval_tools`, `evaluation.m` and `VOCap.m`): every detection of a data set in
+//! order of confidence, matched at an overlap of 0.5, and the area under the interpolated precision-recall
+//! curve of PASCAL VOC 2010 and later.
 //!
 //! The tool samples the curve at 1000 thresholds; here it has a point for each confidence that occurs.
 
@@ -30,8 +31,9 @@ pub struct Judge {
 impl Judge {
     /// Judges the detections of one image, in any order.
     ///
-    /// A detection belongs to the face it overlaps most. The most confident one of a face that counts is a hit, all others
-    /// of it are false, as are those that overlap no face enough; those of a face that does not count are left out.
+    /// A detection belongs to the face it overlaps most. The most confident one of a face that counts is a
+    /// hit, all others of it are false, as are those that overlap no face enough; those of a face that does
+    /// not count are left out.
     pub fn add(&mut self, detections: &[Detection], faces: &[Face]) {
         self.faces += faces.iter().filter(|face| face.counts).count();
         let mut order: Vec<&Detection> = detections.iter().collect();
@@ -95,8 +97,8 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The area under the curve, 0 to 1, with each precision raised to the greatest at the same or a higher recall; none
-    /// where there was no face.
+    /// The area under the curve, 0 to 1, with each precision raised to the greatest at the same or a higher
+    /// recall; none where there was no face.
     pub fn average_precision(&self) -> Option<f64> {
         if self.faces == 0 {
             return None;

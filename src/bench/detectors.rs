@@ -20,7 +20,8 @@ use super::{
     picture::Picture,
 };
 
-/// The least confidence of detections that are judged: low enough for the whole curve, as WIDER FACE's evaluations have it.
+/// The least confidence of detections that are judged: low enough for the whole curve, as WIDER FACE's
+/// evaluations have it.
 const LEAST_CONFIDENCE: f32 = 0.02;
 
 /// Most detections of a picture; WIDER FACE has pictures of more than a thousand faces.

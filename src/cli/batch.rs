@@ -17,8 +17,9 @@ const PATHS: [&str; 4] = ["input", "output", "directory.input", "directory.outpu
 
 /// Read the expressions in every video of a directory.
 ///
-/// For each video, the output directory gets a folder with faces.jsonl, faces.csv and faces.parquet, and in the end an
-/// index.html. Videos that are done already, by content and settings, are skipped; after Ctrl-C, the same command goes on.
+/// For each video, the output directory gets a folder with faces.jsonl, faces.csv and faces.parquet, and in
+/// the end an index.html. Videos that are done already, by content and settings, are skipped; after Ctrl-C,
+/// the same command goes on.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Directories, searched with all below them, or single videos.

@@ -26,15 +26,15 @@ pub struct Args {
 enum Bench {
     /// Average precision on annotated pictures, and speed on frames of 640x360 and 1280x720.
     ///
-    /// Every detector runs on the CPU and, where it loads, on CUDA. Average precision is that of the WIDER FACE evaluation;
-    /// precision and recall are those at the detector's own threshold.
+    /// Every detector runs on the CPU and, where it loads, on CUDA. Average precision is that of the WIDER
+    /// FACE evaluation; precision and recall are those at the detector's own threshold.
     Detectors(Detectors),
 }
 
 #[derive(Debug, clap::Args)]
 struct Detectors {
-    /// Annotated pictures: a folder with boxes.json and images/, or with WIDER FACE's wider_face_val_bbx_gt.txt and its
-    /// pictures. Without it, speed alone is measured.
+    /// Annotated pictures: a folder with boxes.json and images/, or with WIDER FACE's
+    /// wider_face_val_bbx_gt.txt and its pictures. Without it, speed alone is measured.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Detectors, for example yunet,ssd; without it, all.

@@ -4,7 +4,8 @@ use clap::CommandFactory;
 
 use super::{Cli, Outcome};
 
-/// Write a completion script for a shell, for example `ferroflow completions bash > /etc/bash_completion.d/ferroflow`.
+/// Write a completion script for a shell, for example `ferroflow completions bash >
+/// /etc/bash_completion.d/ferroflow`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which shell.

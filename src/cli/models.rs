@@ -53,7 +53,8 @@ enum Models {
     /// `features` and `finetune`: from a Keras .h5 of weights alone ("notop") or of a whole model, Keras' own or
     /// VGG-Face's, or from torchvision's .safetensors.
     Import {
-        /// A .caffemodel, a Keras .hdf5 or .h5, VGG16's .safetensors, or an ONNX file whose input size is to be set free.
+        /// A .caffemodel, a Keras .hdf5 or .h5, VGG16's .safetensors, or an ONNX file whose input size is to
+        /// be set free.
         file: PathBuf,
         /// The network's deploy.prototxt, for Caffe.
         #[arg(long)]

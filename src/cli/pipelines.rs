@@ -11,8 +11,8 @@ use crate::{
     pipelines::{SHIPPED, find},
 };
 
-/// List the pipelines that are part of the program, or print the file of one, with its parameters, to make another of it:
-/// `ferroflow pipelines clip > mine.toml`.
+/// List the pipelines that are part of the program, or print the file of one, with its parameters, to make
+/// another of it: `ferroflow pipelines clip > mine.toml`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A pipeline.

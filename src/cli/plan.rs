@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{batch::draw::Form, graph::PipelineFile, stream};
 
-/// Show what a pipeline file would run: its streams, their elements and links, checked; of a batch graph, for each stage
-/// whether it is done, stale because of what, or to run.
+/// Show what a pipeline file would run: its streams, their elements and links, checked; of a batch graph, for
+/// each stage whether it is done, stale because of what, or to run.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

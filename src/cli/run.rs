@@ -68,7 +68,8 @@ pub struct BatchArgs {
     /// Threads that all stages of a batch graph together may use; all cores unless given.
     #[arg(long, value_name = "N", value_parser = super::one_or_more())]
     pub cores: Option<usize>,
-    /// Memory that all stages of a batch graph together may plan with, for example 3GB; four fifths of what is free unless given.
+    /// Memory that all stages of a batch graph together may plan with, for example 3GB; four fifths of what
+    /// is free unless given.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Bytes>,
 }
@@ -81,8 +82,8 @@ pub struct Loaded {
     pub graph: Option<Graph>,
 }
 
-/// Loads a pipeline with all its placeholders filled in, or a graph string. A file goes before a pipeline of the program that is called
-/// like it; a folder does not, since such a pipeline leaves one.
+/// Loads a pipeline with all its placeholders filled in, or a graph string. A file goes before a pipeline of
+/// the program that is called like it; a folder does not, since such a pipeline leaves one.
 pub fn load(source: &Source) -> Result<Loaded, Exit> {
     let text = source.file.to_string_lossy();
     if !source.file.exists() && (text.contains('!') || text.contains('=')) {

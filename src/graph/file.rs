@@ -21,7 +21,8 @@ pub struct PipelineFile {
     pub stream: BTreeMap<String, StreamTable>,
     /// A directory of video files.
     pub directory: Option<DirectoryTable>,
-    /// Nodes of a batch graph: `use`, inputs by name, parameters; `when` leaves a node out where it is empty or false.
+    /// Nodes of a batch graph: `use`, inputs by name, parameters; `when` leaves a node out where it is empty
+    /// or false.
     pub node: BTreeMap<String, toml::Table>,
     /// Nodes that their `when` left out.
     #[serde(skip)]

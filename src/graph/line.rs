@@ -1,11 +1,11 @@
 //! Batch graphs as one line in gst-launch's syntax: `fer2013 path=x.csv ! deduplicate name=unique ! report unique. !
 //! export path=out`.
 //!
-//! A node is a kind and its `key=value` parameters; `name=` gives it a name, else it has that of its kind; where the kind has such a
-//! parameter, it gets it too. `!` leads the
-//! node before it to the next free input of the node behind it. `NAME.` stands for a node named elsewhere, `NAME.INPUT`
-//! for one of its inputs. Values are read as TOML where they are TOML, else as text; quotes keep blanks, and make text of
-//! whatever is no list; a backslash keeps the character behind it, a quote for example.
+//! A node is a kind and its `key=value` parameters; `name=` gives it a name, else it has that of its kind;
+//! where the kind has such a parameter, it gets it too. `!` leads the node before it to the next free input
+//! of the node behind it. `NAME.` stands for a node named elsewhere, `NAME.INPUT` for one of its inputs.
+//! Values are read as TOML where they are TOML, else as text; quotes keep blanks, and make text of whatever
+//! is no list; a backslash keeps the character behind it, a quote for example.
 
 use thiserror::Error;
 

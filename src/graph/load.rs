@@ -1,8 +1,8 @@
 //! Puts a pipeline file together: the file, then the environment, then `--set`.
 //!
 //! `FERROFLOW_A__B=value` sets the key `a.b`; `FERROFLOW_NAME=value` sets the parameter `name` where the file has it.
-//! `--set key=value` sets a key by its path, or a parameter by its bare name. Where the file has text, the value is text;
-//! elsewhere it is read as TOML where it is TOML, else as text.
+//! `--set key=value` sets a key by its path, or a parameter by its bare name. Where the file has text, the
+//! value is text; elsewhere it is read as TOML where it is TOML, else as text.
 
 use std::{env, fs, path::Path};
 

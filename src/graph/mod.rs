@@ -1,8 +1,9 @@
-//! Pipeline files: from text to a checked description of what is to run. Runs nothing, and knows of faces no more than that tables may hold them.
+//! Pipeline files: from text to a checked description of what is to run. Runs nothing, and knows of faces no
+//! more than that tables may hold them.
 //!
 //! A file goes through steps that stand beside each other: [`load`] puts together the file, the environment and
-//! `--set`; [`keys`] refuses unknown keys; [`file`] gives it types; [`substitute`] fills in `${parameters}`. Batch graphs,
-//! from a file or from one [`line`], are checked and put in order by [`dag`].
+//! `--set`; [`keys`] refuses unknown keys; [`file`] gives it types; [`substitute`] fills in `${parameters}`.
+//! Batch graphs, from a file or from one [`line`], are checked and put in order by [`dag`].
 
 pub mod dag;
 pub mod file;

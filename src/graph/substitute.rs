@@ -63,7 +63,8 @@ fn holds(
     }
 }
 
-/// Fills in all text of a value. One that is a placeholder and nothing else takes the parameter's value with its type.
+/// Fills in all text of a value. One that is a placeholder and nothing else takes the parameter's value with
+/// its type.
 fn fill_value(
     filler: &Filler<'_>,
     parameters: &BTreeMap<String, toml::Value>,

@@ -7,8 +7,8 @@ pub fn read(text: &str) -> toml::Value {
     parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
-/// As [`read`], for a key that has a value already: where that is text, this is text too, whatever it looks like. One that
-/// is a placeholder may become anything.
+/// As [`read`], for a key that has a value already: where that is text, this is text too, whatever it looks
+/// like. One that is a placeholder may become anything.
 pub fn read_beside(text: &str, now: Option<&toml::Value>) -> toml::Value {
     match now.and_then(toml::Value::as_str) {
         Some(now) if !now.contains("${") => toml::Value::String(text.to_owned()),

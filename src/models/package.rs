@@ -77,8 +77,8 @@ fn pip(folder: &Path) -> Command {
     command
 }
 
-/// Writes the file `inside` an archive (zip, wheel or tar.gz) to `target`. Source archives keep all in one folder, whose
-/// name is left out of `inside`.
+/// Writes the file `inside` an archive (zip, wheel or tar.gz) to `target`. Source archives keep all in one
+/// folder, whose name is left out of `inside`.
 pub fn extract(archive: &Path, inside: &str, target: &Path) -> anyhow::Result<()> {
     let missing = || anyhow!("{} holds no {inside}", archive.display());
     let file = File::open(archive).with_context(|| archive.display().to_string())?;

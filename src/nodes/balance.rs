@@ -22,7 +22,8 @@ use crate::{
     graph::dag::{Port, PortType},
 };
 
-/// Balances the classes of one split: by repeating rows of rare classes, by dropping rows of frequent ones, or by weights.
+/// Balances the classes of one split: by repeating rows of rare classes, by dropping rows of frequent ones,
+/// or by weights.
 ///
 /// Other splits stay as they are, and dropped rows are not counted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +38,8 @@ pub struct Balance {
     /// Classes of which rows may be repeated or dropped, by name; all unless given.
     #[serde(default)]
     classes: Vec<String>,
-    /// How many rows each class is to have; unless given, `oversample` goes by the largest class, `undersample` by the smallest.
+    /// How many rows each class is to have; unless given, `oversample` goes by the largest class,
+    /// `undersample` by the smallest.
     #[serde(default)]
     rows: Option<usize>,
     /// Another seed repeats or drops other rows.
@@ -49,8 +51,8 @@ pub struct Balance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Method {
-    /// Rows are repeated until each class has as many as the largest. Repeated rows come last; `copy` is 0 for the original,
-    /// then 1, 2 and so on.
+    /// Rows are repeated until each class has as many as the largest. Repeated rows come last; `copy` is 0
+    /// for the original, then 1, 2 and so on.
     #[default]
     Oversample,
     /// Rows are dropped (`undersampled`) until each class has as many as the smallest.

@@ -28,13 +28,15 @@ use crate::{
     graph::dag::{Port, PortType},
 };
 
-/// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a duplicate of it.
+/// Gives each row out-of-fold probabilities: what a network says of it that has seen neither it nor a
+/// duplicate of it.
 ///
-/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) and what is of one `group`, a video for one, together. For each fold, a
-/// convolutional network is trained on those rows of the others that belong to the splits `learn-splits`, so that no
-/// label of a test part comes into what is learnt later from these probabilities. Rows without a label, and those that
-/// were dropped before, take no part. Pictures must all be of one size. Columns: `probabilities`, one for each class,
-/// and `fold`. A run that is stopped goes on from its last epoch.
+/// The rows are divided into folds, stratified by label, duplicates (`duplicate_group`) and what is of one
+/// `group`, a video for one, together. For each fold, a convolutional network is trained on those rows of the
+/// others that belong to the splits `learn-splits`, so that no label of a test part comes into what is learnt
+/// later from these probabilities. Rows without a label, and those that were dropped before, take no part.
+/// Pictures must all be of one size. Columns: `probabilities`, one for each class, and `fold`. A run that is
+/// stopped goes on from its last epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CrossValidate {
@@ -56,8 +58,8 @@ pub struct CrossValidate {
     /// Another seed divides the rows otherwise and trains other networks.
     #[serde(default)]
     seed: u64,
-    /// Where networks are trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks differ
-    /// from those of the CPU in their last digits at first, so another device begins anew.
+    /// Where networks are trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one.
+    /// Networks differ from those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(with = "String", extend("default" = "cpu"))]
     device: Device,

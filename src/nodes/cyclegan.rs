@@ -38,12 +38,14 @@ const SAMPLES: &str = "samples";
 /// What the names of sample grids begin with.
 const SAMPLE: &str = "epoch-";
 
-/// Trains a CycleGAN: two networks that translate faces of one class to another and back, learnt from faces that are no pairs.
+/// Trains a CycleGAN: two networks that translate faces of one class to another and back, learnt from faces
+/// that are no pairs.
 ///
-/// The defaults are those of Mazen, Nashat & Abdel Azeem Abul Seoud, and where they are silent those of Zhu et al. 2017. The
-/// result holds `FROM-to-TO.onnx` and `TO-to-FROM.onnx` (gray faces in -1..1 in and out), `losses.svg`, and `samples/`: pictures
-/// of a few faces of each class, with their translation and the way back below them. Losses are means over an epoch, without
-/// their weights. A training that is stopped goes on where it was.
+/// The defaults are those of Mazen, Nashat & Abdel Azeem Abul Seoud, and where they are silent those of Zhu
+/// et al. 2017. The result holds `FROM-to-TO.onnx` and `TO-to-FROM.onnx` (gray faces in -1..1 in and out),
+/// `losses.svg`, and `samples/`: pictures of a few faces of each class, with their translation and the way
+/// back below them. Losses are means over an epoch, without their weights. A training that is stopped goes on
+/// where it was.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CycleGan {
@@ -114,8 +116,8 @@ pub struct CycleGan {
     /// Another seed trains other networks.
     #[serde(default)]
     seed: u64,
-    /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one. Networks differ from
-    /// those of the CPU in their last digits at first, so another device begins anew.
+    /// Where it is trained: cpu, cuda, cuda:N, or auto, which takes a CUDA device where there is one.
+    /// Networks differ from those of the CPU in their last digits at first, so another device begins anew.
     #[serde(default = "device::cpu", skip_serializing_if = "device::is_cpu")]
     #[schemars(with = "String", extend("default" = "cpu"))]
     device: Device,

@@ -33,18 +33,19 @@ use crate::{
 /// The column with why a picture is no usable face; null where it is one.
 pub const VERDICT: &str = "face_verdict";
 
-/// Finds pictures without a usable face, and says why: `constant`, `text`, `no-face`, `misplaced` (the crop is not of the face in
-/// it), `tilted`, `profile`.
+/// Finds pictures without a usable face, and says why: `constant`, `text`, `no-face`, `misplaced` (the crop
+/// is not of the face in it), `tilted`, `profile`.
 ///
-/// Each picture is padded, enlarged, and shown to one detector after the other until one finds a usable face. Every row gets
-/// the reason in `face_verdict` and the number behind it in `face_score`, beside what was measured: `face_contrast`,
-/// `face_text`, `face_profile`, each detector's confidence, and fit, roll and yaw of the surest face. Rows with a reason are
-/// dropped; nothing is deleted. The defaults are explained, with what each threshold trades, in
-/// `benches/results/2026-11-25-faceness.md`.
+/// Each picture is padded, enlarged, and shown to one detector after the other until one finds a usable face.
+/// Every row gets the reason in `face_verdict` and the number behind it in `face_score`, beside what was
+/// measured: `face_contrast`, `face_text`, `face_profile`, each detector's confidence, and fit, roll and yaw
+/// of the surest face. Rows with a reason are dropped; nothing is deleted. The defaults are explained, with
+/// what each threshold trades, in `benches/results/2026-11-25-faceness.md`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DropNonFaces {
-    /// Detectors in the order in which they are asked: yunet, scrfd, mtcnn, ssd, haar. One that finds a usable face is enough.
+    /// Detectors in the order in which they are asked: yunet, scrfd, mtcnn, ssd, haar. One that finds a
+    /// usable face is enough.
     #[serde(default = "detectors")]
     detectors: Vec<String>,
     /// Factor on the least confidence of each detector: 2 asks for twice as sure a face, 0 takes any.
@@ -56,7 +57,8 @@ pub struct DropNonFaces {
     /// Greatest slope of the eyes in degrees, either way.
     #[serde(default = "roll")]
     roll: f32,
-    /// Greatest turn of the head: how far the nose stands beside the middle, as a share of the distance from eyes to mouth.
+    /// Greatest turn of the head: how far the nose stands beside the middle, as a share of the distance from
+    /// eyes to mouth.
     #[serde(default = "yaw")]
     yaw: f32,
     /// Least standard deviation of the gray levels, 0 to 127.5.

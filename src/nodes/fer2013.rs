@@ -29,18 +29,18 @@ use crate::{
 /// Pixels of a side.
 const SIDE: usize = 48;
 
-/// Reads FER2013. Takes Kaggle's `fer2013.csv`, plain, gzipped or in its tar.gz; `icml_face_data.csv`; and the folders
-/// `train/happy/*.jpg` with the seven class names.
+/// Reads FER2013. Takes Kaggle's `fer2013.csv`, plain, gzipped or in its tar.gz; `icml_face_data.csv`; and
+/// the folders `train/happy/*.jpg` with the seven class names.
 ///
-/// The splits Training, PublicTest and PrivateTest become `train`, `validation` and `test`. `row` is the number of the row in
-/// the csv, from 0, which FER+ goes by.
+/// The splits Training, PublicTest and PrivateTest become `train`, `validation` and `test`. `row` is the
+/// number of the row in the csv, from 0, which FER+ goes by.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Fer2013 {
     /// The csv, the archive, or the folder.
     path: PathBuf,
-    /// How many rows may be bad before it is an error: cut short, with wrong numbers of pixels, with unknown labels. They are
-    /// left out, and told with number and reason.
+    /// How many rows may be bad before it is an error: cut short, with wrong numbers of pixels, with unknown
+    /// labels. They are left out, and told with number and reason.
     #[serde(default)]
     bad_rows: usize,
 }

@@ -26,8 +26,8 @@ const COLUMNS: [&str; 7] = ["anger", "disgust", "fear", "happiness", "sadness", 
 /// Far more taggers than FER+ had (ten): a greater number is damage.
 const MOST_VOTES: i64 = 1_000_000;
 
-/// Reads `fer2013new.csv`: ten votes for each row of FER2013 (Barsoum et al., Training Deep Networks for Facial Expression
-/// Recognition with Crowd-Sourced Label Distribution, 2016).
+/// Reads `fer2013new.csv`: ten votes for each row of FER2013 (Barsoum et al., Training Deep Networks for
+/// Facial Expression Recognition with Crowd-Sourced Label Distribution, 2016).
 ///
 /// The result has a row for each: `row`, one column of votes for each class of FER2013, `contempt`, `unknown`,
 /// `not_a_face`, and `majority`: the class that more than half of the taggers agree on, null where there is none.

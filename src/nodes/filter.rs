@@ -36,8 +36,9 @@ pub struct Filter {
     /// Only these classes; all unless given.
     #[serde(default)]
     classes: Vec<String>,
-    /// Whether the others are no classes any more, so that a network can be trained for those that are left: labels are numbered anew, in the
-    /// order in which they were, and probabilities are those among the classes that are left.
+    /// Whether the others are no classes any more, so that a network can be trained for those that are left:
+    /// labels are numbered anew, in the order in which they were, and probabilities are those among the
+    /// classes that are left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     shrink: bool,
     /// Only rows whose number in a column is at least this: `at-least = { label_quality = 0.5 }`.

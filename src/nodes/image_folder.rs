@@ -31,14 +31,16 @@ const MOST_SIDE: usize = 4096;
 
 /// Reads pictures (PNG, JPEG) from folders: `SPLIT/CLASS/picture.jpg`, or `CLASS/picture.jpg`.
 ///
-/// Splits may be called train, training, val, valid, validation, test, testing. Pictures in a folder `unlabelled` have no label,
-/// as `export` writes them, unless `classes` names it. What EXIF says of how the camera was held is followed.
+/// Splits may be called train, training, val, valid, validation, test, testing. Pictures in a folder
+/// `unlabelled` have no label, as `export` writes them, unless `classes` names it. What EXIF says of how the
+/// camera was held is followed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageFolder {
     /// The folder.
     path: PathBuf,
-    /// The classes in the order of their labels; all folders of pictures but `unlabelled`, in alphabetical order, unless given.
+    /// The classes in the order of their labels; all folders of pictures but `unlabelled`, in alphabetical
+    /// order, unless given.
     #[serde(default)]
     classes: Vec<String>,
     /// The split of pictures that are in no folder of a split.
@@ -47,8 +49,8 @@ pub struct ImageFolder {
     /// Pixels of a side to which each picture is made gray and resized, 4096 at most; 0 keeps pictures as they are.
     #[serde(default)]
     size: usize,
-    /// How many pictures may be bad before it is an error: cut short, or no picture in spite of their names. They are left out, and told with name
-    /// and reason.
+    /// How many pictures may be bad before it is an error: cut short, or no picture in spite of their names.
+    /// They are left out, and told with name and reason.
     #[serde(default, skip_serializing_if = "is_none")]
     bad_rows: usize,
 }

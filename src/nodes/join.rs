@@ -15,10 +15,11 @@ use crate::{
     graph::dag::{Port, PortType},
 };
 
-/// Adds the columns of another table to each row that has the same keys there; a left join. Rows without a partner get
-/// nulls. A column that is there already stays as it is, and must not be asked for by name, unless `prefix` makes the new
-/// one another. Where the other table has other classes, or the same in another order, labels and probabilities become those of the rows'
-/// classes, by name; a label of a class that the rows do not have becomes null.
+/// Adds the columns of another table to each row that has the same keys there; a left join. Rows without a
+/// partner get nulls. A column that is there already stays as it is, and must not be asked for by name,
+/// unless `prefix` makes the new one another. Where the other table has other classes, or the same in another
+/// order, labels and probabilities become those of the rows' classes, by name; a label of a class that the
+/// rows do not have becomes null.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Join {

@@ -1,5 +1,5 @@
-//! Batch nodes, one file or folder each, and what several of them share (`shared`). [`KINDS`] is where they are found by name; [`reference`]
-//! makes `docs/nodes.md` of the same source.
+//! Batch nodes, one file or folder each, and what several of them share (`shared`). [`KINDS`] is where they
+//! are found by name; [`reference`] makes `docs/nodes.md` of the same source.
 
 mod balance;
 mod cross_validate;

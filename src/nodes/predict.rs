@@ -20,7 +20,8 @@ use crate::{
     graph::dag::{Arity, Port, PortType},
 };
 
-/// Gives each row the probabilities that classifiers see in it: the mean over all of them, in the column `probabilities`.
+/// Gives each row the probabilities that classifiers see in it: the mean over all of them, in the column
+/// `probabilities`.
 ///
 /// With `train` and its `soft-labels` after it, the classifiers are the teachers of a new one: a slow accurate model,
 /// or several, teach a fast one (Hinton et al. 2015). Rows that were dropped are not asked about, and get null. A
@@ -31,8 +32,8 @@ pub struct Predict {
     /// Classifiers by name or file, besides those that come in at `models`.
     #[serde(default)]
     classifiers: Vec<String>,
-    /// Above 1, probabilities are evened out before the mean, so that the lesser ones teach more: their logarithms are
-    /// divided by this.
+    /// Above 1, probabilities are evened out before the mean, so that the lesser ones teach more: their
+    /// logarithms are divided by this.
     #[serde(default = "one")]
     temperature: f32,
     /// Look at the mirror image of each face too and take the mean of both, at twice the time.

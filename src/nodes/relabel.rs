@@ -28,25 +28,29 @@ use crate::{
 /// What drops a row here.
 pub const NAME: &str = "relabel";
 
-/// Finds wrong labels by confident learning, changes those whose right label is clear, and drops rows without a likely one.
+/// Finds wrong labels by confident learning, changes those whose right label is clear, and drops rows without
+/// a likely one.
 ///
-/// The out-of-fold probabilities of `cross-validate` and the given label are taken as two witnesses of the true class:
-/// `label_quality` is the probability that the new label is right. It ranks rows well and promises somewhat too much. Rows
-/// without probabilities stay as they are. How far each witness can be trusted is learnt from the splits `learn-splits`, so that
-/// no label of a test part has a say in labels that are learnt from; `is_label_issue`, a mark, goes by all rows.
+/// The out-of-fold probabilities of `cross-validate` and the given label are taken as two witnesses of the
+/// true class: `label_quality` is the probability that the new label is right. It ranks rows well and
+/// promises somewhat too much. Rows without probabilities stay as they are. How far each witness can be
+/// trusted is learnt from the splits `learn-splits`, so that no label of a test part has a say in labels that
+/// are learnt from; `is_label_issue`, a mark, goes by all rows.
 ///
 /// Columns: `original_label`, `label_quality`, and, with cleanlab's names and of the given label, `self_confidence`,
 /// `normalized_margin`, `confidence_weighted_entropy`, `is_label_issue`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Relabel {
-    /// The splits from which it is learnt how far the probabilities and labels can be trusted. The rows of all splits are judged.
+    /// The splits from which it is learnt how far the probabilities and labels can be trusted. The rows of
+    /// all splits are judged.
     #[serde(default = "learn_splits")]
     learn_splits: Vec<String>,
     /// A row whose label is less likely right than this is dropped (`wrong-label`), 0 to 1.
     #[serde(default = "drop_below")]
     drop_below: f64,
-    /// A label is changed where the new one is at least this likely right, 0 to 1. Below, it stays, and `drop-below` asks how likely right it is itself.
+    /// A label is changed where the new one is at least this likely right, 0 to 1. Below, it stays, and
+    /// `drop-below` asks how likely right it is itself.
     #[serde(default)]
     change_from: f64,
     /// How `is_label_issue` is decided; the names are cleanlab's. It marks, and neither changes nor drops.
@@ -167,15 +171,17 @@ impl Witnesses {
     }
 }
 
-/// What networks must tell apart of the classes, of 0 to 1, when they agree with hardly more labels than one class has rows.
+/// What networks must tell apart of the classes, of 0 to 1, when they agree with hardly more labels than one
+/// class has rows.
 const LEAST_INSIGHT: f64 = 0.2;
 
-/// Refuses networks that know less of the labels than whoever always says the most frequent one: they would make all rows of that class.
+/// Refuses networks that know less of the labels than whoever always says the most frequent one: they would
+/// make all rows of that class.
 fn check_networks(judged: &Judged<'_>, given: &[u8], classes: &[String]) -> anyhow::Result<()> {
     let ((class, most), agree) = (judged.most_frequent(), judged.agreeing());
     let share = |rows: usize| 100.0 * rows as f64 / given.len() as f64;
-    // By chance it may be a few more: two standard deviations. And where one class is most of all rows, agreeing with fewer need not mean to
-    // know nothing.
+    // By chance it may be a few more: two standard deviations. And where one class is most of all rows,
+    // agreeing with fewer need not mean to know nothing.
     let (all, of_class) = (given.len() as f64, most as f64);
     let chance = 2.0 * (of_class * (1.0 - of_class / all)).sqrt();
     if agree as f64 <= of_class + chance && judged.insight() < LEAST_INSIGHT {

@@ -24,12 +24,14 @@ use crate::{
     graph::dag::{Port, PortType},
 };
 
-/// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay together, and so does what is of one
-/// `group`, the faces of a video: a network knows the others of those it has learnt from.
+/// Divides rows into train, validation and test, stratified by label. Duplicates (`duplicate_group`) stay
+/// together, and so does what is of one `group`, the faces of a video: a network knows the others of those it
+/// has learnt from.
 ///
-/// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train. Faces that were made
-/// (`generator`) always go to train, and so do those that they were made of (`source_row`), with their groups: what is measured
-/// on must be real, and no face may be made of it. Shares are of the real rows.
+/// The split before is kept in `original_split`. Dropped rows follow their group, else they go to train.
+/// Faces that were made (`generator`) always go to train, and so do those that they were made of
+/// (`source_row`), with their groups: what is measured on must be real, and no face may be made of it. Shares
+/// are of the real rows.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Split {

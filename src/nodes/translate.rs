@@ -29,8 +29,8 @@ use crate::{
 /// Translates faces of one class to another with a network of `cyclegan`.
 ///
 /// The result holds the translated faces alone, with the label of the class that they were translated to, and where
-/// they come from: `source_row` and `generator`. `split` and `row` are those of what they were made of; other columns say
-/// nothing of the new pictures and are left out.
+/// they come from: `source_row` and `generator`. `split` and `row` are those of what they were made of; other
+/// columns say nothing of the new pictures and are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Translate {

@@ -47,10 +47,11 @@ const WAITING: usize = 64;
 
 /// Harvests faces from a directory of videos or pictures with the live engine, for data sets of your own cameras.
 ///
-/// Each face is cut out, turned level by its landmarks, made gray and shrunk to `size`. Of one track, at most one face in
-/// `every` seconds is taken, and `most-of-track` in all. The label is that of the folder that a video lies in, where that is
-/// called like a class (`happy/a.mp4`), else there is none. `source` is the video, and `group` as well, which `split` and `cross-validate` never divide;
-/// a picture's path has frame and track.
+/// Each face is cut out, turned level by its landmarks, made gray and shrunk to `size`. Of one track, at most
+/// one face in `every` seconds is taken, and `most-of-track` in all. The label is that of the folder that a
+/// video lies in, where that is called like a class (`happy/a.mp4`), else there is none. `source` is the
+/// video, and `group` as well, which `split` and `cross-validate` never divide; a picture's path has frame
+/// and track.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VideoFaces {

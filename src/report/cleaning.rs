@@ -1,5 +1,5 @@
-//! The page of a cleaned data set: what is in it, what was taken out and why, what was labelled anew, and how that compares
-//! with a second opinion.
+//! The page of a cleaned data set: what is in it, what was taken out and why, what was labelled anew, and how
+//! that compares with a second opinion.
 
 use askama::Template;
 

@@ -1,4 +1,5 @@
-//! The page of translated faces: faces drawn at random, and how good they are, each number beside what it is to be compared with.
+//! The page of translated faces: faces drawn at random, and how good they are, each number beside what it is
+//! to be compared with.
 
 use askama::Template;
 use ferroflow_learn::{

@@ -62,7 +62,8 @@ pub fn expression_over_time(timeline: &Timeline) -> anyhow::Result<String> {
     ))
 }
 
-/// A line of a plot: its name in the plot's legend, if it has one, its colour, its points, and those of them that are marked.
+/// A line of a plot: its name in the plot's legend, if it has one, its colour, its points, and those of them
+/// that are marked.
 pub struct Line {
     /// What it shows; nothing where the page says so elsewhere.
     pub name: Option<&'static str>,

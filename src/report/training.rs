@@ -51,7 +51,8 @@ pub fn loss_over_epochs(history: &[EpochResult]) -> anyhow::Result<String> {
     lines(&curves, &axes)
 }
 
-/// Accuracy of a classifier over its epochs: on the faces that it learnt from, as varied, and on the validation faces.
+/// Accuracy of a classifier over its epochs: on the faces that it learnt from, as varied, and on the
+/// validation faces.
 pub fn accuracy_over_epochs(history: &[EpochResult]) -> anyhow::Result<String> {
     let line = |index, name, value: Measure| curve(history, index, name, value);
     let mut curves = vec![line(0, "while it learns", |epoch| Some(epoch.accuracy))];

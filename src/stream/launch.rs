@@ -40,7 +40,8 @@ pub fn parse(name: &str, description: &str) -> Result<gst::Pipeline, LaunchError
     Ok(pipeline)
 }
 
-/// Builds a bin from a chain of elements, with pads where the chain has open ends; `place` says in errors where it stands.
+/// Builds a bin from a chain of elements, with pads where the chain has open ends; `place` says in errors
+/// where it stands.
 ///
 /// # Errors
 /// As [`parse`].

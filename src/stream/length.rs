@@ -8,7 +8,8 @@ use std::sync::{
 use anyhow::bail;
 use gst::prelude::*;
 
-/// From the first to the last time that was seen, in nanoseconds from the beginning of the file. Times need not begin at zero.
+/// From the first to the last time that was seen, in nanoseconds from the beginning of the file. Times need
+/// not begin at zero.
 #[derive(Debug)]
 pub struct Span {
     first: AtomicU64,
@@ -22,8 +23,8 @@ impl Default for Span {
 }
 
 impl Span {
-    /// Takes in a buffer of this pad, as far as it is shown: a file that is trimmed by its container holds more. One without a time
-    /// follows the one before.
+    /// Takes in a buffer of this pad, as far as it is shown: a file that is trimmed by its container holds
+    /// more. One without a time follows the one before.
     pub fn add(&self, buffer: &gst::BufferRef, pad: &gst::Pad) {
         let length = buffer.duration().or_else(|| frame_length(pad)).unwrap_or_default();
         let (first, last) = match buffer.pts() {

@@ -23,8 +23,8 @@ use crate::graph::StreamTable;
 
 /// How often a stream looks at the interrupt flag and publishes its metrics.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-/// Looks, a second apart, until which something must come out of the files that a stream reads: damaged ones can stop a demuxer without a word. Looks, because
-/// time also passes while the whole program is stopped.
+/// Looks, a second apart, until which something must come out of the files that a stream reads: damaged ones
+/// can stop a demuxer without a word. Looks, because time also passes while the whole program is stopped.
 const STANDSTILL: u32 = 30;
 /// How long a stream may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -54,7 +54,8 @@ pub fn build(streams: &BTreeMap<String, StreamTable>) -> Result<Vec<Stream<'_>>,
 
 /// Runs all streams until each has ended, or `interrupted` is raised; an outcome for each, in their order.
 pub fn run<'a>(streams: Vec<Stream<'a>>, interrupted: &Arc<AtomicBool>) -> Vec<Outcome> {
-    // Of several, a failure is told when it happens and not when all the others have ended as well: cameras run for days.
+    // Of several, a failure is told when it happens and not when all the others have ended as well: cameras
+    // run for days.
     let are_several = streams.len() > 1;
     let tell = |outcome: Outcome| {
         if let Some(error) = outcome.result.as_ref().err().filter(|_| are_several) {
@@ -140,8 +141,8 @@ fn play(
     stopped.map(drop).with_context(|| format!("stream `{name}` could not be stopped"))
 }
 
-/// Tells what elements say while they close, and answers the first error of a sink: a file that cannot be completed, say. That a camera does not say
-/// goodbye is no failure.
+/// Tells what elements say while they close, and answers the first error of a sink: a file that cannot be
+/// completed, say. That a camera does not say goodbye is no failure.
 fn last_words(name: &str, bus: &gst::Bus) -> Option<String> {
     let mut first = None;
     while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]) {
@@ -158,8 +159,8 @@ fn last_words(name: &str, bus: &gst::Bus) -> Option<String> {
     first
 }
 
-/// Has what `fermeta` wrote stay a part when something fails. A source sends the end of its stream behind its error, and in the same thread: only who
-/// sees the error as it is posted is in time.
+/// Has what `fermeta` wrote stay a part when something fails. A source sends the end of its stream behind its
+/// error, and in the same thread: only who sees the error as it is posted is in time.
 fn abandon_on_error(pipeline: &gst::Pipeline, bus: &gst::Bus) {
     let elements = pipeline.iterate_recurse().into_iter().flatten();
     let writers: Vec<_> =

@@ -12,8 +12,8 @@ const NEEDS: [(&str, &str, &str); 6] = [
     ("fersmooth", "ferexpression", "expressions"),
 ];
 
-/// What is wrong with the order of a bin's elements: one stands before what gives it something to work on, and has no other.
-/// Where none of ours gives it, somebody else's element may.
+/// What is wrong with the order of a bin's elements: one stands before what gives it something to work on,
+/// and has no other. Where none of ours gives it, somebody else's element may.
 pub fn mistake(top: &gst::Element) -> Option<String> {
     let elements: Vec<_> = top.downcast_ref::<gst::Bin>()?.iterate_recurse().into_iter().flatten().collect();
     let called = |name: &'static str| elements.iter().filter(move |element| kind(element) == name);

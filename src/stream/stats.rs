@@ -75,8 +75,8 @@ impl ElementStats {
     }
 }
 
-/// What has come since the metrics were last told. Streams of one name add up: the videos that a worker reads, one after
-/// the other, say.
+/// What has come since the metrics were last told. Streams of one name add up: the videos that a worker
+/// reads, one after the other, say.
 fn news(published: &AtomicU64, now: &AtomicU64) -> u64 {
     let now = now.load(Ordering::Relaxed);
     now.saturating_sub(published.swap(now, Ordering::Relaxed))
@@ -138,7 +138,8 @@ impl PipelineStats {
         self.lock_elements().iter().map(|element| element.buffers_in.load(Ordering::Relaxed)).sum()
     }
 
-    /// An element says that it has dropped so many late frames, in all: a sink with a clock, or the decoder that it hurries.
+    /// An element says that it has dropped so many late frames, in all: a sink with a clock, or the decoder
+    /// that it hurries.
     pub fn late(&self, element: &gst::Object, dropped: u64) {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         let known = late.entry(element.path_string().into()).or_default();
@@ -206,8 +207,8 @@ impl PipelineStats {
         *last = Some(summary);
     }
 
-    /// Ends a life: its counts are published and kept, and the next life's come on top. To be called while its pipeline, whose
-    /// elements hold some of them, is still there.
+    /// Ends a life: its counts are published and kept, and the next life's come on top. To be called while
+    /// its pipeline, whose elements hold some of them, is still there.
     pub fn end_life(&self) {
         self.publish();
         let mut elements = self.lock_elements();
@@ -306,7 +307,8 @@ impl ElementCounts {
     fn of(elements: &[Arc<ElementStats>]) -> Vec<Self> {
         let mut unnamed = HashMap::new();
         let counts = elements.iter().map(|element| {
-            // GStreamer counts up in the names that it gives, from life to life: `queue0`, then `queue1` for the same queue.
+            // GStreamer counts up in the names that it gives, from life to life: `queue0`, then `queue1` for
+            // the same queue.
             let given = element.name.strip_prefix(&element.factory).is_some_and(|rest| {
                 !rest.is_empty() && rest.chars().all(|char| char == '-' || char.is_ascii_digit())
             });

@@ -87,8 +87,8 @@ fn entry(pad: &gst::Pad) -> Option<Entry> {
         top = parent;
     }
     let root = address(&top);
-    // Elements of pipelines that nobody watches are not remembered: their addresses may be used again. So they come here
-    // with each buffer, and must not shut out those that are watched.
+    // Elements of pipelines that nobody watches are not remembered: their addresses may be used again. So
+    // they come here with each buffer, and must not shut out those that are watched.
     if !REGISTRY.read().ok()?.pipelines.contains_key(&root) {
         return None;
     }

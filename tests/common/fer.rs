@@ -1,4 +1,5 @@
-//! A small FER2013 made of the demo's faces: the same layout, with duplicates, leaks, conflicts, non-faces and wrong labels.
+//! A small FER2013 made of the demo's faces: the same layout, with duplicates, leaks, conflicts, non-faces
+//! and wrong labels.
 
 use std::{fmt::Write, fs, path::Path};
 

@@ -57,7 +57,8 @@ pub fn launch(chain: &str) {
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
 }
 
-/// An MP4 video as a phone leaves it that was held upright: its frames lie on their side, and a note in the file says so.
+/// An MP4 video as a phone leaves it that was held upright: its frames lie on their side, and a note in the
+/// file says so.
 pub fn filmed_sideways(video: &Path, to: &Path) {
     launch(&format!(
         "filesrc location={} ! decodebin ! videoconvert ! videoflip video-direction=90l ! \

@@ -27,8 +27,8 @@ pub fn ptx(source: &str) -> Result<Ptx, CudaError> {
     })
 }
 
-/// Compiles a source for devices of one compute capability, as machine code, which any driver of the compiler's major version takes
-/// (CUDA's minor version compatibility).
+/// Compiles a source for devices of one compute capability, as machine code, which any driver of the
+/// compiler's major version takes (CUDA's minor version compatibility).
 ///
 /// # Errors
 /// If there is no compiler, it does not know such devices, or it refuses the source.
@@ -69,8 +69,8 @@ struct Program<'a> {
     _source: &'a CStr,
 }
 
-// SAFETY, of all that follows: the program is one that the compiler made and is let go once, and what is written is as long as the
-// compiler said just before.
+// SAFETY, of all that follows: the program is one that the compiler made and is let go once, and what is
+// written is as long as the compiler said just before.
 #[allow(unsafe_code)]
 impl<'a> Program<'a> {
     fn new(source: &'a CStr) -> Result<Self, CudaError> {

@@ -91,8 +91,8 @@ impl CudaDevice {
         let load = |name: &&'static str| Ok((*name, module.load_function(name)?));
         let kernels = kernels.iter().map(load).collect::<Result<_, CudaError>>()?;
         let name = context.name()?;
-        // SAFETY: all memories of a device are made, used and freed on its one stream, which keeps their order; tracked, each
-        // argument of each launch would cost two more calls of the driver.
+        // SAFETY: all memories of a device are made, used and freed on its one stream, which keeps their
+        // order; tracked, each argument of each launch would cost two more calls of the driver.
         #[allow(unsafe_code)]
         unsafe {
             context.disable_event_tracking();

@@ -1,4 +1,5 @@
-//! Kernels run on the host, one thread after the other: everything but the device itself. For tests; what is wrong panics.
+//! Kernels run on the host, one thread after the other: everything but the device itself. For tests; what is
+//! wrong panics.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -71,8 +72,8 @@ impl Host {
     }
 }
 
-/// Makes sure that these kernels compile for devices. That needs NVRTC, which is a package of its own and needs no device: without
-/// it, the test says that it is left out.
+/// Makes sure that these kernels compile for devices. That needs NVRTC, which is a package of its own and
+/// needs no device: without it, the test says that it is left out.
 ///
 /// # Panics
 /// If the compiler refuses the source, or a kernel is not in it.

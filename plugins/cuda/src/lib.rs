@@ -1,8 +1,9 @@
-//! CUDA devices without CUDA's toolkit: the driver and NVRTC, its compiler, are loaded when a device is first asked for.
+//! CUDA devices without CUDA's toolkit: the driver and NVRTC, its compiler, are loaded when a device is first
+//! asked for.
 //!
-//! Kernels are compiled without fused multiply-add, so that they round as the CPU does. They find their number with `THREAD()`, and
-//! none waits for other threads of its own launch: so a plain loop over the threads gives the same answers, which
-//! `emulated` (a feature) runs where there is no device.
+//! Kernels are compiled without fused multiply-add, so that they round as the CPU does. They find their
+//! number with `THREAD()`, and none waits for other threads of its own launch: so a plain loop over the
+//! threads gives the same answers, which `emulated` (a feature) runs where there is no device.
 
 mod choice;
 mod compiler;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The address without the user and password before its host, for whatever is written or told; any other text as it is.
+/// The address without the user and password before its host, for whatever is written or told; any other text
+/// as it is.
 pub fn without_credentials(address: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = address.split_once("://") else { return address.into() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

@@ -31,7 +31,8 @@ pub const FORMATS: [VideoFormat; 15] = [
 pub static CAPS: LazyLock<gst::Caps> =
     LazyLock::new(|| gst_video::VideoCapsBuilder::new().format_list(FORMATS).build());
 
-/// Of these caps, those with square pixels. Networks have learnt from such, and a face that is squeezed shows another expression.
+/// Of these caps, those with square pixels. Networks have learnt from such, and a face that is squeezed shows
+/// another expression.
 pub fn square(caps: &gst::Caps) -> gst::Caps {
     let mut square = caps.copy();
     square.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
@@ -57,8 +58,9 @@ pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
     })
 }
 
-/// The matrix and range of a stream: where the caps do not say, what GStreamer takes for the size, which is BT.601 up to 576 lines, BT.709 above,
-/// and BT.2020 of the largest. BT.2020 is read as BT.709, whose weights are nearest to its own.
+/// The matrix and range of a stream: where the caps do not say, what GStreamer takes for the size, which is
+/// BT.601 up to 576 lines, BT.709 above, and BT.2020 of the largest. BT.2020 is read as BT.709, whose weights
+/// are nearest to its own.
 pub fn encoding(info: &VideoInfo) -> YuvEncoding {
     let colorimetry = info.colorimetry();
     YuvEncoding {
@@ -156,8 +158,9 @@ pub fn take_as_they_lie(sink: &gst::Pad) {
     });
 }
 
-/// When a frame is shown, from the beginning of its file or stream: where a file is trimmed by its container, or was searched, presentation times begin
-/// elsewhere. `None` for one without a time, and for one from before the beginning.
+/// When a frame is shown, from the beginning of its file or stream: where a file is trimmed by its container,
+/// or was searched, presentation times begin elsewhere. `None` for one without a time, and for one from
+/// before the beginning.
 pub fn stream_time(buffer: &gst::BufferRef, segment: &gst::Segment) -> Option<gst::ClockTime> {
     let pts = buffer.pts()?;
     match segment.downcast_ref::<gst::ClockTime>() {
@@ -173,8 +176,8 @@ pub fn refuse_crops(query: &mut gst::query::Allocation) {
     }
 }
 
-/// When a frame is shown, in seconds. One without a time, as in elementary streams, follows the one `before` as its duration or
-/// the rate of the stream says, or else as at 30 frames a second.
+/// When a frame is shown, in seconds. One without a time, as in elementary streams, follows the one `before`
+/// as its duration or the rate of the stream says, or else as at 30 frames a second.
 pub fn time(buffer: &gst::BufferRef, info: &VideoInfo, before: f64) -> f64 {
     let seconds = |time: gst::ClockTime| time.nseconds() as f64 / 1e9;
     let rate = f64::from(info.fps().numer()) / f64::from(info.fps().denom().max(1));

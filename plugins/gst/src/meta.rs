@@ -10,9 +10,10 @@
 //!
 //! Elements only add structures; a later one of the same name stands before an earlier one.
 //!
-//! GStreamer's converters carry a region over, scaled, but drop its structures (`gst_video_region_of_interest_meta_transform`
-//! up to 1.22 at least). So each element [`keep`]s a copy of them in a meta without tags, which converters pass on as it is,
-//! and [`restore`]s them from it; region and structures are matched by the region's id.
+//! GStreamer's converters carry a region over, scaled, but drop its structures
+//! (`gst_video_region_of_interest_meta_transform` up to 1.22 at least). So each element [`keep`]s a copy of
+//! them in a meta without tags, which converters pass on as it is, and [`restore`]s them from it; region and
+//! structures are matched by the region's id.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -115,7 +116,8 @@ fn kept_name(id: i32) -> String {
     format!("face-{id}")
 }
 
-/// Keeps a copy of the structures of all faces where converters do not lose it. Called by each element that added some.
+/// Keeps a copy of the structures of all faces where converters do not lose it. Called by each element that
+/// added some.
 pub fn keep(buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
     let mut kept = Vec::new();
     number(buffer);

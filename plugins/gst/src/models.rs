@@ -13,8 +13,8 @@ pub trait UsesModels {
     fn model_files(&self) -> Result<Vec<PathBuf>, ModelError>;
 }
 
-/// The files of the models that the element would open as it is set now, with their cards; nothing for elements without models
-/// and those that are not ours.
+/// The files of the models that the element would open as it is set now, with their cards; nothing for
+/// elements without models and those that are not ours.
 pub fn files(element: &gst::Element) -> Option<Result<Vec<PathBuf>, ModelError>> {
     let user = user::<FaceDetect>(element)
         .or_else(|| user::<Expression>(element))

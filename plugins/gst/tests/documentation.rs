@@ -1,6 +1,7 @@
 //! `docs/elements.md` is made of what the elements say of themselves, and must not be stale.
 //!
-//! `UPDATE_DOCS=1 cargo test --release -p gst-plugin-ferroflow --features opencv --test documentation` writes it anew.
+//! `UPDATE_DOCS=1 cargo test --release -p gst-plugin-ferroflow --features opencv --test documentation` writes
+//! it anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

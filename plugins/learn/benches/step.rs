@@ -1,13 +1,13 @@
-//! A step of training: ours on one thread and on two, and the same network in Burn's own layers on one as the baseline;
-//! `benches/classifier_torch.py` is the same in PyTorch.
+//! A step of training: ours on one thread and on two, and the same network in Burn's own layers on one as the
+//! baseline; `benches/classifier_torch.py` is the same in PyTorch.
 //!
-//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen when they are
-//! first needed: `cargo bench -p ferroflow-learn --bench step -- --device cuda`, and
+//! Another device is named behind `--`, and is warmed up first, since its kernels are compiled and chosen
+//! when they are first needed: `cargo bench -p ferroflow-learn --bench step -- --device cuda`, and
 //! `benches/classifier_torch.py --device cuda`.
 //!
-//! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and one step of
-//! descent. Ours also varies the faces (`augmentation`), which Burn's is spared. Plain timing rather than criterion's
-//! sampling: a step is a tenth of a second, and the two are run in turn.
+//! Both take 64 faces (48x48, cut to 44x44, four channels of 22x22) through the default network, back, and
+//! one step of descent. Ours also varies the faces (`augmentation`), which Burn's is spared. Plain timing
+//! rather than criterion's sampling: a step is a tenth of a second, and the two are run in turn.
 
 use std::{
     cell::RefCell,
@@ -94,8 +94,8 @@ fn burn_step(settings: &Settings) -> f64 {
     began.elapsed().as_secs_f64() / STEPS as f64
 }
 
-/// Seconds a step of ours takes in so many shards: from the end of the first step to the end of the last. On the CPU each has a thread of
-/// its own; a device is fed by as many threads as feed it in a graph.
+/// Seconds a step of ours takes in so many shards: from the end of the first step to the end of the last. On
+/// the CPU each has a thread of its own; a device is fed by as many threads as feed it in a graph.
 fn our_step(device: Device, settings: &Settings, steps: usize, shards: usize) -> Result<f64, Box<dyn Error>> {
     let rows: Vec<usize> = (0..FACES * (steps + 1)).collect();
     let pixels: Vec<u8> = (0..rows.len() * 48 * 48).map(|at| (at * 31 % 251) as u8).collect();

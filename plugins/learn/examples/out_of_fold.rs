@@ -1,5 +1,5 @@
-//! Out-of-fold probabilities of FER2013's csv, as raw little-endian f32 (rows x 7), and beside them, as csv, what each label
-//! should be: `out_of_fold fer2013.csv.gz checkpoints/ out.f32 workers [settings.json]`.
+//! Out-of-fold probabilities of FER2013's csv, as raw little-endian f32 (rows x 7), and beside them, as csv,
+//! what each label should be: `out_of_fold fer2013.csv.gz checkpoints/ out.f32 workers [settings.json]`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};

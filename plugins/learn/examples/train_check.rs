@@ -1,4 +1,5 @@
-//! Checks everything that trains on CUDA against the CPU, and that a lack of memory is an error: `make gpu-check` packs it.
+//! Checks everything that trains on CUDA against the CPU, and that a lack of memory is an error: `make
+//! gpu-check` packs it.
 //!
 //! `train_check [--device cuda:0]`; `--device cpu` checks the checker. Exit codes: 0 alike, 1 not, 4 no CUDA.
 

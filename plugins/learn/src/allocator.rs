@@ -2,8 +2,9 @@
 
 /// Lets the allocator keep what is freed, in this process from now on.
 ///
-/// A step frees all its maps, and the next takes as much again. glibc gives larger pieces back to the system at once, which
-/// clears each page anew when it is next touched: more than a third of the default network's step.
+/// A step frees all its maps, and the next takes as much again. glibc gives larger pieces back to the system
+/// at once, which clears each page anew when it is next touched: more than a third of the default network's
+/// step.
 pub fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (setting, bytes) in [(libc::M_MMAP_THRESHOLD, LARGEST), (libc::M_TRIM_THRESHOLD, libc::c_int::MAX)] {

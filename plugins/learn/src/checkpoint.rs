@@ -1,7 +1,7 @@
 //! Files that a killed run goes on from.
 //!
-//! A file is a line of JSON (whose it is, and how long each part is), then the parts. It is written beside its place, brought
-//! to the disk, and renamed, so that it is always whole.
+//! A file is a line of JSON (whose it is, and how long each part is), then the parts. It is written beside
+//! its place, brought to the disk, and renamed, so that it is always whole.
 
 use std::fs;
 use std::io::{self, Write};

@@ -45,7 +45,8 @@ impl Random {
         radius * (std::f32::consts::TAU * self.unit()).cos()
     }
 
-    /// A number in 0..=1 of the distribution Beta(`alpha`, `alpha`), `alpha` above 0 (Jöhnk 1964; quick for `alpha` up to 1).
+    /// A number in 0..=1 of the distribution Beta(`alpha`, `alpha`), `alpha` above 0 (Jöhnk 1964; quick for
+    /// `alpha` up to 1).
     pub fn beta(&mut self, alpha: f32) -> f32 {
         loop {
             let (x, y) = (self.unit().powf(1.0 / alpha), self.unit().powf(1.0 / alpha));

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use crate::error::LearnError;
 use ferroflow_cuda::Device;
 
-/// Where a training runs, and what stops it. What comes out depends on none of this, but for the last digits on the device.
+/// Where a training runs, and what stops it. What comes out depends on none of this, but for the last digits
+/// on the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// Where networks are trained.

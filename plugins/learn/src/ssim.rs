@@ -1,8 +1,8 @@
 //! Structural similarity of pictures (Wang, Bovik, Sheikh & Simoncelli 2004), as a loss can use it.
 //!
-//! As in their paper: a Gaussian window of 11x11 with deviation 1.5, only where it lies wholly within the picture, K1 = 0.01 and
-//! K2 = 0.03. scikit-image gives the same with `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`, TensorFlow with
-//! `tf.image.ssim`.
+//! As in their paper: a Gaussian window of 11x11 with deviation 1.5, only where it lies wholly within the
+//! picture, K1 = 0.01 and K2 = 0.03. scikit-image gives the same with `gaussian_weights=True, sigma=1.5,
+//! use_sample_covariance=False`, TensorFlow with `tf.image.ssim`.
 
 use burn::backend::Flex;
 use burn::tensor::backend::Backend;
@@ -36,7 +36,8 @@ impl<B: Backend> Ssim<B> {
         Self { down, across, stabilisers: stabilisers(range) }
     }
 
-    /// The mean over all pictures of `x` and `y` (maps, channels, height, width): 1 where they are equal, -1 at the least.
+    /// The mean over all pictures of `x` and `y` (maps, channels, height, width): 1 where they are equal, -1
+    /// at the least.
     pub fn index(&self, x: Tensor<B, 4>, y: Tensor<B, 4>) -> Tensor<B, 1> {
         self.map(x, y).mean()
     }
@@ -67,10 +68,10 @@ impl<B: Backend> Ssim<B> {
     }
 }
 
-/// The structural similarity of each picture in `x` with the one at its place in `y`: gray levels 0 to 255, pictures of
-/// `height` x `width` one behind the other. As usual for pictures, over gray levels from 0. A training, whose values go
-/// from -1 to 1, makes more of differences in brightness: the two are not to be compared
-/// (`benches/results/2026-11-25-ssim.md`).
+/// The structural similarity of each picture in `x` with the one at its place in `y`: gray levels 0 to 255,
+/// pictures of `height` x `width` one behind the other. As usual for pictures, over gray levels from 0. A
+/// training, whose values go from -1 to 1, makes more of differences in brightness: the two are not to be
+/// compared (`benches/results/2026-11-25-ssim.md`).
 ///
 /// # Errors
 /// Pictures smaller than [`WINDOW`], values that are no whole pictures, another number of pictures in `y`.

@@ -46,8 +46,8 @@ fn the_distances_are_those_of_scipy() {
     }
 }
 
-/// Two points each, by hand. Means 1 and 4, variances 2 and 8: 9 + (sqrt 8 - sqrt 2)^2 = 11. Kernels (xy + 1)^3: within
-/// 0, 2: 1; within 2, 6: 13^3 = 2197; across 1, 1, 5^3 and 13^3: mean 581.
+/// Two points each, by hand. Means 1 and 4, variances 2 and 8: 9 + (sqrt 8 - sqrt 2)^2 = 11. Kernels (xy +
+/// 1)^3: within 0, 2: 1; within 2, 6: 13^3 = 2197; across 1, 1, 5^3 and 13^3: mean 581.
 #[test]
 fn the_distances_are_those_by_hand() {
     let (x, y) = (set(&[0.0, 2.0], 1), set(&[2.0, 6.0], 1));

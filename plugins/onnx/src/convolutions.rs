@@ -33,8 +33,8 @@ pub struct LastConvolutions {
     pub convolutions: Vec<Convolution>,
 }
 
-/// The convolutions from the block of this name on: from the first whose node, or what it makes, is called `NAME_...`, as
-/// `block5_conv1` is for `block5`.
+/// The convolutions from the block of this name on: from the first whose node, or what it makes, is called
+/// `NAME_...`, as `block5_conv1` is for `block5`.
 ///
 /// # Errors
 /// If the bytes are no ONNX file, no convolution is of the block or it takes the network's input, or what follows is

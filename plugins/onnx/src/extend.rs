@@ -79,11 +79,12 @@ pub fn with_outputs(file: &[u8], values: &[&str]) -> Result<Vec<u8>, ExtendError
     rewritten(file, &GraphProto { output, ..GraphProto::default() }, &[])
 }
 
-/// The network with dense layers behind its only output, or behind the `value` that one of its nodes makes: flattened to
-/// (N, features), a ReLU between each two layers, and a softmax behind the last. The answer, (N, classes), is the only output.
+/// The network with dense layers behind its only output, or behind the `value` that one of its nodes makes:
+/// flattened to (N, features), a ReLU between each two layers, and a softmax behind the last. The answer, (N,
+/// classes), is the only output.
 ///
-/// `metadata` take the place of what the file has under the same keys; all else stays. The operators used are those of sets 7 and
-/// newer, and weights lie in `Constant` nodes, which files of every IR version may have.
+/// `metadata` take the place of what the file has under the same keys; all else stays. The operators used are
+/// those of sets 7 and newer, and weights lie in `Constant` nodes, which files of every IR version may have.
 ///
 /// # Errors
 /// If the bytes are no ONNX file, its operators are older, it takes more than one tensor or a fixed number of faces above one,

@@ -1,6 +1,6 @@
-//! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what puts layers
-//! behind a network, what reads its last convolutions and puts others in their place, what writes slow operators with quicker ones and what
-//! declares old ones newer, and what makes one of fewer bits.
+//! The part of ONNX's file format that Ferroflow writes and edits: its messages, a builder for graphs, what
+//! puts layers behind a network, what reads its last convolutions and puts others in their place, what writes
+//! slow operators with quicker ones and what declares old ones newer, and what makes one of fewer bits.
 //!
 //! Nothing here knows what the graphs are for, or runs them.
 

@@ -1,5 +1,5 @@
-//! Networks of operator sets 11 and 12, declared to be of set 13 where that changes nothing: quantised layers need it, and backbones that
-//! go round are older.
+//! Networks of operator sets 11 and 12, declared to be of set 13 where that changes nothing: quantised layers
+//! need it, and backbones that go round are older.
 //!
 //! What changed between the sets is in <https://github.com/onnx/onnx/blob/main/docs/Changelog.md>.
 
@@ -16,8 +16,8 @@ use crate::{
     wire,
 };
 
-/// The field of `ModelProto` that holds the graph, that of `GraphProto` that holds nodes, and that of `ModelProto` that holds versions of
-/// operators.
+/// The field of `ModelProto` that holds the graph, that of `GraphProto` that holds nodes, and that of
+/// `ModelProto` that holds versions of operators.
 const GRAPH: u32 = 7;
 const NODE: u32 = 1;
 const OPSET: u32 = 8;
@@ -63,7 +63,8 @@ const SAME: [&str; 32] = [
     "Transpose",
 ];
 
-/// The network as one of operator set 13; nothing where it is of that or a newer one, or where an operator would mean something else.
+/// The network as one of operator set 13; nothing where it is of that or a newer one, or where an operator
+/// would mean something else.
 ///
 /// # Errors
 /// If the bytes are no ONNX file.
@@ -108,8 +109,8 @@ pub fn of_newer_set(file: &[u8]) -> Result<Option<Vec<u8>>, ExtendError> {
     Ok(Some(out))
 }
 
-/// Whether a node means the same in set 13, and what takes its place where it is written otherwise there. `tables` are values of two
-/// dimensions, `taken` those that a node takes.
+/// Whether a node means the same in set 13, and what takes its place where it is written otherwise there.
+/// `tables` are values of two dimensions, `taken` those that a node takes.
 #[expect(clippy::option_option, reason = "no, yes, and yes with another")]
 fn newer(node: &NodeProto, tables: &HashSet<&String>, taken: &HashSet<&String>) -> Option<Option<NodeProto>> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {

@@ -15,7 +15,8 @@ pub(crate) const INT32: i32 = 6;
 const INT64: i32 = 7;
 pub(crate) const FLOAT16: i32 = 10;
 
-/// The types of attributes that hold a tensor, a graph, and several graphs, as `AttributeProto.AttributeType` numbers them.
+/// The types of attributes that hold a tensor, a graph, and several graphs, as `AttributeProto.AttributeType`
+/// numbers them.
 pub(crate) const TENSOR: i32 = 4;
 pub(crate) const SUBGRAPH: i32 = 5;
 pub(crate) const SUBGRAPHS: i32 = 10;

@@ -1,8 +1,8 @@
 //! Networks with parametric rectifiers, `PRelu`, made of operators that are quicker in ONNX Runtime on a CPU.
 //!
-//! Its `PRelu` asks each value for its sign; more than half of a run of MTCNN's networks is spent there. The positive part, and the negative
-//! part times the slope, are four operators of plain vectors: what they give is the same to the last bit (but infinity, which becomes no
-//! number, and the sign of a zero).
+//! Its `PRelu` asks each value for its sign; more than half of a run of MTCNN's networks is spent there. The
+//! positive part, and the negative part times the slope, are four operators of plain vectors: what they give
+//! is the same to the last bit (but infinity, which becomes no number, and the sign of a zero).
 
 use prost::{
     Message,
@@ -24,7 +24,8 @@ const OPSET: u32 = 8;
 /// The first version of the standard operators in which shapes are made to fit each other without being told so.
 const LEAST_OPSET: i64 = 7;
 
-/// The network with other operators in place of its parametric rectifiers; nothing where it has none, or is too old for others.
+/// The network with other operators in place of its parametric rectifiers; nothing where it has none, or is
+/// too old for others.
 ///
 /// # Errors
 /// If the bytes are no ONNX file.

@@ -68,8 +68,8 @@ pub(crate) fn opset(model: &ModelProto) -> Option<i64> {
     sets.find(|set| matches!(set.domain.as_str(), "" | "ai.onnx")).map(|set| set.version)
 }
 
-/// The file with those fields of its graph that are to be kept, `more` fields behind them, these metadata, and at least
-/// this IR version.
+/// The file with those fields of its graph that are to be kept, `more` fields behind them, these metadata,
+/// and at least this IR version.
 pub(crate) fn rewritten(
     file: &[u8],
     is_kept: impl Fn(&Field<'_>) -> bool,
@@ -114,7 +114,8 @@ pub(crate) fn rewritten(
     Ok(out)
 }
 
-/// The word, or one with a number behind it, so that the file nowhere has what is made of it; not even in a graph inside a node.
+/// The word, or one with a number behind it, so that the file nowhere has what is made of it; not even in a
+/// graph inside a node.
 pub(crate) fn free_word(file: &[u8], word: &str, around: impl Fn(&str) -> String) -> String {
     let is_taken = |word: &str| {
         let text = around(word);

@@ -1,7 +1,7 @@
 //! Our Haar detector against OpenCV's: scale factor 1.1, 5 neighbours, no least size, two threads each.
 //!
-//! `cargo bench -p ferroflow-vision --features opencv --bench haar`; `PICTURES=DIR` takes the pictures of a directory in
-//! place of the sheet of expressions that the manifest fetches.
+//! `cargo bench -p ferroflow-vision --features opencv --bench haar`; `PICTURES=DIR` takes the pictures of a
+//! directory in place of the sheet of expressions that the manifest fetches.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench fails by panicking")]
 

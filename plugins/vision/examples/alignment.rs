@@ -1,7 +1,8 @@
-//! Reads the expressions of the faces of pictures, turned by some angles, with each way to turn their crops, and prints them
-//! as JSON, a line for each picture and angle: what `benches/alignment.py` judges.
+//! Reads the expressions of the faces of pictures, turned by some angles, with each way to turn their crops,
+//! and prints them as JSON, a line for each picture and angle: what `benches/alignment.py` judges.
 //!
-//! `cargo run --release -p ferroflow-vision --features opencv --example alignment -- mini-xception yunet 0,15,30 photo.jpg ...`
+//! `cargo run --release -p ferroflow-vision --features opencv --example alignment -- mini-xception yunet
+//! 0,15,30 photo.jpg ...`
 
 use ferroflow_vision::{
     detect::{self, DetectorConfig},

@@ -1,6 +1,7 @@
 //! Finds the faces of pictures and prints them as JSON: what the parity benches compare with other implementations.
 //!
-//! `cargo run --release -p ferroflow-vision --features opencv --example detect -- scrfd 2 photo.jpg ...` (detector, threads)
+//! `cargo run --release -p ferroflow-vision --features opencv --example detect -- scrfd 2 photo.jpg ...`
+//! (detector, threads)
 
 use std::time::Instant;
 

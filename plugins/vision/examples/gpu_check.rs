@@ -1,9 +1,10 @@
-//! Checks everything that runs on CUDA against the CPU, and prints the speeds of both: of a frame by itself, and of several
-//! streams at once. It links neither GStreamer nor OpenCV: `make gpu-check` packs it with models and pictures into a folder
-//! that can be copied to a CUDA machine.
+//! Checks everything that runs on CUDA against the CPU, and prints the speeds of both: of a frame by itself,
+//! and of several streams at once. It links neither GStreamer nor OpenCV: `make gpu-check` packs it with
+//! models and pictures into a folder that can be copied to a CUDA machine.
 //!
-//! `gpu_check [--device cuda:0] [--only haar,ssd] PICTURE.ppm...`; `--device cpu` checks the checker. Exit codes: 0 equal,
-//! 1 not, 4 no CUDA. All cores that it is given count: `taskset --cpu-list 0,1` compares with two.
+//! `gpu_check [--device cuda:0] [--only haar,ssd] PICTURE.ppm...`; `--device cpu` checks the checker. Exit
+//! codes: 0 equal, 1 not, 4 no CUDA. All cores that it is given count: `taskset --cpu-list 0,1` compares with
+//! two.
 
 use std::{
     path::Path,
@@ -24,7 +25,8 @@ use ferroflow_vision::{
 /// Runs to warm up, and runs of which the median is reported.
 const RUNS: (usize, usize) = (5, 30);
 
-/// Streams at once on a device; on the CPU one takes all cores already. They share a session, whose batches are as large.
+/// Streams at once on a device; on the CPU one takes all cores already. They share a session, whose batches
+/// are as large.
 const STREAMS: usize = 8;
 
 /// How long streams run before they are counted, and while they are.

@@ -1,4 +1,5 @@
-//! What goes on inside a network: any ONNX file whose inner values are outputs, and whose card says how its input is made.
+//! What goes on inside a network: any ONNX file whose inner values are outputs, and whose card says how its
+//! input is made.
 
 use thiserror::Error;
 

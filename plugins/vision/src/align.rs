@@ -1,4 +1,5 @@
-//! Where a face is cut out of its frame: a square around its box, turned level or laid onto a template by its landmarks.
+//! Where a face is cut out of its frame: a square around its box, turned level or laid onto a template by its
+//! landmarks.
 
 use crate::{
     face::Detection,
@@ -54,8 +55,8 @@ impl Crop {
         Self::upright(Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32))
     }
 
-    /// Around a face, with `padding` of its box's sides added on each side. Without landmarks, or with ones that cannot be
-    /// meant, the square stands upright.
+    /// Around a face, with `padding` of its box's sides added on each side. Without landmarks, or with ones
+    /// that cannot be meant, the square stands upright.
     pub fn of(face: &Detection, alignment: Alignment, padding: f32) -> Self {
         let square = face.box_in_frame.padded(padding).squared();
         let landmarks = face.landmarks_in_frame.filter(|points| are_plausible(points, &face.box_in_frame));
@@ -77,8 +78,8 @@ impl Crop {
         }
     }
 
-    /// The similarity from template to frame with the least squared distance of the landmarks (Umeyama 1991; in a plane
-    /// and without mirroring it is a complex number times the template, plus a shift).
+    /// The similarity from template to frame with the least squared distance of the landmarks (Umeyama 1991;
+    /// in a plane and without mirroring it is a complex number times the template, plus a shift).
     fn onto_template(points: &[Point; 5]) -> Self {
         let mean = |values: [f32; 5]| values.iter().sum::<f32>() / 5.0;
         let (mx, my) = (mean(points.map(|point| point.x)), mean(points.map(|point| point.y)));

@@ -31,8 +31,8 @@ pub struct FaceEmbedder {
 }
 
 impl FaceEmbedder {
-    /// Opens a network whose card says that it gives features, and checks that it takes what its card promises and answers
-    /// [N, ...] for N faces.
+    /// Opens a network whose card says that it gives features, and checks that it takes what its card
+    /// promises and answers [N, ...] for N faces.
     ///
     /// `batch_size`, which stands in for the options' own, limits the faces of one run.
     pub fn open(
@@ -51,8 +51,8 @@ impl FaceEmbedder {
         Ok(embedder)
     }
 
-    /// As [`FaceEmbedder::open`], whatever the network is for: its answer, of any shape [N, ...], is a row of features
-    /// for each of N faces.
+    /// As [`FaceEmbedder::open`], whatever the network is for: its answer, of any shape [N, ...], is a row of
+    /// features for each of N faces.
     pub fn backbone(
         model: &ModelFile,
         options: &SessionOptions,
@@ -125,8 +125,8 @@ impl FaceEmbedder {
         self.embed(&frames?)
     }
 
-    /// The features of faces that were cut out already (faces x dimensions). They are enlarged or reduced as they are to what the
-    /// network takes, without a look at where eyes and mouth lie.
+    /// The features of faces that were cut out already (faces x dimensions). They are enlarged or reduced as
+    /// they are to what the network takes, without a look at where eyes and mouth lie.
     pub fn embed(&mut self, pictures: &[Frame<'_>]) -> Result<Vec<f32>, EmbeddingError> {
         let mut features = Vec::with_capacity(pictures.len() * self.dimensions);
         let draw = |sampler: &mut Sampler, spec: &ImageSpec, at: usize, image: &mut [f32]| {

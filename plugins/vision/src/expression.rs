@@ -101,8 +101,8 @@ impl ExpressionClassifier {
         self.run(faces.len(), |at| (frame, Crop::of(&faces[at], alignment, padding)), emotions)
     }
 
-    /// Appends to `emotions` one answer for each of the pictures, in their order. Each is a face that was cut out already, and
-    /// is shown whole.
+    /// Appends to `emotions` one answer for each of the pictures, in their order. Each is a face that was cut
+    /// out already, and is shown whole.
     pub fn classify_pictures(
         &mut self,
         pictures: &[Frame<'_>],

@@ -31,7 +31,8 @@ const SYNONYMS: [(&str, &str); 6] = [
     ("surprised", "surprise"),
 ];
 
-/// Which of the [`EXPRESSIONS`] a class is, whatever it is called: `Happiness` is the fourth. Others, such as contempt, are none.
+/// Which of the [`EXPRESSIONS`] a class is, whatever it is called: `Happiness` is the fourth. Others, such as
+/// contempt, are none.
 pub fn expression_of(label: &str) -> Option<usize> {
     let is = |name: &str| label.eq_ignore_ascii_case(name);
     let known = |name: &str| EXPRESSIONS.iter().position(|expression| *expression == name);
@@ -50,7 +51,8 @@ pub struct Detection {
     pub box_in_frame: Rect,
     /// The detector's confidence, 0 to 1.
     pub confidence: f32,
-    /// Eyes (image left, image right), nose tip, mouth corners (image left, image right), where the detector gives them.
+    /// Eyes (image left, image right), nose tip, mouth corners (image left, image right), where the detector
+    /// gives them.
     pub landmarks_in_frame: Option<[Point; 5]>,
 }
 
@@ -78,7 +80,8 @@ impl Emotion {
         self.scores.get(self.label_id).copied().unwrap_or(0.0)
     }
 
-    /// Probability of the class of this name, if the model knows it; an expression may have another name in the model.
+    /// Probability of the class of this name, if the model knows it; an expression may have another name in
+    /// the model.
     pub fn score(&self, label: &str) -> Option<f32> {
         let same = self.labels.iter().position(|name| name == label);
         let index = same.or_else(|| {

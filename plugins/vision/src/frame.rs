@@ -275,7 +275,8 @@ pub struct FrameMut<'a> {
 }
 
 impl<'a> FrameMut<'a> {
-    /// A frame over planes in the order of `format`, checked as [`Frame::new`] does; those the format lacks stay empty.
+    /// A frame over planes in the order of `format`, checked as [`Frame::new`] does; those the format lacks
+    /// stay empty.
     pub fn new(
         format: PixelFormat,
         width: usize,

@@ -3,7 +3,8 @@
 //! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
 //! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
 //! [`translation`] gives faces in a frame another expression, [`embedding`] features by which
-//! faces are compared, [`activations`] shows what goes on inside a network. Pictures of data sets are looked at by [`faceness`].
+//! faces are compared, [`activations`] shows what goes on inside a network. Pictures of data sets are looked
+//! at by [`faceness`].
 
 pub mod activations;
 pub mod align;

@@ -14,11 +14,12 @@ const PARTS: usize = MOST_BITS as usize + 1;
 /// Bits of a part.
 const PART_BITS: usize = u64::BITS as usize / PARTS;
 
-/// A perceptual hash of 64 bits: of the 8x8 lowest frequencies of the picture, shrunk to 32x32, which lie above their median.
+/// A perceptual hash of 64 bits: of the 8x8 lowest frequencies of the picture, shrunk to 32x32, which lie
+/// above their median.
 ///
-/// C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (the DCT hash). Pictures that differ
-/// in brightness, contrast or compression differ in few bits. `pixels` are gray, row by row; a picture without any
-/// detail has no hash.
+/// C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (the DCT hash).
+/// Pictures that differ in brightness, contrast or compression differ in few bits. `pixels` are gray, row by
+/// row; a picture without any detail has no hash.
 pub struct Hasher {
     /// `cosines[frequency][position]` of the DCT-II.
     cosines: [[f32; SIDE]; KEPT + 1],
@@ -92,8 +93,9 @@ fn are_close(a: u64, b: u64) -> bool {
     (a ^ b).count_ones() <= MOST_BITS
 }
 
-/// Calls `each` once with every pair of hashes that differ in at most 3 bits, the place of the first and that of the second. Complete: cut
-/// into four parts, two such hashes agree in one of them. Pairs are not kept: there may be as many as squares.
+/// Calls `each` once with every pair of hashes that differ in at most 3 bits, the place of the first and that
+/// of the second. Complete: cut into four parts, two such hashes agree in one of them. Pairs are not kept:
+/// there may be as many as squares.
 ///
 /// # Errors
 /// The first of `each`, after which it is not called again.
@@ -139,7 +141,8 @@ impl CloseHashes {
         }
     }
 
-    /// Places, from the first, of the hashes that differ from this one in at most 3 bits. Complete, as [`each_close_pair`] is.
+    /// Places, from the first, of the hashes that differ from this one in at most 3 bits. Complete, as
+    /// [`each_close_pair`] is.
     pub fn close_to(&self, hash: u64) -> Vec<usize> {
         let parts = self.places.iter().enumerate();
         let same_part = parts.filter_map(|(part, places)| places.get(&part_of(hash, part))).flatten();

@@ -1,5 +1,5 @@
-//! Steady expressions: the scores of a track are smoothed over time, and its label changes only when another class has
-//! led clearly for a while, so that it does not flicker.
+//! Steady expressions: the scores of a track are smoothed over time, and its label changes only when another
+//! class has led clearly for a while, so that it does not flicker.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use crate::expression::argmax;
 /// How to smooth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SmootherConfig {
-    /// Seconds after which a lasting change has shown by 63 % (the time constant of the exponential average); 0 smooths
-    /// nothing.
+    /// Seconds after which a lasting change has shown by 63 % (the time constant of the exponential average);
+    /// 0 smooths nothing.
     pub time_constant: f32,
     /// By how much another class must lead the present label, 0 to 1.
     pub switch_margin: f32,
@@ -79,7 +79,8 @@ impl Smoother {
         let begin =
             || Track { scores: scores.to_vec(), label_id: argmax(scores), challenged_since: None, time };
         let track = self.tracks.entry(id).or_insert_with(begin);
-        // Another model's scores have nothing to do with those before, nor have scores with those that were not finite.
+        // Another model's scores have nothing to do with those before, nor have scores with those that were
+        // not finite.
         if track.scores.len() != scores.len() || track.scores.iter().any(|score| !score.is_finite()) {
             *track = begin();
         }

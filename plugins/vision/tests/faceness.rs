@@ -1,4 +1,5 @@
-//! Pictures that are no faces are told apart, whatever their size; a face is kept where a crop should show one, and only there.
+//! Pictures that are no faces are told apart, whatever their size; a face is kept where a crop should show
+//! one, and only there.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

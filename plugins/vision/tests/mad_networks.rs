@@ -1,5 +1,5 @@
-//! Networks that answer nonsense, of nothing or of noise: an error, or faces that can be. Real networks from the cache, whose
-//! answers are replaced.
+//! Networks that answer nonsense, of nothing or of noise: an error, or faces that can be. Real networks from
+//! the cache, whose answers are replaced.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -97,7 +97,8 @@ fn a_classifier_of_several_faces_and_never_fewer_is_refused_before_any_frame() {
     }
 }
 
-/// Writes a network that answers `value` wherever the one in `from` answers a number, with the card of `name` beside it.
+/// Writes a network that answers `value` wherever the one in `from` answers a number, with the card of `name`
+/// beside it.
 fn write_mad(name: &str, target: &Path, value: f32) {
     let file = model::resolve_model(name).unwrap_or_else(|error| panic!("{error}: run `make setup`"));
     let mut network = ModelProto::decode(fs::read(&file.path).unwrap().as_slice()).unwrap();

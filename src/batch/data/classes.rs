@@ -1,4 +1,5 @@
-//! The names of labels, kept where Hugging Face's `datasets` keeps them: in the schema's metadata, as a `ClassLabel` feature.
+//! The names of labels, kept where Hugging Face's `datasets` keeps them: in the schema's metadata, as a
+//! `ClassLabel` feature.
 //!
 //! <https://huggingface.co/docs/datasets/about_dataset_features>
 

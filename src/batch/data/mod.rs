@@ -1,7 +1,8 @@
 //! The tables between stages: Parquet files that pandas, polars and Hugging Face's `datasets` open as they are.
 //!
-//! [`table`] reads and writes them in pieces, so that memory does not grow with the data; [`faces`] knows the columns of
-//! a table of faces, [`columns`] their names; [`picture`] decodes and encodes; [`classes`] keeps the names of labels.
+//! [`table`] reads and writes them in pieces, so that memory does not grow with the data; [`faces`] knows the
+//! columns of a table of faces, [`columns`] their names; [`picture`] decodes and encodes; [`classes`] keeps
+//! the names of labels.
 
 pub mod classes;
 pub mod columns;

@@ -51,8 +51,8 @@ impl Renumbering {
         }
     }
 
-    /// Probabilities of the classes that are left, made to sum to 1 as before; null where nothing is left, or where a row has another number of
-    /// them than there were classes.
+    /// Probabilities of the classes that are left, made to sum to 1 as before; null where nothing is left, or
+    /// where a row has another number of them than there were classes.
     fn probabilities(&self, lists: &ListArray) -> ListArray {
         let item = Field::new("item", DataType::Float32, true);
         let mut moved = ListBuilder::new(Float32Builder::new()).with_field(item);

@@ -169,9 +169,9 @@ impl Table {
         Ok(())
     }
 
-    /// Writes this table with further rows behind its own, given as columns of equal length. Columns that `more` lacks are null
-    /// in the further rows, and those that only `more` has are null in the rows before. A column that is there already must
-    /// have the type that it has here.
+    /// Writes this table with further rows behind its own, given as columns of equal length. Columns that
+    /// `more` lacks are null in the further rows, and those that only `more` has are null in the rows before.
+    /// A column that is there already must have the type that it has here.
     pub fn write_appended(&self, path: &Path, more: &[(Field, ArrayRef)]) -> anyhow::Result<()> {
         let further = more.first().map_or(0, |(_, array)| array.len());
         if let Some((field, array)) = more.iter().find(|(_, array)| array.len() != further) {
@@ -277,7 +277,8 @@ impl TableWriter {
     pub fn create(path: &Path, schema: Schema) -> anyhow::Result<Self> {
         let schema = Arc::new(classes::with_features(schema)?);
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-        // Lists of a fixed length hold measured numbers, of which hardly any two are alike: a dictionary of them helps nobody.
+        // Lists of a fixed length hold measured numbers, of which hardly any two are alike: a dictionary of
+        // them helps nobody.
         let lists = schema.fields().iter().filter_map(|field| match field.data_type() {
             DataType::FixedSizeList(item, _) => {
                 Some(ColumnPath::new(vec![field.name().clone(), "list".into(), item.name().clone()]))

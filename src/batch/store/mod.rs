@@ -1,8 +1,8 @@
-//! The result store: `results/KEY/` holds finished results, `work/KEY/` what is being made, with checkpoints that outlive a
-//! kill, `graphs/` what each node of each graph was made of last.
+//! The result store: `results/KEY/` holds finished results, `work/KEY/` what is being made, with checkpoints
+//! that outlive a kill, `graphs/` what each node of each graph was made of last.
 //!
-//! A result appears by a rename, so that it is whole or not there. Whoever makes one holds the lock `work/KEY.lock`; whoever
-//! runs a graph holds a share of the lock `in-use`, and who prunes holds it alone.
+//! A result appears by a rename, so that it is whole or not there. Whoever makes one holds the lock
+//! `work/KEY.lock`; whoever runs a graph holds a share of the lock `in-use`, and who prunes holds it alone.
 
 mod attempt;
 mod history;

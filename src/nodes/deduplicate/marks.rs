@@ -56,8 +56,8 @@ impl Marks {
         Self { of: vec![None; rows], groups: 0 }
     }
 
-    /// A group of near duplicates takes the exact ones of its members along. If it is dropped but for one, that one is also what
-    /// stays of those.
+    /// A group of near duplicates takes the exact ones of its members along. If it is dropped but for one,
+    /// that one is also what stays of those.
     pub fn add(&mut self, stays: &Stays, kind: &'static str, policy: Policy) {
         let is_dropped = policy == Policy::Drop;
         let older: Vec<usize> =

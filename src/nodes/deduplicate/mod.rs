@@ -27,8 +27,9 @@ use crate::{
 ///
 /// Exact duplicates have the same pixels. Near ones have perceptual hashes that differ in at most 3 of 64 bits, and
 /// correlate at least as `near-correlation` says. Nothing is removed: rows too many get a reason in `dropped`
-/// (`duplicate`, `leak` where the one that stays is in another split, `conflict` where labels disagree), and all of a group
-/// share `duplicate_group`; `duplicate_of` is the `row` of the one that stays, `duplicate` says `exact` or `near`.
+/// (`duplicate`, `leak` where the one that stays is in another split, `conflict` where labels disagree), and
+/// all of a group share `duplicate_group`; `duplicate_of` is the `row` of the one that stays, `duplicate`
+/// says `exact` or `near`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Deduplicate {

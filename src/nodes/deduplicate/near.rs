@@ -35,8 +35,9 @@ impl Sets {
     }
 }
 
-/// Groups of near duplicates among the rows that are there, in the order of rows, each with the least correlation that joined it. Rows that
-/// others have brought together already are not compared: of thousands of copies of one picture each is compared about once.
+/// Groups of near duplicates among the rows that are there, in the order of rows, each with the least
+/// correlation that joined it. Rows that others have brought together already are not compared: of thousands
+/// of copies of one picture each is compared about once.
 pub(super) fn groups(
     faces: &Faces,
     prints: &[Print],

@@ -31,8 +31,8 @@ use crate::{
 };
 
 /// Judges classifiers on the same faces: accuracy with its 95 % interval (Wilson), balanced accuracy, macro F1,
-/// precision and recall by class, confusion matrices, calibration (expected calibration error over 15 bins), the worst
-/// mistakes, and McNemar's exact test between each two.
+/// precision and recall by class, confusion matrices, calibration (expected calibration error over 15 bins),
+/// the worst mistakes, and McNemar's exact test between each two.
 ///
 /// The truth is the label, or the `majority` of a second source of labels where one comes in at `reference`; rows
 /// without are left out, and those that were dropped. The result is a table with a line for each classifier,

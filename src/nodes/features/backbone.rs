@@ -46,8 +46,8 @@ impl Backbone {
         Ok(Self { file, card, bytes, hash, layer: layer.map(str::to_owned) })
     }
 
-    /// What features are asked of: the file, or where a value inside it is meant, a copy in `folder` that answers with
-    /// this value.
+    /// What features are asked of: the file, or where a value inside it is meant, a copy in `folder` that
+    /// answers with this value.
     pub fn model(&self, folder: &Path) -> anyhow::Result<ModelFile> {
         let Some(layer) = &self.layer else { return Ok(self.file.clone()) };
         let cut = ferroflow_onnx::with_output(&self.bytes, layer)

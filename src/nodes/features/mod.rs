@@ -50,7 +50,8 @@ pub const BATCH: usize = 32;
 /// The network, the backbone, is any ONNX file with a card: what it is for does not matter. Its answer, or that of a
 /// layer inside it, is what `finetune` learns from, so that the slow part of a transfer learning is computed once. A
 /// picture is shown whole, as it is: it is a face cut out already. Rows that were dropped get null. The column says
-/// which backbone made it, and other nodes keep it with its rows; behind them, only rows that are new are asked about.
+/// which backbone made it, and other nodes keep it with its rows; behind them, only rows that are new are
+/// asked about.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Features {
@@ -172,8 +173,8 @@ pub fn features(embedder: &mut FaceEmbedder, pictures: &[(usize, Gray)]) -> anyh
     Ok(embedder.embed(&frames)?)
 }
 
-/// A column with the features of the rows that are wanted: those from before, else the next new ones. It is null in the
-/// others.
+/// A column with the features of the rows that are wanted: those from before, else the next new ones. It is
+/// null in the others.
 fn column(
     old: Option<&FixedSizeListArray>,
     new: &[f32],

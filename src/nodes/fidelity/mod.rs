@@ -41,7 +41,8 @@ use crate::{
 /// Faces in one run of a network.
 const BATCH: usize = 32;
 
-/// Says how good the faces are that a network of `cyclegan` translates, each number beside what it is to be compared with.
+/// Says how good the faces are that a network of `cyclegan` translates, each number beside what it is to be
+/// compared with.
 ///
 /// For both directions: the share of translated faces that a classifier calls the target class (beside: of real faces
 /// of that class, and of the faces before they were translated); Frechet and kernel distance to real faces of the
@@ -51,9 +52,10 @@ const BATCH: usize = 32;
 /// different faces); and the nearest training face of the target class by features and by pixels (beside: the same of
 /// real faces, each left out itself), which tells faces that were learnt by heart.
 ///
-/// The classifier is independent of the network that is measured, but mini-Xception has learnt from FER2013's training faces too:
-/// what it says of others is measured with `split`. SFace's features are of aligned faces; FER2013's crops of 48x48
-/// gray pixels are enlarged as they are, which is why distances mean something only beside each other.
+/// The classifier is independent of the network that is measured, but mini-Xception has learnt from FER2013's
+/// training faces too: what it says of others is measured with `split`. SFace's features are of aligned
+/// faces; FER2013's crops of 48x48 gray pixels are enlarged as they are, which is why distances mean
+/// something only beside each other.
 ///
 /// The result holds `index.html`, which also shows faces drawn at random, never chosen, and `fidelity.json` with the
 /// same numbers.

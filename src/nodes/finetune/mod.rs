@@ -33,14 +33,16 @@ use crate::{
     report::training,
 };
 
-/// Trains a classifier over the features of a network that stays as it is, or whose last blocks learn as well: transfer learning.
+/// Trains a classifier over the features of a network that stays as it is, or whose last blocks learn as
+/// well: transfer learning.
 ///
 /// `features` has asked the network, the backbone, about each face; here two dense layers learn to tell classes from
-/// its answers: features, dense and ReLU, dropout, dense and softmax, by Adam. After each epoch they are judged on the
-/// validation rows. Rows without a label, and those that were dropped, take no part. A column `weight`, as `balance`
-/// makes it, says how much each row counts; where there is a column `features_mirrored`, each face is taken mirrored
-/// half of the time. The result holds `classifier.onnx`, the backbone and the layers in one file, with its labels and
-/// how its input is made, `training.svg` and `loss.svg`. A training that is stopped goes on from its last epoch.
+/// its answers: features, dense and ReLU, dropout, dense and softmax, by Adam. After each epoch they are
+/// judged on the validation rows. Rows without a label, and those that were dropped, take no part. A column
+/// `weight`, as `balance` makes it, says how much each row counts; where there is a column
+/// `features_mirrored`, each face is taken mirrored half of the time. The result holds `classifier.onnx`, the
+/// backbone and the layers in one file, with its labels and how its input is made, `training.svg` and
+/// `loss.svg`. A training that is stopped goes on from its last epoch.
 ///
 /// With `unfreeze` the features are those of a layer inside the backbone, and what follows there, blocks of
 /// convolutions as VGG16 has them, learns as well.
@@ -105,14 +107,14 @@ pub struct Finetune {
     #[serde(default = "least_learning_rate")]
     least_learning_rate: f64,
     /// Whether each feature is shifted and divided so that its mean over the faces learnt from is 0 and its
-    /// deviation 1. In the file this is part of the first layer. With `unfreeze` it is done behind the convolutions, by
-    /// what these give before they learn.
+    /// deviation 1. In the file this is part of the first layer. With `unfreeze` it is done behind the
+    /// convolutions, by what these give before they learn.
     #[serde(default = "standardise")]
     standardise: bool,
-    /// The first block of the backbone that learns as well, such as "block5" for the convolutions `block5_...` and all
-    /// behind them; unless given, none. The features must be of what it takes: `layer = "block4_pool"` in `features`.
-    /// From there on the backbone must be made of convolutions of 3x3 with bias and ReLU, and maxima over 2x2, in one
-    /// line.
+    /// The first block of the backbone that learns as well, such as "block5" for the convolutions
+    /// `block5_...` and all behind them; unless given, none. The features must be of what it takes: `layer =
+    /// "block4_pool"` in `features`. From there on the backbone must be made of convolutions of 3x3 with bias
+    /// and ReLU, and maxima over 2x2, in one line.
     #[serde(default)]
     unfreeze: Option<String>,
     /// What the learning rate is multiplied with for these convolutions.
@@ -194,8 +196,8 @@ impl Stage for Finetune {
     }
 
     fn needs(&self) -> Needs {
-        // Weights, their gradients and Adam's two means, and the maps of a step's faces. The device sees but a few faces at the
-        // end: it is nobody's for that.
+        // Weights, their gradients and Adam's two means, and the maps of a step's faces. The device sees but
+        // a few faces at the end: it is nobody's for that.
         let memory_per_core = if self.unfreeze.is_some() { 2 << 30 } else { 1 << 30 };
         Needs { memory_per_core, ..Needs::default() }
     }

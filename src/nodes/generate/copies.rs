@@ -39,8 +39,8 @@ pub fn mirrored(pixels: &[u8], width: usize) -> Vec<u8> {
     pixels.chunks(width.max(1)).flat_map(|row| row.iter().rev()).copied().collect()
 }
 
-/// Pictures of one size, in which copies of another are found as `deduplicate` finds them: by hashes that differ in at most 3
-/// bits, and then by correlation.
+/// Pictures of one size, in which copies of another are found as `deduplicate` finds them: by hashes that
+/// differ in at most 3 bits, and then by correlation.
 #[derive(Debug)]
 pub struct Gallery {
     width: usize,

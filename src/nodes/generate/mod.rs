@@ -44,17 +44,18 @@ use crate::{
 
 /// Makes as many faces of a class as it lacks, out of those of another class, with a network of `cyclegan`.
 ///
-/// Real faces that were not dropped, and have no duplicate (`duplicate_group`) in another split, are translated one after the
-/// other in an order that `seed` decides: first all as they are and, where these do not suffice, all mirrored. A translation
-/// is kept if the classifier calls it the wanted class, a usable face is found in it as `drop-non-faces` finds one, and it is,
-/// mirrored or not, no copy of its source, of another row of the table, dropped or not, or of a face that was made before.
+/// Real faces that were not dropped, and have no duplicate (`duplicate_group`) in another split, are
+/// translated one after the other in an order that `seed` decides: first all as they are and, where these do
+/// not suffice, all mirrored. A translation is kept if the classifier calls it the wanted class, a usable
+/// face is found in it as `drop-non-faces` finds one, and it is, mirrored or not, no copy of its source, of
+/// another row of the table, dropped or not, or of a face that was made before.
 ///
-/// The result is the whole table with the new rows behind it. Of these, `row` goes on from the highest number (so join tables
-/// by `row` before), `source_row` is the row that it was made of, `generator` says by which network (`neutral to disgust`),
-/// `generated_confidence` is the classifier's probability of the class, and `generated_similarity` the greatest correlation
-/// with a real face that it was compared to: its source and those that looked alike. All other columns are null in them, and
-/// these are null in the rows before. Several can stand behind one another. `split` leaves what was made, and what it
-/// was made of, in `train`.
+/// The result is the whole table with the new rows behind it. Of these, `row` goes on from the highest number
+/// (so join tables by `row` before), `source_row` is the row that it was made of, `generator` says by which
+/// network (`neutral to disgust`), `generated_confidence` is the classifier's probability of the class, and
+/// `generated_similarity` the greatest correlation with a real face that it was compared to: its source and
+/// those that looked alike. All other columns are null in them, and these are null in the rows before.
+/// Several can stand behind one another. `split` leaves what was made, and what it was made of, in `train`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Generate {
@@ -62,27 +63,27 @@ pub struct Generate {
     from: String,
     /// The class that lacks faces.
     to: String,
-    /// The split that is added to, and whose faces others are made of. Not `test` and not `validation`: what is measured on must
-    /// not be learnt from.
+    /// The split that is added to, and whose faces others are made of. Not `test` and not `validation`: what
+    /// is measured on must not be learnt from.
     #[serde(default = "train")]
     split: String,
-    /// How many faces are made, 1 or more. Unless this or `rows` is given, as many as the class lacks to the largest of
-    /// the split.
+    /// How many faces are made, 1 or more. Unless this or `rows` is given, as many as the class lacks to the
+    /// largest of the split.
     #[serde(default)]
     count: Option<usize>,
     /// How many rows the class is to have in the split in the end, as `rows` of `balance`; instead of `count`.
     #[serde(default)]
     rows: Option<usize>,
-    /// An expression classifier that has not learnt from the network: a name of the model manifest, `default` for the manifest's
-    /// own choice, or an ONNX file with a card.
+    /// An expression classifier that has not learnt from the network: a name of the model manifest, `default`
+    /// for the manifest's own choice, or an ONNX file with a card.
     #[serde(default = "mini_xception")]
     classifier: String,
-    /// The class must be the classifier's first answer, with at least this probability, 0 to 1. 0 is content with the first
-    /// answer; more gives fewer and plainer faces.
+    /// The class must be the classifier's first answer, with at least this probability, 0 to 1. 0 is content
+    /// with the first answer; more gives fewer and plainer faces.
     #[serde(default)]
     agreement: f32,
-    /// Correlation from which two pictures are copies of one another, 0 to 1. Other pictures than the source are compared if
-    /// their perceptual hashes differ in at most 3 of 64 bits, as in `deduplicate`.
+    /// Correlation from which two pictures are copies of one another, 0 to 1. Other pictures than the source
+    /// are compared if their perceptual hashes differ in at most 3 of 64 bits, as in `deduplicate`.
     #[serde(default = "similarity")]
     similarity: f32,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
@@ -244,8 +245,8 @@ impl Generate {
         context.progress.begin(wanted, "faces");
         let pieces = candidates.chunks(BATCH).take_while(|_| !is_enough()).map(Ok);
         let open = || Networks::open(self, model, size, &sessions.next());
-        // What is on the way when there are enough is looked at no more, so that what counts is the same for any number
-        // of workers.
+        // What is on the way when there are enough is looked at no more, so that what counts is the same for
+        // any number of workers.
         let work = |networks: &mut Networks<'_>, some: &[Candidate]| match is_enough() {
             true => Ok(Vec::new()),
             false => networks.make(some, real),

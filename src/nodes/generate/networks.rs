@@ -64,7 +64,8 @@ pub struct Made {
     pub similarity: f32,
 }
 
-/// What faces are looked for with. Which kind of non-face it is does not matter, so that the profile cascade is not asked.
+/// What faces are looked for with. Which kind of non-face it is does not matter, so that the profile cascade
+/// is not asked.
 pub fn face_settings() -> Settings {
     Settings { profile_cascade: false, ..Settings::default() }
 }

@@ -25,11 +25,12 @@ use crate::{
 
 /// Compares what cleaning decided with a second source of labels, such as the votes of FER+. It changes nothing.
 ///
-/// Labels: how many agree with `majority`, before and after, over the rows that have one and were dropped by nobody but
-/// `relabel`; and how many would, were only the rows with the best `label_quality` kept (not said where no row has one). Non-faces: how many of the
-/// rows with at least `non-face-votes` votes `drop-non-faces` dropped, and how many of those without any. By class: of the rows
-/// with its majority, how many had its label, have it now, and have it and are kept. The result is a table: `kept` is a
-/// share of the rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
+/// Labels: how many agree with `majority`, before and after, over the rows that have one and were dropped by
+/// nobody but `relabel`; and how many would, were only the rows with the best `label_quality` kept (not said
+/// where no row has one). Non-faces: how many of the rows with at least `non-face-votes` votes
+/// `drop-non-faces` dropped, and how many of those without any. By class: of the rows with its majority, how
+/// many had its label, have it now, and have it and are kept. The result is a table: `kept` is a share of the
+/// rows, `agreement` that of the new labels with the majority, `before` that of the old ones.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Judge {
@@ -92,7 +93,8 @@ impl Stage for Judge {
 }
 
 impl Judge {
-    /// The rows that can be judged; and of all rows with a majority, dropped or not, the share whose old label agrees.
+    /// The rows that can be judged; and of all rows with a majority, dropped or not, the share whose old
+    /// label agrees.
     fn labels(
         &self,
         faces: &Faces,

@@ -36,14 +36,15 @@ use crate::{
 
 /// Reads Parquet with pictures and labels, as Hugging Face's `datasets` writes it, or as another graph exported it.
 ///
-/// A folder is read with all `.parquet` files below it. The split is that of the column `split`, else the one that a file's
-/// name begins with (`train-00000-of-00001.parquet`), else `train`; training, val, valid and testing are taken for what they
-/// mean.
+/// A folder is read with all `.parquet` files below it. The split is that of the column `split`, else the one
+/// that a file's name begins with (`train-00000-of-00001.parquet`), else `train`; training, val, valid and
+/// testing are taken for what they mean.
 ///
-/// All other columns are kept that are text, numbers, truth values or lists of them, so that `group`, `weight` or `probabilities` of a table of
-/// one's own have their say. Files with a column `row` (int64), as `export` writes them, must have the same columns where there are
-/// several: dropped, duplicate and generated rows are still known for what they are. Of other files the columns that all have are kept, and
-/// rows are numbered from 0.
+/// All other columns are kept that are text, numbers, truth values or lists of them, so that `group`,
+/// `weight` or `probabilities` of a table of one's own have their say. Files with a column `row` (int64), as
+/// `export` writes them, must have the same columns where there are several: dropped, duplicate and generated
+/// rows are still known for what they are. Of other files the columns that all have are kept, and rows are
+/// numbered from 0.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parquet {
@@ -52,7 +53,8 @@ pub struct Parquet {
     /// The column with pictures: a struct of bytes and path, or bytes.
     #[serde(default = "image")]
     image: String,
-    /// The column with labels: integers with names in the file's metadata or in `classes`, or text. Nothing ("") where there are none.
+    /// The column with labels: integers with names in the file's metadata or in `classes`, or text. Nothing
+    /// ("") where there are none.
     #[serde(default = "label")]
     label: String,
     /// The classes in the order of their labels, where the file does not say.
@@ -179,8 +181,8 @@ impl Parquet {
         Ok(found.into_iter().collect())
     }
 
-    /// The columns that are kept beside picture, label and split, `row` first. Where files have `row`, another graph has written them, and
-    /// they have the same columns; of others, what all have.
+    /// The columns that are kept beside picture, label and split, `row` first. Where files have `row`,
+    /// another graph has written them, and they have the same columns; of others, what all have.
     fn kept_of(&self, tables: &[Table]) -> anyhow::Result<Vec<Field>> {
         let Some((first, others)) = tables.split_first() else { return Ok(Vec::new()) };
         let mut kept = self.kept(first)?;

@@ -29,8 +29,8 @@ use crate::{
 ///
 /// Classifiers whose names differ in the number at their end only (`cleaned 0`, `cleaned 1`) are one recipe trained
 /// with several seeds: they stand in one line, as their mean with the interval that holds it with 95 % confidence
-/// (Student's t). One alone has its Wilson interval. With a `baseline`, each line says what it gains over that recipe,
-/// in the mean over seeds that both have.
+/// (Student's t). One alone has its Wilson interval. With a `baseline`, each line says what it gains over
+/// that recipe, in the mean over seeds that both have.
 ///
 /// `steps` go from one recipe to another, each by the first protocol that has it, as papers do that change their test
 /// faces along with their training faces: accuracy before and after, and what the recall of each class gains.
@@ -52,7 +52,8 @@ pub struct Protocols {
     /// From one recipe to another: `{ name = "ours", before = "as it came", after = "cleaned" }`.
     #[serde(default)]
     steps: Vec<Measured>,
-    /// Steps that others report, shares of 1: `{ name = "they", before = 0.64, after = 0.9176, recall-gains = { sad = 0.34 } }`.
+    /// Steps that others report, shares of 1: `{ name = "they", before = 0.64, after = 0.9176, recall-gains =
+    /// { sad = 0.34 } }`.
     #[serde(default)]
     reported_steps: Vec<ReportedStep>,
     /// A folder that also gets the result. It must be new, empty, or one of an earlier run.

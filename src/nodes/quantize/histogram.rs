@@ -7,8 +7,8 @@ const BINS: usize = 8192;
 /// The reach that a histogram begins with.
 const LEAST_REACH: f64 = 1.0 / (1 << 20) as f64;
 
-/// Counts of values in bins of one width. When a value lies beyond their reach, which is a power of two, each two bins
-/// become one, so that the order of values does not matter.
+/// Counts of values in bins of one width. When a value lies beyond their reach, which is a power of two, each
+/// two bins become one, so that the order of values does not matter.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -56,8 +56,8 @@ impl Histogram {
         self.reach *= 2.0;
     }
 
-    /// What so many percent of the values lie between; as many of the others are below as above, but for the width of a
-    /// bin. With 100 the least and the greatest value. None where nothing was counted.
+    /// What so many percent of the values lie between; as many of the others are below as above, but for the
+    /// width of a bin. With 100 the least and the greatest value. None where nothing was counted.
     pub fn range(&self, percentile: f64) -> Option<Range> {
         let total: u64 = self.counts.iter().sum();
         if total == 0 {

@@ -39,9 +39,10 @@ use crate::{
 /// With `fp16`, weights and arithmetic have half precision from the first convolution or dense layer on. That halves
 /// the file. ONNX Runtime computes in single precision on the CPU all the same, so that there it saves size and no
 /// time, and loses only what rounding the weights costs; devices with arithmetic of 16 bits use it. With `int8`,
-/// convolutions and dense layers are computed in whole numbers (static quantisation, weights by output, activations by
-/// tensor), which saves size, and time where convolutions are wide; separable ones of few channels, such as
-/// mini-xception's, take longer than before. What their values are between is measured on `calibration-faces` faces.
+/// convolutions and dense layers are computed in whole numbers (static quantisation, weights by output,
+/// activations by tensor), which saves size, and time where convolutions are wide; separable ones of few
+/// channels, such as mini-xception's, take longer than before. What their values are between is measured on
+/// `calibration-faces` faces.
 ///
 /// The result holds `classifier.onnx`; accuracy before and after on `split`, the share of faces whose answer changed,
 /// McNemar's exact test and bytes before and after are in its facts, milliseconds a face in `times.json`: on the CPU
@@ -105,7 +106,8 @@ fn calibration_faces() -> usize {
     500
 }
 
-/// What changed the fewest answers of two networks on FER2013's validation split (`benches/results/2026-11-25-precision.md`).
+/// What changed the fewest answers of two networks on FER2013's validation split
+/// (`benches/results/2026-11-25-precision.md`).
 fn percentile() -> f64 {
     99.999
 }
@@ -161,15 +163,15 @@ impl Stage for Quantize {
         )?;
         let file = fs::read(&before.model().path)
             .with_context(|| format!("{} cannot be read", before.model().path.display()))?;
-        let bytes_before = file.len();
-        // Backbones that go round are older than what layers of whole numbers need.
-        let file = ferroflow_onnx::of_newer_set(&file)?.unwrap_or(file);
         let precision = self.precision();
         let convert = || {
+            // Backbones that go round are older than what layers of whole numbers need.
+            let newer = ferroflow_onnx::of_newer_set(&file)?;
+            let file = newer.as_deref().unwrap_or(&file);
             let ranges =
-                calibrate::ranges(before.model(), &file, precision, self.percentile, &calibrated, context)?;
+                calibrate::ranges(before.model(), file, precision, self.percentile, &calibrated, context)?;
             let card = toml::to_string(before.model().card()?)?;
-            Ok(precision.convert(&file, &ranges, &[(card::METADATA, card)])?)
+            Ok(precision.convert(file, &ranges, &[(card::METADATA, card)])?)
         };
         let converted: anyhow::Result<Converted> = convert();
         let converted = converted.with_context(|| format!("the classifier `{}`", before.name))?;
@@ -189,7 +191,7 @@ impl Stage for Quantize {
             .with("layers", converted.layers)
             .with("layers_left", converted.left)
             .with("calibration_faces", calibrated.len())
-            .with("bytes_before", bytes_before)
+            .with("bytes_before", file.len())
             .with("bytes", converted.file.len())
             .with("split", self.split.clone());
         Ok(Facts(facts.0.into_iter().chain(compared.0).collect()))

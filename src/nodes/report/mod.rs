@@ -21,8 +21,8 @@ use crate::{
     report::cleaning,
 };
 
-/// Makes `index.html`: samples of each class, what was dropped by reason, labels old against new, class distribution before
-/// and after, duplicates and leaks, and what a second source of labels says.
+/// Makes `index.html`: samples of each class, what was dropped by reason, labels old against new, class
+/// distribution before and after, duplicates and leaks, and what a second source of labels says.
 ///
 /// The page is one file and loads nothing from elsewhere.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

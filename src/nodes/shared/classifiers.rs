@@ -41,7 +41,8 @@ pub fn files(names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The classifiers that come in at `port`, then those with these names. There must be one at least, and no two of one name.
+/// The classifiers that come in at `port`, then those with these names. There must be one at least, and no
+/// two of one name.
 pub fn open(
     port: &str,
     names: &[String],

@@ -33,8 +33,9 @@ pub fn needed(device: Device) -> Option<u32> {
     }
 }
 
-/// Sessions of workers that stand side by side. On the CPU each worker has networks of its own, of one thread, so that none
-/// waits for another and no answer depends on how many there are. A device holds each network once.
+/// Sessions of workers that stand side by side. On the CPU each worker has networks of its own, of one
+/// thread, so that none waits for another and no answer depends on how many there are. A device holds each
+/// network once.
 pub struct WorkerSessions {
     name: &'static str,
     device: Device,
@@ -65,8 +66,8 @@ pub fn for_training(asked: Device, context: &Context) -> anyhow::Result<Device> 
     Ok(device)
 }
 
-/// Where a training on a device keeps its checkpoints, in the folder that the stage has for them: no device goes on with what
-/// another has begun.
+/// Where a training on a device keeps its checkpoints, in the folder that the stage has for them: no device
+/// goes on with what another has begun.
 pub fn checkpoints(folder: &Path, device: Device) -> PathBuf {
     match device {
         Device::Cpu => folder.to_owned(),

@@ -1,5 +1,5 @@
-//! What nodes that train have in common: how wrong settings and early ends are told, what is told of a training while it goes on and
-//! afterwards, and that the file that comes out answers as the network did.
+//! What nodes that train have in common: how wrong settings and early ends are told, what is told of a
+//! training while it goes on and afterwards, and that the file that comes out answers as the network did.
 
 use std::path::Path;
 
@@ -43,8 +43,8 @@ pub fn stopped(error: LearnError, device: Device, advice: &str) -> anyhow::Error
     }
 }
 
-/// The greatest difference between what ONNX Runtime makes of a file and what the network said; an error if it is too great, which ends in
-/// `reason`.
+/// The greatest difference between what ONNX Runtime makes of a file and what the network said; an error if
+/// it is too great, which ends in `reason`.
 pub fn greatest_difference(found: &[f32], expected: &[f32], reason: &str) -> anyhow::Result<f32> {
     let differences = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
     // Not `f32::max`, which passes over what is no number.
@@ -76,7 +76,8 @@ pub fn tell(history: &[EpochResult], epochs: usize, context: &Context) {
     }
 }
 
-/// The facts of a finished training on so many faces, judged by so many others, of which the epoch `kept` (from 0) is the result.
+/// The facts of a finished training on so many faces, judged by so many others, of which the epoch `kept`
+/// (from 0) is the result.
 pub fn facts(
     name: &str,
     classes: &[String],

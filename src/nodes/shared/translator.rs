@@ -1,4 +1,5 @@
-//! What `cyclegan` leaves behind and other nodes use: a network for each direction, found by the names of its classes.
+//! What `cyclegan` leaves behind and other nodes use: a network for each direction, found by the names of its
+//! classes.
 
 use std::{fs, path::Path};
 

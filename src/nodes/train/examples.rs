@@ -36,8 +36,9 @@ impl Chosen {
         (self.learn.len(), self.validate.len())
     }
 
-    /// Takes the rows of two splits that have a label and were not dropped. `soft` is the share of a target that comes from the
-    /// column `probabilities`, for rows that have some; validation rows are judged by their label.
+    /// Takes the rows of two splits that have a label and were not dropped. `soft` is the share of a target
+    /// that comes from the column `probabilities`, for rows that have some; validation rows are judged by
+    /// their label.
     pub fn of(faces: &Faces, [learn, validate]: [&str; 2], soft: f32) -> anyhow::Result<Self> {
         let (labels, splits, dropped) = (faces.labels()?, faces.splits()?, faces.dropped()?);
         let classes = faces.classes.len();

@@ -27,7 +27,8 @@ pub fn onnx(classifier: &Classifier, name: &str, classes: &[String]) -> anyhow::
     Ok(classifier.to_onnx(name, &[(card::METADATA, toml::to_string(&card)?)])?)
 }
 
-/// The greatest difference between what ONNX Runtime makes of the file and what the network said; an error if it is too great.
+/// The greatest difference between what ONNX Runtime makes of the file and what the network said; an error if
+/// it is too great.
 pub fn difference(
     path: &Path,
     classifier: &Classifier,

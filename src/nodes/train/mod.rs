@@ -42,12 +42,12 @@ pub const ONNX: &str = "classifier.onnx";
 
 /// Trains a classifier of gray faces from scratch, or on from an earlier one.
 ///
-/// The network: 2x2 pixels become one, then blocks of 3x3 convolution, batch normalisation and ReLU, the mean over what
-/// is left, one linear layer. Pictures must all be of one size. Rows without a label, and those that were dropped, take
-/// no part. A column `weight`, as `balance` makes it, says how much each row counts. After each epoch the network is
-/// judged on the validation rows, and the best is kept; without such rows, the last. The result holds `classifier.onnx`
-/// (with its labels and how its input is made), `network.bin` (to train further), and `training.svg`. A training that
-/// is stopped goes on from its last epoch.
+/// The network: 2x2 pixels become one, then blocks of 3x3 convolution, batch normalisation and ReLU, the mean
+/// over what is left, one linear layer. Pictures must all be of one size. Rows without a label, and those
+/// that were dropped, take no part. A column `weight`, as `balance` makes it, says how much each row counts.
+/// After each epoch the network is judged on the validation rows, and the best is kept; without such rows,
+/// the last. The result holds `classifier.onnx` (with its labels and how its input is made), `network.bin`
+/// (to train further), and `training.svg`. A training that is stopped goes on from its last epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Train {
@@ -79,8 +79,8 @@ pub struct Train {
     /// The part of all steps over which the learning rate rises.
     #[serde(default = "warm_up")]
     warm_up: f64,
-    /// Nesterov momentum of stochastic gradient descent, in Burn's form, in which what comes in is damped by a tenth: a learning rate acts as 0.91 of it does in
-    /// PyTorch.
+    /// Nesterov momentum of stochastic gradient descent, in Burn's form, in which what comes in is damped by
+    /// a tenth: a learning rate acts as 0.91 of it does in PyTorch.
     #[serde(default = "momentum")]
     momentum: f64,
     /// Decay of all weights, gains and biases among them, in a step, times the learning rate.

@@ -26,8 +26,8 @@ pub fn chain(description: &str, job: &str, jobs: usize) -> anyhow::Result<gst::B
     Ok(bin)
 }
 
-/// Gives an element that shares a session one for this job, with so many threads, unless it was told otherwise. Elements that
-/// are not ours may have properties of these names with other types.
+/// Gives an element that shares a session one for this job, with so many threads, unless it was told
+/// otherwise. Elements that are not ours may have properties of these names with other types.
 fn give_session(element: &gst::Element, job: &str, threads: u32) {
     let (instance, text, count) = ("model-instance-id", String::static_type(), u32::static_type());
     if !element.has_property_with_type(instance, text) {

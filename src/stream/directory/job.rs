@@ -25,8 +25,9 @@ use super::{
 };
 use crate::fingerprint;
 
-/// Runs the job, and has `write` write its summary while the folder for results is still its own. An error means that nothing could
-/// be done at all, or that results can no longer be written; the summary of what was done before is written all the same.
+/// Runs the job, and has `write` write its summary while the folder for results is still its own. An error
+/// means that nothing could be done at all, or that results can no longer be written; the summary of what was
+/// done before is written all the same.
 pub fn run(
     settings: &Settings,
     interrupted: &AtomicBool,

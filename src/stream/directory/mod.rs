@@ -1,8 +1,8 @@
 //! Directories of video files: the job that people leave running overnight.
 //!
-//! [`scan`] finds the files; [`job`] hands them to workers; [`process`] runs one through GStreamer, by way of the elements of a [`chain`];
-//! [`results`] keeps what comes out, so that it is whole or not there; its content and [`settings_key`] tell whether it is there already.
-//! [`summary`] is what was done.
+//! [`scan`] finds the files; [`job`] hands them to workers; [`process`] runs one through GStreamer, by way of
+//! the elements of a [`chain`]; [`results`] keeps what comes out, so that it is whole or not there; its
+//! content and [`settings_key`] tell whether it is there already. [`summary`] is what was done.
 
 pub mod chain;
 pub mod job;

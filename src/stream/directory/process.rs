@@ -29,12 +29,13 @@ use crate::stream::{
 
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
-/// Ticks without a byte read, a frame decoded or a frame written after which a video is given up: damaged files can stop
-/// a demuxer without a word. Ticks, because time also passes while the whole program is stopped.
+/// Ticks without a byte read, a frame decoded or a frame written after which a video is given up: damaged
+/// files can stop a demuxer without a word. Ticks, because time also passes while the whole program is
+/// stopped.
 const PATIENCE: u32 = 300;
 
-/// Such ticks after which a demuxer that has stopped without any stream is given up: `decodebin` keeps to itself what it says while it is
-/// being added.
+/// Such ticks after which a demuxer that has stopped without any stream is given up: `decodebin` keeps to
+/// itself what it says while it is being added.
 const PATIENCE_WITH_NONE: u32 = 30;
 
 /// What went through.

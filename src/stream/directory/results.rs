@@ -1,5 +1,5 @@
-//! What is kept of a video: `faces.jsonl`, `faces.csv`, `faces.parquet`, perhaps `annotated.mp4`, and `done.json`, all in a
-//! folder that gets its name only when all of it is whole and on disk.
+//! What is kept of a video: `faces.jsonl`, `faces.csv`, `faces.parquet`, perhaps `annotated.mp4`, and
+//! `done.json`, all in a folder that gets its name only when all of it is whole and on disk.
 
 use std::{
     fs::{self, File},

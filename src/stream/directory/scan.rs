@@ -35,9 +35,9 @@ fn is_no_video(path: &Path) -> bool {
     ending.is_some_and(|ending| OTHERS.split_whitespace().any(|other| other == ending))
 }
 
-/// Walks each of `inputs`, following links but not in circles, and leaves out hidden files, files that are no videos by their names,
-/// and all below `output` and other folders with results.
-/// Where two inputs hold files of one relative path, the first has it and the others are reported.
+/// Walks each of `inputs`, following links but not in circles, and leaves out hidden files, files that are no
+/// videos by their names, and all below `output` and other folders with results. Where two inputs hold files
+/// of one relative path, the first has it and the others are reported.
 pub fn scan(inputs: &[PathBuf], output: &Path) -> Scan {
     let mut found = Scan::default();
     for input in inputs {

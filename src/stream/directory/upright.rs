@@ -12,7 +12,8 @@ pub fn upright(input: &Path) -> Result<gst::Element, gst::glib::BoolError> {
     Ok(flip)
 }
 
-/// What `videoflip` is to do. A video's note comes with its frames (`auto`); EXIF is not read by GStreamer's JPEG decoders.
+/// What `videoflip` is to do. A video's note comes with its frames (`auto`); EXIF is not read by GStreamer's
+/// JPEG decoders.
 fn direction(input: &Path) -> &'static str {
     let decoder = ImageReader::open(input)
         .and_then(ImageReader::with_guessed_format)

@@ -96,8 +96,8 @@ struct State {
 }
 
 impl State {
-    /// The answer that still holds for this face, if its track was classified recently enough: on an earlier frame, since trackers
-    /// of others may give two faces of a frame one identity.
+    /// The answer that still holds for this face, if its track was classified recently enough: on an earlier
+    /// frame, since trackers of others may give two faces of a frame one identity.
     fn held_answer(&self, face: &Face) -> Option<&Emotion> {
         let answer = self.answers.get(&face.track_id?)?;
         let age = self.frame.saturating_sub(answer.frame);

@@ -1,4 +1,5 @@
-//! Text in the font Hack, which travels in the crate `epaint_default_fonts`. Glyphs are drawn once for a size and kept.
+//! Text in the font Hack, which travels in the crate `epaint_default_fonts`. Glyphs are drawn once for a size
+//! and kept.
 
 use std::{collections::HashMap, sync::LazyLock};
 

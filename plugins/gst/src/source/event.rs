@@ -1,4 +1,5 @@
-//! What happens to a source, and how the bus is told: an element message `ferroflow-source`, as `docs/formats.md` has it.
+//! What happens to a source, and how the bus is told: an element message `ferroflow-source`, as
+//! `docs/formats.md` has it.
 
 use std::time::Duration;
 

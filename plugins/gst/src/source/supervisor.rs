@@ -216,9 +216,10 @@ fn first_error(bus: &gst::Bus) -> Option<String> {
     }
 }
 
-/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on. The first frame of a life, or after a
-/// pause, has the time at which it arrives, and the others lie behind it as they do in the source. What is read faster than it plays, as
-/// a file is, runs ahead of the clock: then the first frame of the next life comes where the last one ended.
+/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on. The first
+/// frame of a life, or after a pause, has the time at which it arrives, and the others lie behind it as they
+/// do in the source. What is read faster than it plays, as a file is, runs ahead of the clock: then the first
+/// frame of the next life comes where the last one ended.
 fn frame_sink(
     plan: &Plan,
     outlet: &gst_app::AppSrc,

@@ -28,7 +28,8 @@ impl Default for Settings {
     }
 }
 
-/// A gap in the stream, in seconds, after which what is seen has nothing to do with what was, where frames came faster before.
+/// A gap in the stream, in seconds, after which what is seen has nothing to do with what was, where frames
+/// came faster before.
 const GAP: f64 = 2.0;
 
 /// Alive from `start` to `stop`.

@@ -23,8 +23,8 @@ glib::wrapper! {
 }
 
 impl Meta {
-    /// Says that the stream has failed: whatever end of it comes yet is none, and what has been written stays a part. Sources
-    /// send an end behind their error.
+    /// Says that the stream has failed: whatever end of it comes yet is none, and what has been written stays
+    /// a part. Sources send an end behind their error.
     pub fn abandon(&self) {
         self.imp().abandon();
     }

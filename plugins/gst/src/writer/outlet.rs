@@ -58,8 +58,8 @@ pub enum Outlet {
 }
 
 impl Outlet {
-    /// Opens a path. Regular files are written beside their name until [`Outlet::finish`], and never over an older part: that
-    /// may be all that is left of hours. A link stays one, and what it leads to is written.
+    /// Opens a path. Regular files are written beside their name until [`Outlet::finish`], and never over an
+    /// older part: that may be all that is left of hours. A link stays one, and what it leads to is written.
     pub fn open(path: &Path) -> io::Result<Self> {
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Ok(Self::Stream(Box::new(File::options().write(true).open(path)?)));
@@ -124,8 +124,8 @@ impl Outlet {
         self.write(text)
     }
 
-    /// Leaves a file under its temporary name, which it answers. One without any record is removed: a stream that fails at
-    /// once, again and again, would leave as many.
+    /// Leaves a file under its temporary name, which it answers. One without any record is removed: a stream
+    /// that fails at once, again and again, would leave as many.
     pub fn abandon(self) -> Option<PathBuf> {
         let Self::File { mut writer, part, header, claim: _claim, .. } = self else { return None };
         // The disk may be full, which has been told before.
@@ -137,8 +137,8 @@ impl Outlet {
         None
     }
 
-    /// Completes a file: everything on disk, then the name. One without any record never takes the place of another: of a camera that did not come, a
-    /// recording of the day before.
+    /// Completes a file: everything on disk, then the name. One without any record never takes the place of
+    /// another: of a camera that did not come, a recording of the day before.
     pub fn finish(self) -> io::Result<()> {
         match self {
             Self::File { writer, part, path, header, claim: _claim, .. } => {

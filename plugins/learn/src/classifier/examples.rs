@@ -11,7 +11,8 @@ pub(super) use crate::targets::greatest;
 pub struct Examples<'a> {
     /// The faces.
     pub faces: Faces<'a>,
-    /// A distribution over the classes for each face (faces x classes, each from 0, their sum 1): one-hot for a plain label.
+    /// A distribution over the classes for each face (faces x classes, each from 0, their sum 1): one-hot for
+    /// a plain label.
     pub targets: &'a [f32],
     /// How much each face counts in the loss, from 0; all alike where there are none.
     pub weights: Option<&'a [f32]>,
@@ -49,7 +50,8 @@ impl<'a> Examples<'a> {
         rows.map(|row| self.weight(*row)).sum::<f32>().max(f32::MIN_POSITIVE)
     }
 
-    /// For how many rows the greatest logit is that of the class that is wanted most; both are rows x classes. Of mixed faces, the targets are too.
+    /// For how many rows the greatest logit is that of the class that is wanted most; both are rows x
+    /// classes. Of mixed faces, the targets are too.
     pub(super) fn agreeing(&self, logits: &[f32], targets: &[f32]) -> usize {
         let answers = logits.chunks_exact(self.classes).zip(targets.chunks_exact(self.classes));
         answers.filter(|(answer, target)| greatest(answer) == greatest(target)).count()

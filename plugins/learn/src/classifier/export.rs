@@ -20,8 +20,8 @@ impl Classifier {
     /// The network as an ONNX file (operator set 13) with this name and metadata.
     ///
     /// Its input `faces` is float (N, 1, height, width), N free: gray values 0..255, as they are in the picture.
-    /// Cutting, raising the contrast and the softmax are part of the graph. Its output `probabilities` is (N, classes).
-    /// Normalisations are folded into the convolutions.
+    /// Cutting, raising the contrast and the softmax are part of the graph. Its output `probabilities` is (N,
+    /// classes). Normalisations are folded into the convolutions.
     ///
     /// # Errors
     /// If the network has not got the moments that faces are normalised with.
@@ -51,8 +51,8 @@ impl Classifier {
     }
 }
 
-/// The inner part with mean 0 and deviation 1, 2x2 pixels of it as four channels: what `views` makes of a face that is
-/// not varied.
+/// The inner part with mean 0 and deviation 1, 2x2 pixels of it as four channels: what `views` makes of a
+/// face that is not varied.
 fn contrast(graph: &mut GraphBuilder, size: (usize, usize)) -> String {
     let [columns, lines] = inner(size);
     let corner = |range: fn(&std::ops::Range<usize>) -> usize| [range(&lines) as i64, range(&columns) as i64];

@@ -20,7 +20,8 @@ use crate::kernels::Train;
 
 /// Something that learns. What is saved of it are three parts.
 pub(super) trait Learner: Sized {
-    /// One step down the mean loss of these shards. The mean of the weights, where there is one, moves a `part` of the way.
+    /// One step down the mean loss of these shards. The mean of the weights, where there is one, moves a
+    /// `part` of the way.
     fn step(self, shards: &[Shard], rate: f64, part: f32) -> Result<(Self, Outcome), LearnError>;
 
     /// Whether all weights are numbers.

@@ -48,8 +48,8 @@ pub(super) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Gives `learn` the shards of each step's rows in turn, which other threads have ready. Random numbers are drawn in the
-    /// order of the steps, however many threads there are.
+    /// Gives `learn` the shards of each step's rows in turn, which other threads have ready. Random numbers
+    /// are drawn in the order of the steps, however many threads there are.
     pub fn run<'s, T>(
         self,
         steps: impl Iterator<Item = &'s [usize]> + Send,
@@ -133,7 +133,8 @@ impl Loader<'_> {
     }
 }
 
-/// Into how many parts a step's rows go: as even as can be, and each of two faces at least, whose moments are of no use otherwise.
+/// Into how many parts a step's rows go: as even as can be, and each of two faces at least, whose moments are
+/// of no use otherwise.
 pub(super) fn shards(settings: &Settings, rows: usize) -> usize {
     settings.shards.min(rows / 2).max(1)
 }

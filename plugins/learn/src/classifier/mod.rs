@@ -1,7 +1,7 @@
 //! A classifier of gray faces: a small convolutional network, trained from scratch or from an earlier one.
 //!
-//! The result depends on the faces, the settings and the seed alone: not on the number of threads, nor on how often training
-//! was killed and went on.
+//! The result depends on the faces, the settings and the seed alone: not on the number of threads, nor on how
+//! often training was killed and went on.
 
 mod augment;
 mod examples;
@@ -85,14 +85,14 @@ pub struct Trained {
 
 /// Trains on some rows of `examples`.
 ///
-/// After each epoch the network is judged on the validation rows; the best is kept. With `begin`, training goes on from
-/// an earlier network of the same layers. A killed training goes on from its last epoch. On the CPU up to
-/// [`Run::workers`] threads work on a step, one for each shard. `progress` is called after every step, `epoch` after
-/// every epoch, with those so far.
+/// After each epoch the network is judged on the validation rows; the best is kept. With `begin`, training
+/// goes on from an earlier network of the same layers. A killed training goes on from its last epoch. On the
+/// CPU up to [`Run::workers`] threads work on a step, one for each shard. `progress` is called after every
+/// step, `epoch` after every epoch, with those so far.
 ///
-/// A CUDA device begins with the same weights and sees the same faces, varied and mixed alike, and the same dropout as
-/// the CPU, but rounds otherwise; the fewer shards, the less it has to be told. So that
-/// a result says where it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's. The
+/// A CUDA device begins with the same weights and sees the same faces, varied and mixed alike, and the same
+/// dropout as the CPU, but rounds otherwise; the fewer shards, the less it has to be told. So that a result
+/// says where it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's. The
 /// kernels (`native`) have been seen to do what the CPU's do on the host; no device has run them yet.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! The network: a plain stack of 3x3 convolutions over small gray faces.
 //!
-//! Input: 2x2 pixels of the picture are the four channels of one pixel (as a 6x6 kernel of stride 2 would read them), so that
-//! no convolution runs at full size. Blocks of convolution, batch normalisation and ReLU, some followed by a 2x2 maximum; the
-//! mean over what is left; one linear layer.
+//! Input: 2x2 pixels of the picture are the four channels of one pixel (as a 6x6 kernel of stride 2 would
+//! read them), so that no convolution runs at full size. Blocks of convolution, batch normalisation and ReLU,
+//! some followed by a 2x2 maximum; the mean over what is left; one linear layer.
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -134,8 +134,9 @@ impl<B: Backend> Network<B> {
 }
 
 impl<B: Kernels> Network<B> {
-    /// Logits (faces x classes) of a batch that lies as `grid` says, and the moments of each block. Normalises with `fixed`
-    /// moments where given, with the batch's own otherwise. `keep` multiplies the features (faces x channels): dropout.
+    /// Logits (faces x classes) of a batch that lies as `grid` says, and the moments of each block.
+    /// Normalises with `fixed` moments where given, with the batch's own otherwise. `keep` multiplies the
+    /// features (faces x channels): dropout.
     pub fn forward(
         &self,
         input: Tensor<B, 2>,

@@ -1,4 +1,5 @@
-//! Asking a network, wherever it is: for the moments that it is to normalise single faces with, and then for its answers.
+//! Asking a network, wherever it is: for the moments that it is to normalise single faces with, and then for
+//! its answers.
 
 use std::borrow::Borrow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,8 +48,8 @@ impl TestTimeAugmentation {
 
 /// A network that can be asked.
 pub(super) trait Predictor {
-    /// Logits (faces x classes) of up to [`BATCH`] faces that lie as `grid` says, normalised with `fixed` moments, or with their own, which
-    /// are given as well.
+    /// Logits (faces x classes) of up to [`BATCH`] faces that lie as `grid` says, normalised with `fixed`
+    /// moments, or with their own, which are given as well.
     fn predict(
         &mut self,
         grid: Grid,

@@ -22,13 +22,13 @@ pub struct Settings {
     /// Parts of a step's faces that are computed side by side, each normalised with moments of its own (the ghost
     /// batches of Hoffer et al. 2017). The result depends on this number, not on how many threads there are.
     pub shards: usize,
-    /// The greatest learning rate; it rises to this over `warm_up` and falls to zero along half a cosine (Loshchilov &
-    /// Hutter 2017).
+    /// The greatest learning rate; it rises to this over `warm_up` and falls to zero along half a cosine
+    /// (Loshchilov & Hutter 2017).
     pub learning_rate: f64,
     /// The part of all steps over which the learning rate rises, in 0..1.
     pub warm_up: f64,
-    /// Nesterov momentum of stochastic gradient descent, in 0..1. In Burn's form, which damps what comes in by a tenth: at 0.9 a learning rate moves
-    /// weights as 0.91 of it does in PyTorch.
+    /// Nesterov momentum of stochastic gradient descent, in 0..1. In Burn's form, which damps what comes in
+    /// by a tenth: at 0.9 a learning rate moves weights as 0.91 of it does in PyTorch.
     pub momentum: f64,
     /// Decay of all weights, gains and biases among them, in a step, times the learning rate.
     pub weight_decay: f64,
@@ -36,11 +36,11 @@ pub struct Settings {
     pub label_smoothing: f32,
     /// The part of the features that is left out at random before the last layer, in 0..1.
     pub dropout: f32,
-    /// Parameter of the Beta distribution from which shares are drawn when faces and targets are mixed in pairs (Zhang
-    /// et al. 2018), in 0..=1; 0 mixes none.
+    /// Parameter of the Beta distribution from which shares are drawn when faces and targets are mixed in
+    /// pairs (Zhang et al. 2018), in 0..=1; 0 mixes none.
     pub mixup: f32,
-    /// How slowly the kept weights follow those that learn, in 0..1: their exponential mean (Tarvainen & Valpola 2017).
-    /// 0 keeps the learning ones.
+    /// How slowly the kept weights follow those that learn, in 0..1: their exponential mean (Tarvainen &
+    /// Valpola 2017). 0 keeps the learning ones.
     pub averaging: f32,
     /// Epochs without a better accuracy on the validation faces after which training ends; 0 never ends it early.
     pub patience: usize,
@@ -50,7 +50,8 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// How faces vary while a network learns: each draws its own variation in each epoch. Faces are mirrored half the time.
+/// How faces vary while a network learns: each draws its own variation in each epoch. Faces are mirrored half
+/// the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {

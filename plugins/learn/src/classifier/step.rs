@@ -1,7 +1,7 @@
 //! One step of training, in shards.
 //!
-//! What is random about the shards is in them already, and their gradients are added in a fixed order: the result is the same
-//! on any number of threads.
+//! What is random about the shards is in them already, and their gradients are added in a fixed order: the
+//! result is the same on any number of threads.
 
 use std::thread;
 

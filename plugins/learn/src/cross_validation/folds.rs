@@ -4,8 +4,8 @@ use crate::random::Random;
 
 /// The fold of each row: whole groups, every class spread evenly, the same for the same seed.
 ///
-/// Groups are taken in random order, the largest first; each goes to the fold that has the fewest rows of the group's classes,
-/// and among equals to the one with the fewest rows.
+/// Groups are taken in random order, the largest first; each goes to the fold that has the fewest rows of the
+/// group's classes, and among equals to the one with the fewest rows.
 pub fn assign(labels: &[u8], groups: &[u32], folds: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     order.sort_by_key(|row| groups[*row]);

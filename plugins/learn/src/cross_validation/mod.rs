@@ -1,8 +1,8 @@
 //! K-fold out-of-fold probabilities: every row is judged by a network that never saw it, nor a duplicate of it.
 //!
-//! Each fold trains on one thread, with all sums in a fixed order, and draws its random numbers from (seed, fold, epoch): the
-//! result does not depend on how many folds train side by side. After each epoch the fold's weights and momenta are written to
-//! its folder; a run that was killed goes on from there to the same bytes.
+//! Each fold trains on one thread, with all sums in a fixed order, and draws its random numbers from (seed,
+//! fold, epoch): the result does not depend on how many folds train side by side. After each epoch the fold's
+//! weights and momenta are written to its folder; a run that was killed goes on from there to the same bytes.
 
 mod fold;
 mod folds;
@@ -53,9 +53,9 @@ pub struct Progress {
 
 /// Probabilities (rows x classes, row by row) from networks that had not seen the row.
 ///
-/// On the CPU [`Run::workers`] folds train side by side, on one thread each; on a device one fold after the other, whose faces
-/// so many threads make ready. What is said of devices at [`classifier::train`] goes for these networks too. `progress` is
-/// called after every step, from several threads.
+/// On the CPU [`Run::workers`] folds train side by side, on one thread each; on a device one fold after the
+/// other, whose faces so many threads make ready. What is said of devices at [`classifier::train`] goes for
+/// these networks too. `progress` is called after every step, from several threads.
 ///
 /// # Errors
 /// If the inputs do not fit each other, the loss diverges, the checkpoints are those of other settings or data, or a file

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::classifier;
 use crate::error::LearnError;
 
-/// Into how many parts the rows are divided, and how their networks are trained. `Default` is the recipe that was measured on
-/// FER2013.
+/// Into how many parts the rows are divided, and how their networks are trained. `Default` is the recipe that
+/// was measured on FER2013.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Into how many parts the rows are divided; each part is judged by a network that learnt from the others. From 2.
+    /// Into how many parts the rows are divided; each part is judged by a network that learnt from the
+    /// others. From 2.
     pub folds: usize,
     /// How each network is trained. Its label smoothing keeps it from being sure of wrong labels.
     pub network: classifier::Settings,

@@ -15,7 +15,8 @@ impl Buffer {
         Self { capacity, faces: Vec::new() }
     }
 
-    /// Gives each of these new faces back, or, once the buffer is full, half the time an older one, whose place it takes.
+    /// Gives each of these new faces back, or, once the buffer is full, half the time an older one, whose
+    /// place it takes.
     pub fn exchange(&mut self, new: &mut [f32], size: usize, random: &mut Random) {
         for face in new.chunks_exact_mut(size) {
             if self.faces.len() < self.capacity {

@@ -47,8 +47,8 @@ impl<B: Backend> Discriminator<B> {
         }
     }
 
-    /// Carries the layers out on a canvas, from faces (faces, 1, height, width) to verdicts (faces, 1, patches down, patches
-    /// across).
+    /// Carries the layers out on a canvas, from faces (faces, 1, height, width) to verdicts (faces, 1,
+    /// patches down, patches across).
     pub fn draw<C: Canvas<B>>(&self, faces: C::Maps, canvas: &mut C) -> C::Maps {
         let x = canvas.convolve(faces, &self.first, HALVING);
         let mut x = canvas.shift(x, &self.first_bias, SLOPE);

@@ -20,8 +20,8 @@ impl Translator {
     /// The network as an ONNX file (operator set 13) with this name.
     ///
     /// Its input `faces` is float (N, 1, height, width), N free, gray values in -1..1 (pixel / 127.5 - 1); its output
-    /// `translated` is of the same shape and range. The metadata say under a card's names how the input is made, and what
-    /// the caller has to add.
+    /// `translated` is of the same shape and range. The metadata say under a card's names how the input is
+    /// made, and what the caller has to add.
     ///
     /// # Errors
     /// If the network has not got the moments that single faces are normalised with.

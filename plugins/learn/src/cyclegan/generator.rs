@@ -17,8 +17,8 @@ const OUTER: Window = Window::reflecting(7);
 const HALVING: Window = Window::new(3, 2, 1);
 /// Within a block.
 const INNER: Window = Window::reflecting(3);
-/// The transpose of a 7x7 window that only ever lies within the map: over a map with three more pixels on each side it
-/// gives one of the map's own size.
+/// The transpose of a 7x7 window that only ever lies within the map: over a map with three more pixels on
+/// each side it gives one of the map's own size.
 const LAST: Window = Window::new(7, 1, 6);
 
 /// From gray faces in -1..1 to gray faces in -1..1, of the same size.
@@ -85,7 +85,8 @@ impl<B: Backend> Generator<B> {
             let y = canvas.transpose(x, &layer.weights, 0, HALVING);
             x = canvas.norm(y, layer, 0.0);
         }
-        // A 7x7 convolution to one channel, written as a transposed one: that unfolds the one channel and not the many.
+        // A 7x7 convolution to one channel, written as a transposed one: that unfolds the one channel and not
+        // the many.
         let y = canvas.transpose(x, &self.last, 3, LAST);
         let y = canvas.shift(y, &self.last_bias, 1.0);
         canvas.squash(y)

@@ -18,7 +18,8 @@ pub fn l1<B: Backend>(x: Tensor<B, 4>, y: Tensor<B, 4>) -> Tensor<B, 1> {
     (x - y).abs().mean()
 }
 
-/// What is lost on the way there and back: (L1 + L2 + 1 - SSIM) / 3, or the mean of those terms that are on. 0 for none.
+/// What is lost on the way there and back: (L1 + L2 + 1 - SSIM) / 3, or the mean of those terms that are on.
+/// 0 for none.
 pub fn cycle<B: Backend>(
     x: Tensor<B, 4>,
     back: Tensor<B, 4>,
@@ -46,7 +47,8 @@ pub struct Direction {
     pub cycle: f32,
     /// Structural similarity of the faces that went there and back with what they were.
     pub similarity: f32,
-    /// Of the discriminator that judges this direction's results: half its distance from real and half from generated faces.
+    /// Of the discriminator that judges this direction's results: half its distance from real and half from
+    /// generated faces.
     pub discriminator: f32,
 }
 

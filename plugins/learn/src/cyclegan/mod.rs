@@ -1,8 +1,9 @@
-//! A CycleGAN: two generators that translate faces of one class to another and back, learnt from faces that are no pairs.
+//! A CycleGAN: two generators that translate faces of one class to another and back, learnt from faces that
+//! are no pairs.
 //!
 //! Zhu, Park, Isola & Efros 2017, with the cycle loss of Mazen, Nashat & Abdel Azeem Abul Seoud, which also keeps the
-//! structure. Direction 0 goes from the first class to the second, direction 1 back. Inside, gray values are -1..1 and
-//! lie as (faces, 1, height, width).
+//! structure. Direction 0 goes from the first class to the second, direction 1 back. Inside, gray values are
+//! -1..1 and lie as (faces, 1, height, width).
 
 mod buffer;
 mod canvas;
@@ -87,14 +88,15 @@ pub struct Trained {
 
 /// Trains on the faces of two classes; on the CPU on two threads if there are two [`Run::workers`].
 ///
-/// `progress` is called after every step, `epoch` after every epoch. When it is stopped, a checkpoint of the last step is
-/// written.
+/// `progress` is called after every step, `epoch` after every epoch. When it is stopped, a checkpoint of the
+/// last step is written.
 ///
 /// A CUDA device begins with the same weights and sees the same faces and the same dropout as the CPU, but rounds
-/// otherwise: its networks are others in their last digits at first, and in more as training goes on. The same training
-/// gives the same bytes each time on one model of device. So that a result says where it comes from, checkpoints of a CUDA
-/// device and of the CPU are not taken for each other's; those of one CUDA device do for another. Its kernels (`native`) have
-/// been seen to do what the CPU's do on the host; no device has run them yet (`make gpu-check` does).
+/// otherwise: its networks are others in their last digits at first, and in more as training goes on. The
+/// same training gives the same bytes each time on one model of device. So that a result says where it comes
+/// from, checkpoints of a CUDA device and of the CPU are not taken for each other's; those of one CUDA device
+/// do for another. Its kernels (`native`) have been seen to do what the CPU's do on the host; no device has
+/// run them yet (`make gpu-check` does).
 ///
 /// # Errors
 /// If a class has fewer than two faces, the sizes do not fit, a loss is no number any more (the last checkpoint is

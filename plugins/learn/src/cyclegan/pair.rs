@@ -18,8 +18,8 @@ use crate::random::Random;
 
 /// Both directions as they learn.
 pub(super) trait Pair: Sized {
-    /// One step on a batch of both classes (faces x height x width, in -1..1). `random` is a source for each direction. Also
-    /// gives the losses of both directions.
+    /// One step on a batch of both classes (faces x height x width, in -1..1). `random` is a source for each
+    /// direction. Also gives the losses of both directions.
     fn step(
         self,
         batch: [Vec<f32>; 2],

@@ -6,8 +6,8 @@ use crate::error::LearnError;
 use crate::kernels::planes::norm::Over;
 use crate::rules::{self, above_zero, at_least, from_zero, part};
 
-/// How a CycleGAN is built and trained. `Default` is the setting of Mazen, Nashat & Abdel Azeem Abul Seoud, and where they are
-/// silent that of Zhu, Park, Isola & Efros 2017.
+/// How a CycleGAN is built and trained. `Default` is the setting of Mazen, Nashat & Abdel Azeem Abul Seoud,
+/// and where they are silent that of Zhu, Park, Isola & Efros 2017.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -25,11 +25,13 @@ pub struct Settings {
     pub epochs: usize,
     /// Epochs over which it then falls to zero.
     pub decay_epochs: usize,
-    /// Faces of each class in an epoch; 0: as many as the larger class has. The smaller one is gone through again and again.
+    /// Faces of each class in an epoch; 0: as many as the larger class has. The smaller one is gone through
+    /// again and again.
     pub epoch_faces: usize,
     /// The learning rate of Adam (beta1 0.5, beta2 0.999).
     pub learning_rate: f64,
-    /// Generated faces from which the discriminators draw, half the time, instead of the newest (Shrivastava et al. 2017).
+    /// Generated faces from which the discriminators draw, half the time, instead of the newest (Shrivastava
+    /// et al. 2017).
     pub buffer: usize,
     /// Whether discriminators call generated faces 1 and real ones 0, rather than the other way.
     pub flipped_labels: bool,
@@ -39,7 +41,8 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// Zhu's generator: 7x7 of `width`, halvings that double the channels, residual blocks, doublings back, 7x7 to gray and tanh.
+/// Zhu's generator: 7x7 of `width`, halvings that double the channels, residual blocks, doublings back, 7x7
+/// to gray and tanh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Generator {
@@ -87,7 +90,8 @@ impl From<Normalisation> for Over {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Losses {
-    /// Weight of the adversarial part: the squared distance of a discriminator's verdict from "real" (Mao et al. 2017).
+    /// Weight of the adversarial part: the squared distance of a discriminator's verdict from "real" (Mao et
+    /// al. 2017).
     pub adversarial: f64,
     /// Weight of the identity part: what a generator changes (L1) of a face that is of its target class already.
     pub identity: f64,
@@ -195,7 +199,8 @@ impl Settings {
     /// If a side cannot be halved as often as it would be, or is too small.
     pub fn check_size(&self, width: usize, height: usize) -> Result<(), LearnError> {
         let unit = 1usize << self.generator.halvings.min(16);
-        // Reflections of two pixels at the smallest size, the similarity's window, and the discriminator's last two layers.
+        // Reflections of two pixels at the smallest size, the similarity's window, and the discriminator's
+        // last two layers.
         let least = (3 * unit).max(crate::ssim::WINDOW).max(3 << self.discriminator.halvings.min(16));
         if width.is_multiple_of(unit) && height.is_multiple_of(unit) && width.min(height) >= least {
             return Ok(());

@@ -1,7 +1,8 @@
 //! One step of training: both generators, then both discriminators.
 //!
-//! Each direction's way there and back is a computation of its own, and so is each discriminator's; the two run side by side on a
-//! thread each, and their gradients are added in a fixed order, so that the result does not depend on how many threads there are.
+//! Each direction's way there and back is a computation of its own, and so is each discriminator's; the two
+//! run side by side on a thread each, and their gradients are added in a fixed order, so that the result does
+//! not depend on how many threads there are.
 
 use std::thread;
 
@@ -80,8 +81,8 @@ struct Way {
 }
 
 impl Steps<'_> {
-    /// Takes `sides` one step further on a batch of both classes (faces x height x width, in -1..1). `random` is a source for
-    /// each direction. Also gives the losses of both directions.
+    /// Takes `sides` one step further on a batch of both classes (faces x height x width, in -1..1). `random`
+    /// is a source for each direction. Also gives the losses of both directions.
     pub fn step(
         &self,
         sides: [Side; 2],
@@ -121,8 +122,8 @@ impl Steps<'_> {
         Ok(([first, second], [losses_there, losses_back]))
     }
 
-    /// The losses of one direction's generator on the way there and of the other's on the way back. `faces`: those that
-    /// set out, and those of the class that they go to.
+    /// The losses of one direction's generator on the way there and of the other's on the way back. `faces`:
+    /// those that set out, and those of the class that they go to.
     fn way(
         &self,
         generators: [Generator<Train>; 2],
@@ -162,8 +163,8 @@ impl Steps<'_> {
         Way { gradients, losses, generated }
     }
 
-    /// Takes a generator down the sum of `gradients`, and teaches its discriminator to tell real faces from generated ones.
-    /// Gives the discriminator's loss.
+    /// Takes a generator down the sum of `gradients`, and teaches its discriminator to tell real faces from
+    /// generated ones. Gives the discriminator's loss.
     fn descend(
         &self,
         side: Side,

@@ -18,8 +18,8 @@ const MEASURED: usize = 1024;
 
 /// A generator that translates gray faces of its size, on the CPU wherever it was trained.
 ///
-/// One that was trained with batch normalisation over batches of one face normalises each face for itself, as it always did; over
-/// larger batches, with the mean moments of batches that it learnt from.
+/// One that was trained with batch normalisation over batches of one face normalises each face for itself, as
+/// it always did; over larger batches, with the mean moments of batches that it learnt from.
 #[derive(Clone, Debug)]
 pub struct Translator {
     pub(super) generator: Generator<Flex>,

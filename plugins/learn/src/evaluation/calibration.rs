@@ -19,7 +19,8 @@ pub struct Bin {
 pub struct Calibration {
     /// Bins of equal width in confidence, from 0 to 1; some may be empty.
     pub bins: Vec<Bin>,
-    /// The mean distance of confidence and accuracy over all faces: the expected calibration error (Naeini et al. 2015).
+    /// The mean distance of confidence and accuracy over all faces: the expected calibration error (Naeini et
+    /// al. 2015).
     pub error: f64,
 }
 

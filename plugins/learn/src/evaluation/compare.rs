@@ -5,8 +5,9 @@ use statrs::{
     function::factorial::ln_binomial,
 };
 
-/// Probabilities of several tests, made greater so that one in twenty *families* of tests has a false one below 0.05 (Holm 1979): the least
-/// times the number of tests, the next times one less, and none below one before it.
+/// Probabilities of several tests, made greater so that one in twenty *families* of tests has a false one
+/// below 0.05 (Holm 1979): the least times the number of tests, the next times one less, and none below one
+/// before it.
 pub fn holm(probabilities: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
@@ -18,8 +19,8 @@ pub fn holm(probabilities: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// How likely it is that at least `count` of `drawn` values lie above all but `above` of `others`, were both drawn alike: ranks are then in random
-/// order (Wilks 1942, sampling from an exhaustive permutation).
+/// How likely it is that at least `count` of `drawn` values lie above all but `above` of `others`, were both
+/// drawn alike: ranks are then in random order (Wilks 1942, sampling from an exhaustive permutation).
 pub fn chance_above(count: usize, drawn: usize, above: usize, others: usize) -> f64 {
     let choose = |of: usize, some: usize| ln_binomial(of as u64, some as u64);
     let Some(below) = others.checked_sub(above + 1) else { return 1.0 };
@@ -83,7 +84,8 @@ mod tests {
     #[test]
     fn ranks_of_values_that_are_drawn_alike_are_in_random_order() {
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
-        // One above one other; both of two above one of two others: 2 of 6 orders have at least that, 1 of 6 both above both.
+        // One above one other; both of two above one of two others: 2 of 6 orders have at least that, 1 of 6
+        // both above both.
         assert!(close(chance_above(1, 1, 0, 1), 0.5) && close(chance_above(2, 2, 0, 2), 1.0 / 6.0));
         assert!(close(chance_above(2, 2, 1, 2), 0.5) && close(chance_above(0, 400, 4, 400), 1.0));
         // The limit is itself uncertain: nine in 400 are three times as likely as were it known (0.021).

@@ -45,7 +45,8 @@ impl Confusion {
         self.counts.iter().enumerate().map(one).collect()
     }
 
-    /// For each class, the share of the faces with this answer that are of it; none for a class that is never the answer.
+    /// For each class, the share of the faces with this answer that are of it; none for a class that is never
+    /// the answer.
     pub fn precisions(&self) -> Vec<Option<f64>> {
         let classes = 0..self.counts.len();
         let given = |class: usize| self.counts.iter().map(|line| line[class]).sum();
@@ -57,8 +58,8 @@ impl Confusion {
         mean(self.recalls().into_iter().flatten())
     }
 
-    /// Mean F1 (harmonic mean of precision and recall) of the classes that have faces: the same ones for each classifier of a table, whatever it answers. 0
-    /// without any.
+    /// Mean F1 (harmonic mean of precision and recall) of the classes that have faces: the same ones for each
+    /// classifier of a table, whatever it answers. 0 without any.
     pub fn macro_f1(&self) -> f64 {
         let score = |(recall, precision): (Option<f64>, Option<f64>)| match (recall?, precision) {
             (recall, Some(precision)) if recall + precision > 0.0 => {

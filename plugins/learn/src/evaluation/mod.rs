@@ -14,7 +14,8 @@ pub use confusion::{Confusion, wilson};
 pub use measures::Measures;
 pub use spread::{Spread, mean_interval};
 
-/// The class with the greatest probability for each face (the first of equals); `probabilities` are faces x `classes`.
+/// The class with the greatest probability for each face (the first of equals); `probabilities` are faces x
+/// `classes`.
 pub fn answers(probabilities: &[f32], classes: usize) -> Vec<usize> {
     let best = |row: &[f32]| {
         row.iter().enumerate().fold(0, |best, (at, value)| if *value > row[best] { at } else { best })

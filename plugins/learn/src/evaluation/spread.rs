@@ -3,8 +3,8 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The mean of some values, and what holds the mean of all that could be drawn like them with 95 % confidence (Student 1908);
-/// no interval for a single value.
+/// The mean of some values, and what holds the mean of all that could be drawn like them with 95 % confidence
+/// (Student 1908); no interval for a single value.
 pub fn mean_interval(values: &[f64]) -> (f64, Option<[f64; 2]>) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;

@@ -7,12 +7,13 @@ use super::{Features, FidelityError, check};
 /// Steps for each eigenvalue, of which a few are usual.
 const STEPS: usize = 100;
 
-/// The Frechet distance between the normal distributions that fit two sets of features (Dowson & Landau 1982; Heusel et al. 2017,
-/// who take the features of an Inception network): `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`, with means `m` and covariances
-/// `C` over n - 1. It is a squared distance, 0 or more.
+/// The Frechet distance between the normal distributions that fit two sets of features (Dowson & Landau 1982;
+/// Heusel et al. 2017, who take the features of an Inception network): `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1
+/// C2)^(1/2))`, with means `m` and covariances `C` over n - 1. It is a squared distance, 0 or more.
 ///
-/// The trace of the root is that of `(C1^(1/2) C2 C1^(1/2))^(1/2)`, which is symmetric, so that fewer rows than dimensions do no
-/// harm. They do make the distance larger, though: compare only sets of equal size (Chong & Forsyth 2020).
+/// The trace of the root is that of `(C1^(1/2) C2 C1^(1/2))^(1/2)`, which is symmetric, so that fewer rows
+/// than dimensions do no harm. They do make the distance larger, though: compare only sets of equal size
+/// (Chong & Forsyth 2020).
 ///
 /// # Errors
 /// Fewer than two rows, rows of different lengths, values that are not finite.

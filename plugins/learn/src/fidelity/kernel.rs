@@ -7,9 +7,9 @@ use super::{Features, FidelityError, check};
 /// Rows whose kernels are taken together.
 const BLOCK: usize = 256;
 
-/// The kernel distance of Binkowski et al. 2018: the unbiased estimate of the squared maximum mean discrepancy (Gretton
-/// et al. 2012, eq. 3) with the kernel `(x.y / d + 1)^3`, where `d` is the number of dimensions. About 0 for two
-/// samples of one distribution, then also below it.
+/// The kernel distance of Binkowski et al. 2018: the unbiased estimate of the squared maximum mean
+/// discrepancy (Gretton et al. 2012, eq. 3) with the kernel `(x.y / d + 1)^3`, where `d` is the number of
+/// dimensions. About 0 for two samples of one distribution, then also below it.
 ///
 /// It is taken over all pairs of rows. Binkowski et al. average over random subsets of 1,000 rows to save time, which
 /// estimates the same value less exactly.

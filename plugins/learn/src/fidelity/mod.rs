@@ -1,8 +1,8 @@
 //! How near generated pictures come to real ones, measured on features: what a network sees in each picture.
 //!
-//! [`frechet_distance`] and [`kernel_distance`] compare two sets as a whole, [`greatest_similarities`] each row of one
-//! with its nearest in the other. None of them says anything alone: compare each value with the one that real pictures
-//! have among themselves, on sets of the same size.
+//! [`frechet_distance`] and [`kernel_distance`] compare two sets as a whole, [`greatest_similarities`] each
+//! row of one with its nearest in the other. None of them says anything alone: compare each value with the
+//! one that real pictures have among themselves, on sets of the same size.
 
 mod frechet;
 mod kernel;

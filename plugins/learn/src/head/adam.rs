@@ -1,5 +1,5 @@
-//! Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>), in Keras' form: `epsilon` stands beside the root of the
-//! mean that is not yet corrected (the paper's "epsilon hat").
+//! Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>), in Keras' form: `epsilon` stands beside the
+//! root of the mean that is not yet corrected (the paper's "epsilon hat").
 
 use super::blocks::Kernel;
 use super::settings::Settings;
@@ -18,7 +18,8 @@ impl Adam {
         Self { mean: weights.zeros(), square: weights.zeros() }
     }
 
-    /// Moves the weights against their gradients, convolutions by `unfreeze_rate` times the `rate`; `step` counts from 1.
+    /// Moves the weights against their gradients, convolutions by `unfreeze_rate` times the `rate`; `step`
+    /// counts from 1.
     pub fn step(
         &mut self,
         weights: &mut Weights,
@@ -51,8 +52,8 @@ mod tests {
     use super::*;
     use crate::head::layer::Layer;
 
-    /// The first steps of Keras' `Adam(learning_rate=0.1, beta_1=0.5, beta_2=0.999, epsilon=1e-7)`, by its formulas in
-    /// double precision.
+    /// The first steps of Keras' `Adam(learning_rate=0.1, beta_1=0.5, beta_2=0.999, epsilon=1e-7)`, by its
+    /// formulas in double precision.
     #[test]
     fn steps_are_those_of_the_formula() {
         let settings = Settings::default();

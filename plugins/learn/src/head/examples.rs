@@ -12,7 +12,8 @@ pub struct Examples<'a> {
     pub mirrored: Option<&'a [f32]>,
     /// Features of a face.
     pub dimensions: usize,
-    /// A distribution over the classes for each face (rows x classes, each from 0, their sum 1): one-hot for a plain label.
+    /// A distribution over the classes for each face (rows x classes, each from 0, their sum 1): one-hot for
+    /// a plain label.
     pub targets: &'a [f32],
     /// How much each face counts in the loss, from 0; all alike where there are none.
     pub weights: Option<&'a [f32]>,

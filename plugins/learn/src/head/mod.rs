@@ -1,9 +1,10 @@
-//! The last layers of a classifier, over features that another network gives and that stay as they are: transfer learning.
+//! The last layers of a classifier, over features that another network gives and that stay as they are:
+//! transfer learning.
 //!
-//! Features -> convolutions of that network, where these learn as well -> dense, ReLU, dropout -> dense, softmax. Adam
-//! (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate that falls where the validation rows get
-//! no better. On one thread, in a fixed order of sums: the result depends on the features, the settings and the seed
-//! alone, not on how often training was killed and went on.
+//! Features -> convolutions of that network, where these learn as well -> dense, ReLU, dropout -> dense,
+//! softmax. Adam (Kingma & Ba 2015), the best epoch kept, an early end, and a learning rate that falls where
+//! the validation rows get no better. On one thread, in a fixed order of sums: the result depends on the
+//! features, the settings and the seed alone, not on how often training was killed and went on.
 
 mod adam;
 mod blocks;
@@ -39,12 +40,12 @@ pub struct Trained {
     pub epoch: usize,
 }
 
-/// Trains on some rows of `examples`, and judges on the validation rows after each epoch; on one thread of the CPU, whatever
-/// else `run` would have.
+/// Trains on some rows of `examples`, and judges on the validation rows after each epoch; on one thread of
+/// the CPU, whatever else `run` would have.
 ///
-/// With `unfrozen` convolutions, which the features then go through, these learn as well, by `unfreeze_rate` times the
-/// learning rate. A killed training goes on from its last epoch. `progress` is called after every step, `epoch` after
-/// every epoch, with those so far.
+/// With `unfrozen` convolutions, which the features then go through, these learn as well, by `unfreeze_rate`
+/// times the learning rate. A killed training goes on from its last epoch. `progress` is called after every
+/// step, `epoch` after every epoch, with those so far.
 ///
 /// # Errors
 /// If the examples do not fit each other or the convolutions, or hold what is no number, there is nothing to learn

@@ -1,13 +1,16 @@
-//! What the validation rows decide, as Keras' callbacks do: which epoch is the best (`ModelCheckpoint`), when training ends
-//! (`EarlyStopping`), and how the learning rate falls (`ReduceLROnPlateau`). All of it follows from the epochs so far.
+//! What the validation rows decide, as Keras' callbacks do: which epoch is the best (`ModelCheckpoint`), when
+//! training ends (`EarlyStopping`), and how the learning rate falls (`ReduceLROnPlateau`). All of it follows
+//! from the epochs so far.
 //!
 //! <https://keras.io/api/callbacks/>. Where Keras' `EarlyStopping` ends after `patience` 0 unless told otherwise, 0
-//! here never ends early; and its `ReduceLROnPlateau` waits for 10 epochs, of which the 20 of a training leave little.
+//! here never ends early; and its `ReduceLROnPlateau` waits for 10 epochs, of which the 20 of a training
+//! leave little.
 
 use super::settings::{Settings, Watch};
 use crate::classifier::EpochResult;
 
-/// By how much an epoch must be better than the best before to count as a gain for the learning rate: Keras' `min_delta`.
+/// By how much an epoch must be better than the best before to count as a gain for the learning rate: Keras'
+/// `min_delta`.
 const LEAST_GAIN: f64 = 1e-4;
 
 /// How bad an epoch is; none without validation rows.

@@ -25,7 +25,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// So that over these rows, mirrored ones included where there are such, each feature has the mean 0 and the deviation 1.
+    /// So that over these rows, mirrored ones included where there are such, each feature has the mean 0 and
+    /// the deviation 1.
     pub fn of(examples: Examples<'_>, rows: &[usize]) -> Self {
         let ways: &[bool] = if examples.mirrored.is_some() { &[false, true] } else { &[false] };
         let all = || rows.iter().flat_map(|row| ways.iter().map(|way| examples.row(*row, *way)));

@@ -269,7 +269,8 @@ impl Training<'_> {
         Step { loss: loss / total, right, gradients: Weights { kernels, layers } }
     }
 
-    /// Features of these rows, one row after the other. With random numbers each is that of the face or of its mirror image.
+    /// Features of these rows, one row after the other. With random numbers each is that of the face or of
+    /// its mirror image.
     fn gather(&self, rows: &[usize], mut random: Option<&mut Random>) -> Vec<f32> {
         let mut features = Vec::with_capacity(rows.len() * self.examples.dimensions);
         let has_mirrored = self.examples.mirrored.is_some();
@@ -285,7 +286,8 @@ impl Training<'_> {
         target.iter().map(|value| (1.0 - smoothing) * value + smoothing / classes).collect()
     }
 
-    /// Accuracy and mean loss on the validation rows, by their targets as they are, all alike; none without such rows.
+    /// Accuracy and mean loss on the validation rows, by their targets as they are, all alike; none without
+    /// such rows.
     fn judge(&self, head: &Head) -> Result<Option<(f32, f32)>, LearnError> {
         if self.split.validate.is_empty() {
             return Ok(None);

@@ -67,7 +67,8 @@ pub(super) fn weights_backward_by_lines(
     out
 }
 
-/// The gradient of `x`: the convolution of `gradient` (zeros in all rows that are no pixels) with the weights turned round.
+/// The gradient of `x`: the convolution of `gradient` (zeros in all rows that are no pixels) with the weights
+/// turned round.
 pub fn input_backward(
     gradient: &[f32],
     weights: &[f32],

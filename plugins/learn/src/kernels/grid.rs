@@ -1,10 +1,11 @@
 //! How a batch of feature maps lies in memory.
 //!
-//! A batch is a matrix of `rows` x channels. Every face has `height` lines of `width` pixels, each line followed by **one** row
-//! of zeros, each face by one line of zeros, and the whole batch stands between two margins. One column of zeros serves as the
-//! right border of its line and as the left border of the next; so does the line of zeros between two faces. Thus the neighbours
-//! of any pixel lie at fixed distances, and the three pixels of a kernel's line are `3 * channels` numbers side by side: a 3x3
-//! convolution over the whole batch is three matrix products with no copy made (`conv`).
+//! A batch is a matrix of `rows` x channels. Every face has `height` lines of `width` pixels, each line
+//! followed by **one** row of zeros, each face by one line of zeros, and the whole batch stands between two
+//! margins. One column of zeros serves as the right border of its line and as the left border of the next; so
+//! does the line of zeros between two faces. Thus the neighbours of any pixel lie at fixed distances, and the
+//! three pixels of a kernel's line are `3 * channels` numbers side by side: a 3x3 convolution over the whole
+//! batch is three matrix products with no copy made (`conv`).
 
 /// The layout of a batch: `faces` maps of `height` x `width` pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! What the network is made of, as operations of Burn with gradients of their own.
 //!
-//! Burn's convolution takes the gradient of its weights by a convolution of a batch with a batch, whose products are nine
-//! columns wide: the default network's step takes 16 times as long that way (`benches/step.rs`). Batches that
-//! lie as `Grid` says make every pass a few large matrix products instead, and tiles of them fewer (`winograd`).
+//! Burn's convolution takes the gradient of its weights by a convolution of a batch with a batch, whose
+//! products are nine columns wide: the default network's step takes 16 times as long that way
+//! (`benches/step.rs`). Batches that lie as `Grid` says make every pass a few large matrix products instead,
+//! and tiles of them fewer (`winograd`).
 
 pub mod conv;
 pub mod grid;

@@ -2,7 +2,8 @@
 
 use gemm::{Parallelism, gemm};
 
-/// A matrix in a slice: element (row, column) lies at `start + row * row_stride + column * column_stride`. Rows may overlap.
+/// A matrix in a slice: element (row, column) lies at `start + row * row_stride + column * column_stride`.
+/// Rows may overlap.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     /// What holds the numbers.
@@ -22,7 +23,8 @@ impl View<'_> {
     }
 }
 
-/// `out = a * b`, or `out += a * b` with `add`; `out` has `rows` x `columns`, tight, row by row, and `a` has `depth` columns.
+/// `out = a * b`, or `out += a * b` with `add`; `out` has `rows` x `columns`, tight, row by row, and `a` has
+/// `depth` columns.
 ///
 /// # Panics
 /// If a view reaches beyond its slice, or `out` has another size: a mistake of the caller.

@@ -8,7 +8,8 @@ pub fn forward(x: &[f32], bias: &[f32], grid: Grid) -> Vec<f32> {
     norm::forward(x, &vec![1.0; bias.len()], bias, grid)
 }
 
-/// Makes the gradient of the result `y` that of what was given, with zeros in rows that are no pixels, and answers the bias's.
+/// Makes the gradient of the result `y` that of what was given, with zeros in rows that are no pixels, and
+/// answers the bias's.
 pub fn backward(y: &[f32], gradient: &mut [f32], channels: usize) -> Vec<f32> {
     let mut total = vec![0.0f64; channels];
     let rows = y.chunks_exact(channels).zip(gradient.chunks_exact_mut(channels));

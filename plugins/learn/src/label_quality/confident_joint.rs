@@ -35,8 +35,8 @@ pub(super) fn confident_classes(judged: &Judged<'_>) -> Vec<Option<usize>> {
     judged.rows().map(class).collect()
 }
 
-/// Counts by given label (rows) and true class (columns), classes x classes, row by row. `calibrated` makes each row sum to the
-/// number of rows with that label; otherwise only confident rows are counted.
+/// Counts by given label (rows) and true class (columns), classes x classes, row by row. `calibrated` makes
+/// each row sum to the number of rows with that label; otherwise only confident rows are counted.
 pub fn confident_joint(judged: &Judged<'_>, calibrated: bool) -> Vec<usize> {
     let classes = judged.classes;
     let mut joint = vec![0usize; classes * classes];
@@ -56,8 +56,8 @@ pub fn confident_joint(judged: &Judged<'_>, calibrated: bool) -> Vec<usize> {
             let sum = row.iter().sum::<usize>() as f64;
             scaled.extend(row.iter().map(|value| *value as f64 / sum * *count as f64));
         }
-        // cleanlab scales once more by the total, which is the number of rows but for rounding; the same is done here, so
-        // that halves fall to the same side.
+        // cleanlab scales once more by the total, which is the number of rows but for rounding; the same is
+        // done here, so that halves fall to the same side.
         let (total, rows) = (scaled.iter().sum::<f64>(), counts.iter().sum::<usize>() as f64);
         for value in &mut scaled {
             *value = *value / total * rows;

@@ -10,7 +10,8 @@ use super::{Judged, greatest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FilterBy {
-    /// For each pair of a given and a true class, as many as the joint counts, by the greatest margin between the two.
+    /// For each pair of a given and a true class, as many as the joint counts, by the greatest margin between
+    /// the two.
     PruneByNoiseRate,
     /// For each given class, as many as the joint counts as wrong, by the least probability of the label.
     PruneByClass,
@@ -52,7 +53,8 @@ pub fn find_label_issues(judged: &Judged<'_>, filter_by: FilterBy) -> Vec<bool> 
     issues
 }
 
-/// Rows to prune by (true class, given class): cleanlab's `prune_count_matrix`, classes x classes. The diagonal holds what stays.
+/// Rows to prune by (true class, given class): cleanlab's `prune_count_matrix`, classes x classes. The
+/// diagonal holds what stays.
 fn prune_counts(judged: &Judged<'_>) -> Vec<usize> {
     let classes = judged.classes;
     let joint = confident_joint(judged, true);

@@ -1,11 +1,11 @@
 //! Which labels are wrong, as out-of-fold probabilities tell.
 //!
-//! Confident learning (Northcutt, Jiang & Chuang 2021) under the names and with the answers of cleanlab 2: `scores` for each
-//! row, `confident_joint` for the whole, `find_label_issues` to choose. And a posterior of our own (`posterior`), which says
-//! what the label should be and how sure that is.
+//! Confident learning (Northcutt, Jiang & Chuang 2021) under the names and with the answers of cleanlab 2:
+//! `scores` for each row, `confident_joint` for the whole, `find_label_issues` to choose. And a posterior of
+//! our own (`posterior`), which says what the label should be and how sure that is.
 //!
-//! Probabilities are f32, rows x classes, row by row, each row from 0 to 1 with sum 1; labels are below `classes`. Everything
-//! is computed in f64.
+//! Probabilities are f32, rows x classes, row by row, each row from 0 to 1 with sum 1; labels are below
+//! `classes`. Everything is computed in f64.
 
 mod confident_joint;
 mod issues;
@@ -84,8 +84,9 @@ impl<'a> Judged<'a> {
         self.rows().filter(|(label, row)| greatest(row) == *label).count()
     }
 
-    /// How much more of the classes is told apart than by chance: 0 where one class is said of all rows or any of each, 1 where the likeliest class
-    /// is the label of every row (balanced accuracy, adjusted for chance).
+    /// How much more of the classes is told apart than by chance: 0 where one class is said of all rows or
+    /// any of each, 1 where the likeliest class is the label of every row (balanced accuracy, adjusted for
+    /// chance).
     pub fn insight(&self) -> f64 {
         let (mut right, counts) = (vec![0usize; self.classes], self.counts());
         for (label, row) in self.rows() {

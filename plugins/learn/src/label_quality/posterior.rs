@@ -1,21 +1,23 @@
 //! What each label should be: the network and the given label as two witnesses of one unseen true class.
 //!
-//! Each witness says how likely each class is, and the two are multiplied (a logarithmic opinion pool, Genest & Zidek 1986):
-//! `P(true) ~ P(true | picture) * P(true | label)`.
+//! Each witness says how likely each class is, and the two are multiplied (a logarithmic opinion pool, Genest
+//! & Zidek 1986): `P(true) ~ P(true | picture) * P(true | label)`.
 //!
 //! - The network's word is sharpened first, since networks that learn smoothed labels are less sure than they are right:
 //!   its probabilities are raised to the one power that makes the given labels likeliest (temperature scaling, Guo et al. 2017).
 //! - The label's word is counted: among the rows with this label, how many the network takes for each class. That is the
 //!   confident joint without thresholds, where no row is left out for being sure of nothing.
 //!
-//! Both are learnt from some of the rows, those of the training split: what is said of its rows must not depend on labels that are kept for a test.
-//! Nothing but labels and probabilities goes in. The count is made once and not iterated (Dawid & Skene 1979): iterating has
-//! only the labels to go by, and they agree with themselves. The frequency of the classes counts in both words, so that rare
-//! classes need more to be believed; on FER2013, whose wrong labels are mostly frequent classes taken for rarer ones, agreement
-//! with the taggers of FER+ rises by about a point over a pool that counts it once. But no class counts as rarer than half of
-//! an even share: else a class that networks hardly ever choose loses all its rows to its neighbour, as FER2013's disgust, of
-//! which 2 rows of 458 were left, did to anger (235 with the floor). The probabilities rank rows well but promise
-//! too much, since the witnesses are not quite independent: there, 0.84 on average where 0.78 of the rows agree.
+//! Both are learnt from some of the rows, those of the training split: what is said of its rows must not
+//! depend on labels that are kept for a test. Nothing but labels and probabilities goes in. The count is made
+//! once and not iterated (Dawid & Skene 1979): iterating has only the labels to go by, and they agree with
+//! themselves. The frequency of the classes counts in both words, so that rare classes need more to be
+//! believed; on FER2013, whose wrong labels are mostly frequent classes taken for rarer ones, agreement with
+//! the taggers of FER+ rises by about a point over a pool that counts it once. But no class counts as rarer
+//! than half of an even share: else a class that networks hardly ever choose loses all its rows to its
+//! neighbour, as FER2013's disgust, of which 2 rows of 458 were left, did to anger (235 with the floor). The
+//! probabilities rank rows well but promise too much, since the witnesses are not quite independent: there,
+//! 0.84 on average where 0.78 of the rows agree.
 
 use super::{Judged, greatest};
 
@@ -39,14 +41,15 @@ pub struct Posterior {
     pub given_quality: Vec<f64>,
     /// Probabilities of all classes, rows x classes.
     pub probabilities: Vec<f64>,
-    /// Of the rows that it was learnt from: how many by the class that the network takes them for and by label, classes x classes.
+    /// Of the rows that it was learnt from: how many by the class that the network takes them for and by
+    /// label, classes x classes.
     pub taken_for: Vec<usize>,
     /// The power that the network's probabilities were raised to; above 1 for a network that is surer than it says.
     pub sharpness: f64,
 }
 
-/// The posterior of the class of each row of `judged`, as far as the witnesses can be trusted on the rows of `learnt`, which has the same classes and
-/// may be the same. Among equals, the label stays as it is.
+/// The posterior of the class of each row of `judged`, as far as the witnesses can be trusted on the rows of
+/// `learnt`, which has the same classes and may be the same. Among equals, the label stays as it is.
 pub fn posterior(learnt: &Judged<'_>, judged: &Judged<'_>) -> Posterior {
     let classes = judged.classes;
     let sharpness = sharpness(learnt, &logarithms(learnt));

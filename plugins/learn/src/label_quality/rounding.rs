@@ -1,7 +1,7 @@
 //! Rounding that keeps sums (cleanlab's `round_preserving_sum`, after iteround).
 
-/// Whole numbers with the (rounded) sum of `values`. Halves go to the even number; what is then missing or too much is spread
-/// over those whose rounding took away or gave most.
+/// Whole numbers with the (rounded) sum of `values`. Halves go to the even number; what is then missing or
+/// too much is spread over those whose rounding took away or gave most.
 pub(super) fn preserving_sum(values: &[f64]) -> Vec<f64> {
     let mut rounded: Vec<f64> = values.iter().map(|value| value.round_ties_even()).collect();
     let wanted = values.iter().sum::<f64>().round_ties_even();

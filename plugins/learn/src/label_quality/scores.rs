@@ -1,4 +1,5 @@
-//! One score for each row, from 0 (surely wrong) to 1 (surely right). Names and formulas are cleanlab's (`cleanlab.rank`).
+//! One score for each row, from 0 (surely wrong) to 1 (surely right). Names and formulas are cleanlab's
+//! (`cleanlab.rank`).
 
 use super::Judged;
 

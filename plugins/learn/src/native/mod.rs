@@ -1,5 +1,5 @@
-//! Networks that learn on a CUDA device, by kernels of our own: few launches a step, one source that compiles in a second, and the same
-//! result each time. They compute what the CPU's do, in single precision.
+//! Networks that learn on a CUDA device, by kernels of our own: few launches a step, one source that compiles
+//! in a second, and the same result each time. They compute what the CPU's do, in single precision.
 
 mod network;
 mod pass;

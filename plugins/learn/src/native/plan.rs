@@ -212,8 +212,8 @@ impl Plan {
         self.through(x, outputs, order, Table::convolution(window, (height, width)), side)
     }
 
-    /// `x`, reflected by `border` pixels, through the transpose of a window of zero borders, onto maps `window.stride` times as large;
-    /// weights are (inputs, outputs, taps).
+    /// `x`, reflected by `border` pixels, through the transpose of a window of zero borders, onto maps
+    /// `window.stride` times as large; weights are (inputs, outputs, taps).
     pub fn transpose(&mut self, x: Value, outputs: usize, border: usize, window: Window) -> Value {
         let Shape { height, width, .. } = self.shape(x);
         let side = (window.stride * height, window.stride * width);
@@ -280,7 +280,8 @@ impl Plan {
         self.parameters.iter().flat_map(|parameter| parameter.places())
     }
 
-    /// Numbers that lie in the order in which layers were drawn, weights and then gains and biases, as they lie on a device.
+    /// Numbers that lie in the order in which layers were drawn, weights and then gains and biases, as they
+    /// lie on a device.
     pub fn arrange(&self, values: &[f32]) -> Vec<f32> {
         let mut arranged = vec![0.0; self.len()];
         self.places().zip(values).for_each(|(place, value)| arranged[place] = *value);

@@ -1,9 +1,10 @@
-//! Which pixels the taps of a window see: what tells one convolution from another. The transpose of one and the gradients of both
-//! differ in nothing else.
+//! Which pixels the taps of a window see: what tells one convolution from another. The transpose of one and
+//! the gradients of both differ in nothing else.
 
 use crate::kernels::planes::window::{Border, Window};
 
-/// For each pixel of a result and each tap of a window, the pixels that it is summed from: up to `share` of them, -1 for none.
+/// For each pixel of a result and each tap of a window, the pixels that it is summed from: up to `share` of
+/// them, -1 for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Taps of the window.
@@ -24,8 +25,8 @@ impl Table {
         Self::new(window.kernel, to, side, |place, tap, side| window.source(place, tap, side))
     }
 
-    /// The transpose of a window (of zero borders) from maps of `side`, reflected by `border` pixels, onto maps `window.stride` times
-    /// as large.
+    /// The transpose of a window (of zero borders) from maps of `side`, reflected by `border` pixels, onto
+    /// maps `window.stride` times as large.
     pub fn transposed(window: Window, border: usize, side: Side) -> Self {
         let reflected = Window { kernel: 1, stride: 1, padding: border, border: Border::Reflection };
         let to = (window.stride * side.0, window.stride * side.1);
@@ -91,7 +92,8 @@ mod tests {
         assert_eq!(table.entries[..9], [4, 3, 4, 1, 0, 1, 4, 3, 4]);
         let inverse = table.inverse(9);
         assert_eq!(inverse.share, 4);
-        // The middle is what all four corners see through their first tap, reflected; and the lower right one as it is.
+        // The middle is what all four corners see through their first tap, reflected; and the lower right one
+        // as it is.
         let seen = &inverse.entries[4 * 9 * 4..][..4];
         assert_eq!(seen, [0, 2, 6, 8]);
     }

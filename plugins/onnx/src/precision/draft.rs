@@ -197,7 +197,8 @@ impl<'a> Draft<'a> {
         takers
     }
 
-    /// The file with its nodes as they are now and these metadata. Constants of floats that nobody takes any more are left out.
+    /// The file with its nodes as they are now and these metadata. Constants of floats that nobody takes any
+    /// more are left out.
     pub fn write(mut self, metadata: &[(&str, String)]) -> Result<Vec<u8>, PrecisionError> {
         let mut taken: HashSet<String> =
             self.nodes.iter().flat_map(|node| node.proto.input.clone()).collect();

@@ -36,7 +36,8 @@ pub(super) fn normalisations(draft: &mut Draft<'_>) {
 /// Sides and values of weights, a bias, and the name of the normalised value.
 type Folded = ((Vec<usize>, Vec<f32>), Vec<f32>, String);
 
-/// What the convolution's weights and bias become, if the next node is a normalisation of constants over what it gives.
+/// What the convolution's weights and bias become, if the next node is a normalisation of constants over what
+/// it gives.
 fn folded(draft: &Draft<'_>, conv: usize, next: usize) -> Option<Folded> {
     let (conv, norm) = (draft.nodes.get(conv)?, draft.nodes.get(next)?);
     let is_in_training = norm.int("training_mode", 0) != 0 || norm.int("spatial", 1) != 1;

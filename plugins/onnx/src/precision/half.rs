@@ -15,7 +15,8 @@ use crate::{
 /// The first set whose `Cast` takes its type as a number.
 const LEAST_OPSET: i64 = 7;
 
-/// Half of the greatest number of half precision, 65504: faces may be stronger than those that ranges were measured on.
+/// Half of the greatest number of half precision, 65504: faces may be stronger than those that ranges were
+/// measured on.
 const GREATEST: f32 = 32752.0;
 
 /// Which inputs of an operator are of the type that it computes in; none for operators that stay in single precision.

@@ -1,5 +1,5 @@
-//! Whole numbers of eight bits: pairs of `QuantizeLinear` and `DequantizeLinear` around convolutions and dense layers,
-//! which runtimes take together with the layer between for one of whole numbers.
+//! Whole numbers of eight bits: pairs of `QuantizeLinear` and `DequantizeLinear` around convolutions and
+//! dense layers, which runtimes take together with the layer between for one of whole numbers.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,7 +20,8 @@ const LEAST_OPSET: i64 = 13;
 const LEVELS: f32 = 127.0;
 const REDUCED_LEVELS: f32 = 63.0;
 
-/// The greatest that a bias becomes: a quarter of what 32 bits hold, so that room is left for the sums it is added to.
+/// The greatest that a bias becomes: a quarter of what 32 bits hold, so that room is left for the sums it is
+/// added to.
 const GREATEST_BIAS: f64 = (1u32 << 29) as f64;
 
 /// Scales are no less, so that the product of two is still a number that can be divided by.

@@ -1,7 +1,7 @@
 //! Networks of fewer bits: half precision, and whole numbers of eight bits.
 //!
-//! Both are drop-ins for the network that they are made of: its inputs and outputs stay as they are, and so do its metadata. What
-//! is not known here is left as it is, in single precision.
+//! Both are drop-ins for the network that they are made of: its inputs and outputs stay as they are, and so
+//! do its metadata. What is not known here is left as it is, in single precision.
 
 mod draft;
 mod fold;
@@ -30,8 +30,8 @@ pub enum Precision {
     /// biases signed ones of 32 bits. Operator set 13 or newer is needed. See
     /// <https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html>.
     Int8 {
-        /// Weights have seven bits: x86 processors without VNNI add products of two neighbours in 16 bits, which eight
-        /// can overflow.
+        /// Weights have seven bits: x86 processors without VNNI add products of two neighbours in 16 bits,
+        /// which eight can overflow.
         reduce_range: bool,
     },
 }
@@ -71,11 +71,12 @@ impl Precision {
         }
     }
 
-    /// The network in this precision. `metadata` take the place of what the file has under the same keys; all others stay.
+    /// The network in this precision. `metadata` take the place of what the file has under the same keys; all
+    /// others stay.
     ///
-    /// With `Half`, tensors whose range comes near the greatest number of half precision keep what makes them and takes
-    /// them in single precision; one without a range passes for one that fits. With `Int8`, what goes into a layer must
-    /// have a range, or the layer is left.
+    /// With `Half`, tensors whose range comes near the greatest number of half precision keep what makes them
+    /// and takes them in single precision; one without a range passes for one that fits. With `Int8`, what
+    /// goes into a layer must have a range, or the layer is left.
     ///
     /// # Errors
     /// If the bytes are no ONNX file, its operators are too old, or there is no layer that can be converted.

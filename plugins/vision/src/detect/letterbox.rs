@@ -1,5 +1,6 @@
-//! How a frame is laid into the input of a detector that takes any size: reduced to a longest side, never enlarged, at the
-//! top left corner, with its edge pixels repeated up to the next multiple of the largest stride.
+//! How a frame is laid into the input of a detector that takes any size: reduced to a longest side, never
+//! enlarged, at the top left corner, with its edge pixels repeated up to the next multiple of the largest
+//! stride.
 
 use crate::{
     frame::Frame,
@@ -22,8 +23,8 @@ pub struct Letterbox {
 }
 
 impl Letterbox {
-    /// Fits a frame into an input whose longest side is `input_size` (0 for the frame's own), or into the only size that
-    /// the network takes, height and width.
+    /// Fits a frame into an input whose longest side is `input_size` (0 for the frame's own), or into the
+    /// only size that the network takes, height and width.
     pub fn fit(frame: &Frame<'_>, input_size: usize, fixed: Option<(usize, usize)>) -> Self {
         let (width, height) = (frame.width(), frame.height());
         if let Some((fixed_height, fixed_width)) = fixed {
@@ -45,7 +46,8 @@ impl Letterbox {
     }
 }
 
-/// The height and width of a model's only input, [1 or N, 3, height, width], where it is bound to them; or what is wrong.
+/// The height and width of a model's only input, [1 or N, 3, height, width], where it is bound to them; or
+/// what is wrong.
 pub fn fixed_size(session: &SharedSession, detector: &str) -> Result<Option<(usize, usize)>, String> {
     match session.inputs() {
         [TensorInfo { shape, .. }] if matches!(shape[..], [_, 3, _, _]) => {

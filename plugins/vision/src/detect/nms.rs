@@ -8,8 +8,8 @@ pub fn drop_outside(detections: &mut Vec<Detection>, frame: &Frame<'_>) {
     detections.retain(|face| face.box_in_frame.clamped(width, height).area() > 0.0);
 }
 
-/// Drops faces whose box is not finite or empty, or whose confidence is not finite, and takes off landmarks that are not
-/// finite, so that a network's NaN cannot pass.
+/// Drops faces whose box is not finite or empty, or whose confidence is not finite, and takes off landmarks
+/// that are not finite, so that a network's NaN cannot pass.
 pub fn drop_impossible(detections: &mut Vec<Detection>) {
     detections.retain_mut(|face| {
         let are_finite = |points: &[Point; 5]| points.iter().all(|p| p.x.is_finite() && p.y.is_finite());

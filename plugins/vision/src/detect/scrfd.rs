@@ -1,5 +1,6 @@
-//! SCRFD (Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2021): three strides, anchors
-//! at the cells' corners, boxes and five landmarks as distances from them in strides. Decoding follows InsightFace's.
+//! SCRFD (Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2021): three
+//! strides, anchors at the cells' corners, boxes and five landmarks as distances from them in strides.
+//! Decoding follows InsightFace's.
 
 use std::sync::Arc;
 
@@ -37,8 +38,8 @@ impl Scrfd {
         let session = SharedSession::open(&model.path, &config.session)?;
         let fixed_size =
             fixed_size(&session, "SCRFD").map_err(|reason| DetectError::from(session.misfit(reason)))?;
-        // Exporters name the outputs as they like, but always give scores, boxes and landmarks from the finest stride to
-        // the coarsest.
+        // Exporters name the outputs as they like, but always give scores, boxes and landmarks from the
+        // finest stride to the coarsest.
         let last_side = |index: &usize| session.outputs().get(*index).and_then(|o| o.shape.last().copied());
         let of_width = |width: i64| -> Result<[usize; 3], DetectError> {
             let found: Vec<usize> =

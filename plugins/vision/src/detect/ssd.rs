@@ -1,6 +1,6 @@
-//! The SSD of OpenCV's samples: a ResNet-10 trunk at 300x300 (Liu et al., "SSD: Single Shot MultiBox Detector", 2016),
-//! imported from Caffe ([`crate::import`]) and run by ONNX Runtime. The graph decodes the boxes; what Caffe's
-//! `DetectionOutput` layer does after that (threshold, suppression, limits) is done here.
+//! The SSD of OpenCV's samples: a ResNet-10 trunk at 300x300 (Liu et al., "SSD: Single Shot MultiBox
+//! Detector", 2016), imported from Caffe ([`crate::import`]) and run by ONNX Runtime. The graph decodes the
+//! boxes; what Caffe's `DetectionOutput` layer does after that (threshold, suppression, limits) is done here.
 
 use std::sync::Arc;
 

@@ -26,8 +26,9 @@ pub struct Found {
     pub fit: f32,
     /// Slope of the eyes in degrees, -180 to 180, clockwise; unknown without landmarks.
     pub roll: Option<f32>,
-    /// How far the nose stands beside the middle of the face, as a share of the distance between eyes and mouth: 0 straight
-    /// ahead, negative to the image's left, beyond ±0.4 from the side; unknown without landmarks.
+    /// How far the nose stands beside the middle of the face, as a share of the distance between eyes and
+    /// mouth: 0 straight ahead, negative to the image's left, beyond ±0.4 from the side; unknown without
+    /// landmarks.
     pub yaw: Option<f32>,
 }
 
@@ -67,11 +68,12 @@ impl Reason {
     }
 }
 
-/// What decides. A usable face is one that a detector is confident of, that fits the crop, stands upright and is not seen
-/// from the side.
+/// What decides. A usable face is one that a detector is confident of, that fits the crop, stands upright and
+/// is not seen from the side.
 ///
-/// The numbers are round ones, chosen by looking at what FER+'s ten taggers say of FER2013's pictures: of those that at least
-/// five call not a face 90.6 % go, of those that nobody does 1.65 % (`benches/results/2026-11-25-faceness.md` has the curves).
+/// The numbers are round ones, chosen by looking at what FER+'s ten taggers say of FER2013's pictures: of
+/// those that at least five call not a face 90.6 % go, of those that nobody does 1.65 %
+/// (`benches/results/2026-11-25-faceness.md` has the curves).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Thresholds {
@@ -87,8 +89,8 @@ pub struct Thresholds {
     pub roll: f32,
     /// Greatest yaw, either way.
     pub yaw: f32,
-    /// Confidence of the profile cascade from which a picture without any face is called a profile: n / (n + 2) for n raw
-    /// windows, so that 0.7 asks for five.
+    /// Confidence of the profile cascade from which a picture without any face is called a profile: n / (n +
+    /// 2) for n raw windows, so that 0.7 asks for five.
     pub profile: f32,
 }
 
@@ -184,12 +186,12 @@ impl Evidence {
 
     /// Why the picture is no usable face, and the number behind it; nothing for one that is usable.
     ///
-    /// The number is what was held against a threshold: the contrast; the likeness to text; the fit, roll or yaw of the face
-    /// whose detector is the surest of all, measured by its threshold; the profile cascade's confidence; and for no face,
-    /// how near the surest detector came to its threshold, 0 to 1.
+    /// The number is what was held against a threshold: the contrast; the likeness to text; the fit, roll or
+    /// yaw of the face whose detector is the surest of all, measured by its threshold; the profile cascade's
+    /// confidence; and for no face, how near the surest detector came to its threshold, 0 to 1.
     ///
-    /// Evidence from a search that ended with the first usable face is complete for the thresholds it was made with, and for
-    /// looser ones but that of the contrast. To try stricter ones, ask for all of it
+    /// Evidence from a search that ended with the first usable face is complete for the thresholds it was
+    /// made with, and for looser ones but that of the contrast. To try stricter ones, ask for all of it
     /// ([`exhaustive`](super::Settings::exhaustive)).
     pub fn decide(&self, thresholds: &Thresholds) -> Option<(Reason, f32)> {
         if self.contrast < thresholds.contrast {

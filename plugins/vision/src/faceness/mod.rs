@@ -1,14 +1,15 @@
-//! Says of a small picture that should show one face (a data set's crop, such as FER2013's 48x48 gray) whether it does,
-//! and if not, why: constant, text, no face, a face elsewhere than the crop says, a tilted one, a profile.
+//! Says of a small picture that should show one face (a data set's crop, such as FER2013's 48x48 gray)
+//! whether it does, and if not, why: constant, text, no face, a face elsewhere than the crop says, a tilted
+//! one, a profile.
 //!
-//! A picture flows one way: `contrast` → enlarged on a `canvas` → one detector after the other, each answer measured by
-//! `pose` → `profile` and `text` where no detector was content → [`evidence`], which decides. A picture is kept as
-//! soon as one detector finds a usable face, so the order of the detectors changes what a picture costs and never what
-//! becomes of it.
+//! A picture flows one way: `contrast` → enlarged on a `canvas` → one detector after the other, each answer
+//! measured by `pose` → `profile` and `text` where no detector was content → [`evidence`], which decides. A
+//! picture is kept as soon as one detector finds a usable face, so the order of the detectors changes what a
+//! picture costs and never what becomes of it.
 //!
-//! Nothing is trained here. The rules are those that a person would write down, and their few numbers ([`Thresholds`]) were
-//! chosen by looking at FER2013's Training and PublicTest pictures and at how many of FER+'s taggers called each of them
-//! not a face; `examples/faceness.rs` measures them again.
+//! Nothing is trained here. The rules are those that a person would write down, and their few numbers
+//! ([`Thresholds`]) were chosen by looking at FER2013's Training and PublicTest pictures and at how many of
+//! FER+'s taggers called each of them not a face; `examples/faceness.rs` measures them again.
 
 mod canvas;
 mod contrast;
@@ -31,15 +32,17 @@ use crate::{
     model::{ModelError, ModelFile},
 };
 
-/// Confidence below which an answer is nothing at all. Far below any threshold, so that evidence shows how near it was.
+/// Confidence below which an answer is nothing at all. Far below any threshold, so that evidence shows how
+/// near it was.
 const LEAST_CONFIDENCE: f32 = 0.1;
 
-/// Smallest face that is searched, as a share of the canvas; a third of a picture that fills 60 % of it. Smaller ones are
-/// never well placed.
+/// Smallest face that is searched, as a share of the canvas; a third of a picture that fills 60 % of it.
+/// Smaller ones are never well placed.
 const LEAST_FACE: f32 = 0.2;
 
-/// Where FER2013's own detector saw the faces it cut out, and so does any that boxes a face from forehead to chin: in the
-/// middle 80 % of the width and the whole height. The medians of YuNet's and SCRFD's boxes on FER2013 are within 0.04 of it.
+/// Where FER2013's own detector saw the faces it cut out, and so does any that boxes a face from forehead to
+/// chin: in the middle 80 % of the width and the whole height. The medians of YuNet's and SCRFD's boxes on
+/// FER2013 are within 0.04 of it.
 const EXPECTED_BOX: [f32; 4] = [0.1, 0.0, 0.9, 1.0];
 
 /// What is looked at and how it is judged. Everything here may change a verdict; how fast it is found is in
@@ -47,18 +50,20 @@ const EXPECTED_BOX: [f32; 4] = [0.1, 0.0, 0.9, 1.0];
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// Who is asked, in this order, until one finds a usable face. Cheap ones first. Haar and the SSD give no landmarks, so
-    /// that tilted faces and profiles pass them.
+    /// Who is asked, in this order, until one finds a usable face. Cheap ones first. Haar and the SSD give no
+    /// landmarks, so that tilted faces and profiles pass them.
     pub detectors: Vec<DetectorKind>,
     /// Side of the square that detectors see, in pixels: a multiple of 32 spares some work.
     pub canvas_size: usize,
-    /// Even border around the picture, as a share of its longer side: tight crops need one, or their faces are not found.
+    /// Even border around the picture, as a share of its longer side: tight crops need one, or their faces
+    /// are not found.
     pub padding: f32,
     /// Where the picture should show its face: left, top, right, bottom as shares of its sides.
     pub expected_box: [f32; 4],
     /// Ask the profile cascade about pictures in which no detector found a face. It only tells their reasons apart.
     pub profile_cascade: bool,
-    /// Ask everyone about every picture, for those who want to choose thresholds themselves. Costs ten to twenty times as much.
+    /// Ask everyone about every picture, for those who want to choose thresholds themselves. Costs ten to
+    /// twenty times as much.
     pub exhaustive: bool,
     /// What decides.
     pub thresholds: Thresholds,
@@ -130,8 +135,9 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Opens the detectors. Checkers with equal session options share their networks. Where several work side by side, give
-    /// the networks one thread: they are too small to gain from more, and their answers do not depend on it.
+    /// Opens the detectors. Checkers with equal session options share their networks. Where several work side
+    /// by side, give the networks one thread: they are too small to gain from more, and their answers do not
+    /// depend on it.
     pub fn open(settings: &Settings, session: &SessionOptions) -> Result<Self, DetectError> {
         settings.validate()?;
         let detector = |&kind: &DetectorKind| {
@@ -164,8 +170,8 @@ impl Checker {
         Ok(files)
     }
 
-    /// Looks at one picture: `height` rows of `width` gray pixels without gaps. [`Evidence::decide`] tells what to make of
-    /// the answer.
+    /// Looks at one picture: `height` rows of `width` gray pixels without gaps. [`Evidence::decide`] tells
+    /// what to make of the answer.
     pub fn check(&mut self, gray: &[u8], width: usize, height: usize) -> Result<Evidence, DetectError> {
         let Self { settings, detectors, profile, canvas, text, faces } = self;
         let (thresholds, exhaustive) = (&settings.thresholds, settings.exhaustive);

@@ -20,10 +20,10 @@ fn roll(&[left, right, ..]: &[Point; 5]) -> f32 {
     (right.y - left.y).atan2(right.x - left.x).to_degrees()
 }
 
-/// How far the nose's tip stands beside the middle of eyes and mouth, along the line through the eyes, as a share of the
-/// distance between eyes and mouth: 0 straight ahead, negative to the image's left. Seen from the side, the eyes' distance
-/// shrinks to nothing; that between eyes and mouth stays, which makes it the better yardstick. On FER2013 half of all faces
-/// are below 0.06, and above 0.4 one eye is hidden.
+/// How far the nose's tip stands beside the middle of eyes and mouth, along the line through the eyes, as a
+/// share of the distance between eyes and mouth: 0 straight ahead, negative to the image's left. Seen from
+/// the side, the eyes' distance shrinks to nothing; that between eyes and mouth stays, which makes it the
+/// better yardstick. On FER2013 half of all faces are below 0.06, and above 0.4 one eye is hidden.
 fn yaw(&[left, right, nose, mouth_left, mouth_right]: &[Point; 5]) -> f32 {
     let middle = |a: Point, b: Point| Point { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0 };
     let (eyes, mouth) = (middle(left, right), middle(mouth_left, mouth_right));

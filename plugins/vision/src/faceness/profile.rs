@@ -34,7 +34,8 @@ impl ProfileCascade {
         Ok(Self { detector: detect::open(&config)?, mirrored: Vec::new(), faces: Vec::new() })
     }
 
-    /// The best answer on either side, as [`confidence`](detect::haar::confidence) of the windows that agree; 0 for none.
+    /// The best answer on either side, as [`confidence`](detect::haar::confidence) of the windows that agree;
+    /// 0 for none.
     pub fn confidence(&mut self, canvas: &Canvas) -> Result<f32, DetectError> {
         let Self { detector, mirrored, faces } = self;
         detector.detect(&canvas.frame()?, faces)?;

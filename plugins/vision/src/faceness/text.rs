@@ -1,6 +1,6 @@
-//! Whether a picture looks like writing: many small pieces of ink on an even ground. "The image is no longer available" and
-//! its placeholder signs do; so does little else, but a face drawn with a few strokes can, which is why text is asked for
-//! only where no face is found.
+//! Whether a picture looks like writing: many small pieces of ink on an even ground. "The image is no longer
+//! available" and its placeholder signs do; so does little else, but a face drawn with a few strokes can,
+//! which is why text is asked for only where no face is found.
 
 use super::canvas::Reduced;
 
@@ -17,7 +17,8 @@ const LEAST_GROUND: f32 = 0.5;
 /// Fewest pieces of ink: an exclamation mark's two in a triangle are a sign, not a text.
 const FEWEST_PIECES: usize = 3;
 
-/// A piece is small that is at most this share of the picture's height; banners that fill a crop have letters of a quarter.
+/// A piece is small that is at most this share of the picture's height; banners that fill a crop have letters
+/// of a quarter.
 const SMALL: f32 = 0.3;
 
 /// Looks for writing. Keeps its scratch space.

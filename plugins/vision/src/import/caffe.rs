@@ -1,9 +1,10 @@
 //! Caffe's SSD detectors (`deploy.prototxt` and `.caffemodel`) as ONNX.
 //!
-//! The graph ends in `confidences` [N, priors], the probability of a face, and `boxes` [N, priors, 4], corners as shares
-//! of the frame (x_min, y_min, x_max, y_max). Priors are computed here, decoding happens in the graph; what Caffe's
-//! `DetectionOutput` does beyond that (threshold, suppression, limits) is left to who runs it, and its settings are
-//! written into the file's metadata. Layers follow the SSD branch of Caffe (Liu et al. 2016).
+//! The graph ends in `confidences` [N, priors], the probability of a face, and `boxes` [N, priors, 4],
+//! corners as shares of the frame (x_min, y_min, x_max, y_max). Priors are computed here, decoding happens in
+//! the graph; what Caffe's `DetectionOutput` does beyond that (threshold, suppression, limits) is left to who
+//! runs it, and its settings are written into the file's metadata. Layers follow the SSD branch of Caffe (Liu
+//! et al. 2016).
 
 use std::{collections::HashMap, path::Path};
 

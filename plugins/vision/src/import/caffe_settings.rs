@@ -14,7 +14,8 @@ enum May {
 
 type Settings = &'static [(&'static str, May)];
 
-/// The message with the settings of a kind of layer, and what may stand in it (Caffe's caffe.proto, with the SSD branch's layers).
+/// The message with the settings of a kind of layer, and what may stand in it (Caffe's caffe.proto, with the
+/// SSD branch's layers).
 const KNOWN: [(&str, &str, Settings); 14] = [
     (
         "Convolution",

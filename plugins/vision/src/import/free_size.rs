@@ -7,7 +7,8 @@ use prost::Message;
 
 use super::{ImportError, about, read};
 
-/// Reads an ONNX file and answers it with free batch, height and width, and without shapes that were inferred from them.
+/// Reads an ONNX file and answers it with free batch, height and width, and without shapes that were inferred
+/// from them.
 pub fn import(path: &Path) -> Result<Vec<u8>, ImportError> {
     import_bytes(&read(path)?).map_err(about(path))
 }

@@ -1,4 +1,5 @@
-//! What fuzzers and the corpus test do with bytes: read them, and use what was read. Nothing may panic or go on for ever.
+//! What fuzzers and the corpus test do with bytes: read them, and use what was read. Nothing may panic or go
+//! on for ever.
 
 use super::{caffe, free_size};
 use crate::{

@@ -14,7 +14,8 @@ pub(super) const CONFIG: &str = "model_config";
 /// The group of a whole model's file that holds their weights; a file of weights alone has them at its top.
 pub(super) const WEIGHTS: &str = "model_weights";
 
-/// Groups within groups that are looked into, and groups in all: more than any model has, so that links in a circle end.
+/// Groups within groups that are looked into, and groups in all: more than any model has, so that links in a
+/// circle end.
 const MAX_DEPTH: usize = 8;
 const MAX_GROUPS: usize = 1 << 14;
 

@@ -1,5 +1,6 @@
-//! Turns other frameworks' files into ONNX: Caffe's SSD ([`caffe`]), Keras' classifiers ([`keras`]), VGG16 as Keras and
-//! PyTorch keep it ([`vgg16`]), and ONNX files whose input size was frozen when they were exported ([`free_size`]).
+//! Turns other frameworks' files into ONNX: Caffe's SSD ([`caffe`]), Keras' classifiers ([`keras`]), VGG16 as
+//! Keras and PyTorch keep it ([`vgg16`]), and ONNX files whose input size was frozen when they were exported
+//! ([`free_size`]).
 
 pub mod caffe;
 mod caffe_settings;

@@ -22,7 +22,8 @@ const BLOCKS: [&[usize]; 5] = [&[64; 2], &[128; 2], &[256; 3], &[512; 3], &[512;
 const CONVOLUTIONS: usize = 13;
 /// Sides of the input: five halvings leave a pixel, and no card allows more.
 const SIZES: std::ops::RangeInclusive<usize> = 32..=8192;
-/// The side of faces in FER2013, which is what the input has unless told otherwise; the published networks were trained with 224.
+/// The side of faces in FER2013, which is what the input has unless told otherwise; the published networks
+/// were trained with 224.
 pub const SIZE: usize = 48;
 /// Layers that a message lists at most.
 const LISTED: usize = 4;
@@ -140,13 +141,13 @@ const fn is_kernel(entry: &Entry) -> bool {
 pub struct Options {
     /// Pixels of the input's sides, 32 or more; [`SIZE`] unless given.
     pub size: Option<usize>,
-    /// How the network was fed; unless given it follows from the names of the layers: ImageNet's for Keras' own, VGG-Face's for
-    /// `conv1_1`, torchvision's for `features.0`.
+    /// How the network was fed; unless given it follows from the names of the layers: ImageNet's for Keras'
+    /// own, VGG-Face's for `conv1_1`, torchvision's for `features.0`.
     pub means: Option<Means>,
 }
 
-/// Whether a Keras file is to be read as VGG16: if it has all its convolutions by one of their names, or weights alone,
-/// of which nothing else is known.
+/// Whether a Keras file is to be read as VGG16: if it has all its convolutions by one of their names, or
+/// weights alone, of which nothing else is known.
 ///
 /// # Errors
 /// If the file cannot be read.

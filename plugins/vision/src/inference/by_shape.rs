@@ -7,9 +7,10 @@ use super::network::Network;
 /// Sessions at most: MTCNN's first network sees a frame in about ten sizes.
 const MOST: usize = 16;
 
-/// Sessions of one network, each for one shape. ONNX Runtime's CUDA provider plans every convolution anew when a shape is not
-/// that of the run before (`Conv::UpdateState`), which takes up to a second; each session sees one shape only. Beyond
-/// [`MOST`], or where memory does not suffice for another, the session that has not run for the longest takes the new shape.
+/// Sessions of one network, each for one shape. ONNX Runtime's CUDA provider plans every convolution anew
+/// when a shape is not that of the run before (`Conv::UpdateState`), which takes up to a second; each session
+/// sees one shape only. Beyond [`MOST`], or where memory does not suffice for another, the session that has
+/// not run for the longest takes the new shape.
 pub(super) struct ByShape<N> {
     make: Box<dyn Fn() -> Result<N, String> + Send>,
     most: usize,

@@ -60,8 +60,9 @@ impl Engine {
         }
     }
 
-    /// True when others may join a request of this shape and number of items: the outputs of a lone request of no more
-    /// items have been seen. A batch then has more, and it shows which side of each output grows with them.
+    /// True when others may join a request of this shape and number of items: the outputs of a lone request
+    /// of no more items have been seen. A batch then has more, and it shows which side of each output grows
+    /// with them.
     pub fn may_join(&self, shape: ItemShape, items: usize) -> bool {
         self.joins && self.known.get(&shape).is_some_and(|known| known.items <= items)
     }
@@ -116,8 +117,8 @@ impl Engine {
         }
     }
 
-    /// The outputs of all inputs in one run, and of how many items they are; nothing if they cannot be divided among the
-    /// inputs. `shape` is the first one's.
+    /// The outputs of all inputs in one run, and of how many items they are; nothing if they cannot be
+    /// divided among the inputs. `shape` is the first one's.
     fn run_joined(
         &mut self,
         shape: [usize; 4],

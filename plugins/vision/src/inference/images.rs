@@ -1,5 +1,5 @@
-//! A network whose only input is images of one kind: what those who look at faces have in common. They draw a batch and ask the network
-//! about it; what its answers mean is theirs.
+//! A network whose only input is images of one kind: what those who look at faces have in common. They draw a
+//! batch and ask the network about it; what its answers mean is theirs.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -74,8 +74,8 @@ impl ImageNetwork {
         &self.input
     }
 
-    /// Runs the network on what was drawn last, and hands the number of images and the outputs to `read`, which says what is
-    /// wrong with them.
+    /// Runs the network on what was drawn last, and hands the number of images and the outputs to `read`,
+    /// which says what is wrong with them.
     pub fn ask(
         &mut self,
         read: impl FnOnce(usize, &[Output<'_>]) -> Result<(), String>,

@@ -115,8 +115,8 @@ impl Division {
     /// Says why the outputs of a batch of this many items are not those of its items, one behind the other.
     ///
     /// They are if just one side of each output has grown with the items, and nothing but sides of 1 comes before it:
-    /// `[items, classes]` and `[1, items · cells, 4]`, but not `[classes, items]`. Whether cells lie item by item, their
-    /// number does not tell: see [`Order`].
+    /// `[items, classes]` and `[1, items · cells, 4]`, but not `[classes, items]`. Whether cells lie item by
+    /// item, their number does not tell: see [`Order`].
     pub fn check(&self, items: usize, outputs: &Outputs) -> Result<Order, String> {
         let mut order = Order::Certain;
         let shapes = outputs.shapes()?;

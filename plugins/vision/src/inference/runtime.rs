@@ -12,8 +12,8 @@ use ort::{
 use super::InferenceError;
 use crate::model;
 
-/// The process's one ONNX Runtime environment, loaded where it is not yet. There can be no second one, so that whoever uses
-/// ort beside us needs this one.
+/// The process's one ONNX Runtime environment, loaded where it is not yet. There can be no second one, so
+/// that whoever uses ort beside us needs this one.
 pub fn environment() -> Result<&'static Environment, InferenceError> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     let loaded = ENVIRONMENT.get_or_init(|| {
@@ -35,8 +35,9 @@ pub fn cuda_provider() -> Result<(), InferenceError> {
     cuda(0).register(&mut builder).map_err(|error| InferenceError::NoProvider(error.to_string()))
 }
 
-/// The CUDA provider on this device. That it cannot be registered is an error, which is not ort's default. Convolutions are chosen
-/// by cuDNN's heuristics: trying all, which is ONNX Runtime's default, takes a second and more for each new shape of input.
+/// The CUDA provider on this device. That it cannot be registered is an error, which is not ort's default.
+/// Convolutions are chosen by cuDNN's heuristics: trying all, which is ONNX Runtime's default, takes a second
+/// and more for each new shape of input.
 pub(super) fn cuda(index: u32) -> ExecutionProviderDispatch {
     CUDA::default()
         .with_device_id(number(index))
@@ -47,8 +48,8 @@ pub(super) fn cuda(index: u32) -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-/// True when a loaded session really has the CUDA provider of this device: only then has it an allocator for the device's
-/// memory.
+/// True when a loaded session really has the CUDA provider of this device: only then has it an allocator for
+/// the device's memory.
 pub(super) fn has_cuda(session: &Session, index: u32) -> bool {
     MemoryInfo::new(AllocationDevice::CUDA, number(index), AllocatorType::Device, MemoryType::Default)
         .and_then(|memory| Allocator::new(session, memory))

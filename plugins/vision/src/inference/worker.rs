@@ -102,8 +102,8 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Answers with an error, by dropping them, whatever requests there are and will be: a bounded channel keeps those that
-    /// nobody receives. Ends at once where all who could send have gone.
+    /// Answers with an error, by dropping them, whatever requests there are and will be: a bounded channel
+    /// keeps those that nobody receives. Ends at once where all who could send have gone.
     fn drop(&mut self) {
         self.aside.clear();
         self.queue.iter().for_each(drop);

@@ -1,6 +1,7 @@
 //! A model's card: what must be known of an ONNX file, besides the file, to feed it and to read its answer.
 //!
-//! The card of `model.onnx` is the TOML file `model.toml` beside it; without one, the text in the file's own metadata.
+//! The card of `model.onnx` is the TOML file `model.toml` beside it; without one, the text in the file's own
+//! metadata.
 
 use serde::{Deserialize, Serialize};
 

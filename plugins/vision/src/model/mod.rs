@@ -1,4 +1,5 @@
-//! Models: what they need to be used ([`card`]), where they come from ([`manifest`], [`shipped`]) and where they lie ([`store`]).
+//! Models: what they need to be used ([`card`]), where they come from ([`manifest`], [`shipped`]) and where
+//! they lie ([`store`]).
 
 pub mod card;
 pub mod manifest;

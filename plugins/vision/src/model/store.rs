@@ -80,7 +80,8 @@ pub fn here(asset: &Asset) -> Result<PathBuf, ModelError> {
 /// The file that is meant where a folder is named, as a training leaves it.
 const OF_FOLDER: &str = "classifier.onnx";
 
-/// Finds a model by its name in the manifest (`default` for the default classifier), by its file, or by the folder that a training left.
+/// Finds a model by its name in the manifest (`default` for the default classifier), by its file, or by the
+/// folder that a training left.
 pub fn resolve_model(name_or_path: &str) -> Result<ModelFile, ModelError> {
     let manifest = Manifest::load()?;
     let name = match name_or_path {

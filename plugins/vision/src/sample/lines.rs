@@ -1,5 +1,5 @@
-//! The loops of the sampler over a line of pixels: plain ones, compiled for several instruction sets and chosen at run time. None of these
-//! changes what comes out, to the last bit.
+//! The loops of the sampler over a line of pixels: plain ones, compiled for several instruction sets and
+//! chosen at run time. None of these changes what comes out, to the last bit.
 
 use multiversion::multiversion;
 

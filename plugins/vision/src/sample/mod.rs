@@ -1,9 +1,10 @@
 //! Cuts a part out of a frame, of any pixel format, straight into a network's input tensor: crop, bilinear resize,
 //! colour conversion and normalisation in one pass, so that no RGB copy of the frame is ever made.
 //!
-//! Pixel centres are aligned as in OpenCV's `INTER_LINEAR`: output column `i` looks at `(i + 0.5)·scale - 0.5`. Of crops, where two pixels of
-//! the frame and more fall into one, it is the mean of several such looks; detectors, which follow their references, look once.
-//! Where the part reaches past the frame, the frame's edge pixels are repeated.
+//! Pixel centres are aligned as in OpenCV's `INTER_LINEAR`: output column `i` looks at `(i + 0.5)·scale -
+//! 0.5`. Of crops, where two pixels of the frame and more fall into one, it is the mean of several such
+//! looks; detectors, which follow their references, look once. Where the part reaches past the frame, the
+//! frame's edge pixels are repeated.
 
 mod lines;
 mod spec;
@@ -76,8 +77,9 @@ impl Sampler {
         self.lines(spec, fineness, output, |sampler, y| sampler.sample_line(frame, y, spec.color));
     }
 
-    /// Fills `output` with a part of the frame that may be turned, by the same rules, but that pixels which many of the frame fall into are
-    /// their mean: of a large face, single pixels would be little more than noise. An upright part takes the faster way.
+    /// Fills `output` with a part of the frame that may be turned, by the same rules, but that pixels which
+    /// many of the frame fall into are their mean: of a large face, single pixels would be little more than
+    /// noise. An upright part takes the faster way.
     pub fn sample_crop(&mut self, frame: &Frame<'_>, crop: &Crop, spec: &ImageSpec, output: &mut [f32]) {
         let Crop { corner, across, down } = *crop;
         let fine = |side: Point, length: usize| {

@@ -29,7 +29,8 @@ pub enum TensorLayout {
     Hwc,
 }
 
-/// Shape, colour and value range of one image in an input tensor: `value = (pixel·scale - mean) / std`, pixel 0 to 255.
+/// Shape, colour and value range of one image in an input tensor: `value = (pixel·scale - mean) / std`, pixel
+/// 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImageSpec {
     /// Width in pixels.

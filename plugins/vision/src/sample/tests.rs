@@ -9,7 +9,8 @@ fn spec(width: usize, height: usize, color: ColorOrder) -> ImageSpec {
     ImageSpec { width, height, color, layout: TensorLayout::Chw, scale: 1.0, mean: [0.0; 3], std: [1.0; 3] }
 }
 
-/// A pixel between four samples of each plane, asked for one by one: taps across and down, of the first plane and of chroma.
+/// A pixel between four samples of each plane, asked for one by one: taps across and down, of the first plane
+/// and of chroma.
 fn plain(frame: &Frame<'_>, [x, y]: [Tap; 2], [chroma_x, chroma_y]: [Tap; 2], color: ColorOrder) -> [f32; 3] {
     let lerp = |plane: &Plane<'_>, [x, y]: [Tap; 2], stride: usize, offset: usize| {
         let at =

@@ -1,6 +1,7 @@
-//! A tracker of ByteTrack's kind (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box",
-//! 2022): a Kalman filter predicts each track's box; strong detections are matched to tracks by overlap first, then the
-//! weak ones to the tracks that are left, so that a face keeps its identity while it is hard to see.
+//! A tracker of ByteTrack's kind (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
+//! Detection Box", 2022): a Kalman filter predicts each track's box; strong detections are matched to tracks
+//! by overlap first, then the weak ones to the tracks that are left, so that a face keeps its identity while
+//! it is hard to see.
 
 mod assign;
 mod cut;
@@ -31,9 +32,9 @@ pub struct TrackerConfig {
 }
 
 impl Default for TrackerConfig {
-    /// ByteTrack's thresholds, with two exceptions. Strong begins at 0.5, the confidence that the paper takes a face at.
-    /// And a face needs but one detection to count: a detector for faces errs less often than one for pedestrians, and
-    /// the first frame of a file matters as much as the others.
+    /// ByteTrack's thresholds, with two exceptions. Strong begins at 0.5, the confidence that the paper takes
+    /// a face at. And a face needs but one detection to count: a detector for faces errs less often than one
+    /// for pedestrians, and the first frame of a file matters as much as the others.
     fn default() -> Self {
         Self {
             track_threshold: 0.5,
@@ -127,7 +128,8 @@ impl Tracker {
         round.open.retain(|&index| round.tracks[index].lost <= 1);
         round.associate(&mut self.weak, detections, low_match_iou, min_hits);
 
-        // A track without an identity must be seen in every frame, one with an identity may be out of sight for a while.
+        // A track without an identity must be seen in every frame, one with an identity may be out of sight
+        // for a while.
         self.tracks.retain(|track| track.lost == 0 || (track.id.is_some() && track.lost <= max_lost));
         self.begin(detections);
         &self.ids

@@ -1,8 +1,9 @@
-//! Shows faces with another expression: a CycleGAN's generator, an ONNX file, repaints them where they lie in the frame.
+//! Shows faces with another expression: a CycleGAN's generator, an ONNX file, repaints them where they lie in
+//! the frame.
 //!
-//! A generator takes gray faces, (N, 1, H, W) in -1..1, and answers faces of the same shape and range. Only the change of
-//! brightness goes back into the frame, enlarged to the face's size, so that colours and what is finer than the
-//! generator's pixels stay.
+//! A generator takes gray faces, (N, 1, H, W) in -1..1, and answers faces of the same shape and range. Only
+//! the change of brightness goes back into the frame, enlarged to the face's size, so that colours and what
+//! is finer than the generator's pixels stay.
 
 mod generator;
 mod patch;
@@ -70,8 +71,8 @@ impl FaceTranslator {
 
     /// Repaints the faces and answers how many there were to repaint: those without any pixel in the frame are none.
     ///
-    /// Faces are cut out as the expression classifier cuts them out. `strength` is the share of the change, 0 to 1. Where
-    /// faces overlap, the later one covers the earlier. On an error the frame is as it was.
+    /// Faces are cut out as the expression classifier cuts them out. `strength` is the share of the change, 0
+    /// to 1. Where faces overlap, the later one covers the earlier. On an error the frame is as it was.
     pub fn translate<'a>(
         &mut self,
         frame: &mut FrameMut<'_>,
@@ -105,8 +106,8 @@ impl FaceTranslator {
         self.generator.size()
     }
 
-    /// Translates gray faces of the generator's own size (faces x height x width, 0 black to 255 white) to as many. What is
-    /// left over of a face is left out.
+    /// Translates gray faces of the generator's own size (faces x height x width, 0 black to 255 white) to as
+    /// many. What is left over of a face is left out.
     pub fn translate_gray(&mut self, pixels: &[u8]) -> Result<Vec<u8>, TranslationError> {
         let gray = |value: &f32| gray_level(*value).round().clamp(0.0, 255.0) as u8;
         Ok(self.generator.translate_gray(pixels)?.iter().map(gray).collect())

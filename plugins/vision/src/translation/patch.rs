@@ -41,7 +41,8 @@ fn neighbours(place: f32, size: usize) -> (usize, usize, f32) {
     (first, (first + 1).min(last), position - first as f32)
 }
 
-/// How much of the change is shown at a place from 0 to 1 between two borders: none outside, all of it from a tenth on.
+/// How much of the change is shown at a place from 0 to 1 between two borders: none outside, all of it from a
+/// tenth on.
 fn fade(place: f32) -> f32 {
     let depth = (place.min(1.0 - place) / FEATHER).clamp(0.0, 1.0);
     depth * depth * (3.0 - 2.0 * depth)

@@ -12,9 +12,9 @@ use crate::batch::data::{
 };
 
 impl Faces {
-    /// The group that each row belongs to: its duplicates (`duplicate_group`), where somebody has looked for them, its
-    /// copies, which have its `row`, what was made of it (`source_row`), and those of the same `group`, such as a video: a network that has
-    /// learnt from some of them knows the others.
+    /// The group that each row belongs to: its duplicates (`duplicate_group`), where somebody has looked for
+    /// them, its copies, which have its `row`, what was made of it (`source_row`), and those of the same
+    /// `group`, such as a video: a network that has learnt from some of them knows the others.
     pub fn groups(&self) -> anyhow::Result<Vec<u32>> {
         let of_rows = self.copies()?;
         if !self.table.has(GROUP) {

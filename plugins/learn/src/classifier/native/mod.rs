@@ -107,7 +107,8 @@ impl<'a, G: Gpu> DeviceLearner<'a, G> {
         Ok(Self { gpu, training, network, pass, prediction, velocity, mean, begun: false, targets, losses })
     }
 
-    /// Computes a shard's gradients, on top of those that are there if `more`. The weights of all of a step's faces sum to `total`.
+    /// Computes a shard's gradients, on top of those that are there if `more`. The weights of all of a step's
+    /// faces sum to `total`.
     fn learn(&mut self, shard: &Shard, total: f32, more: bool) -> Result<(), CudaError> {
         let Self { gpu, training, network, pass, targets, losses, .. } = self;
         pass.set_maps(shard.rows.len());

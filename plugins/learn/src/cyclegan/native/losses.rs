@@ -66,7 +66,8 @@ impl<G: Gpu> Losses<G> {
         each(gpu, "pick", 2 * size, &[n(size), n(self.groups * size), flag(crossed), at(from), at(to)])
     }
 
-    /// The gradient of verdicts: while discriminators learn, on real and on generated faces, else on what is to be called real.
+    /// The gradient of verdicts: while discriminators learn, on real and on generated faces, else on what is
+    /// to be called real.
     pub fn verdicts_back(&self, gpu: &mut G, pass: &Pass<G>, learning: bool) -> Result<(), CudaError> {
         let size = self.settings.batch_size * self.patches;
         let (groups, weight) = if learning { (2, 0.5) } else { (1, self.settings.losses.adversarial) };

@@ -1,7 +1,9 @@
-//! Both directions of a CycleGAN on a CUDA device: networks of a kind learn side by side, so that each kernel serves both directions.
+//! Both directions of a CycleGAN on a CUDA device: networks of a kind learn side by side, so that each kernel
+//! serves both directions.
 //!
-//! A step is the CPU's (`step.rs`) in another order: the generators translate the faces that set out and, as a second batch of their own,
-//! those that they are to leave as they are; then what has come out of the other. The device is waited for twice.
+//! A step is the CPU's (`step.rs`) in another order: the generators translate the faces that set out and, as
+//! a second batch of their own, those that they are to leave as they are; then what has come out of the
+//! other. The device is waited for twice.
 
 mod descent;
 mod learners;

@@ -24,8 +24,8 @@ fn steps(steps: usize, settings: &Settings) -> Settings {
     Settings { epochs: 1, decay_epochs: 0, epoch_faces, ..settings.clone() }
 }
 
-/// The part of the generators' weights that another training took elsewhere in a step. Adam takes each the same way, however small its
-/// gradient; where that is nearly nothing, rounding decides.
+/// The part of the generators' weights that another training took elsewhere in a step. Adam takes each the
+/// same way, however small its gradient; where that is nearly nothing, rounding decides.
 fn apart_after_a_step(one: &Outcome, other: &Outcome, rate: f64) -> f64 {
     let weights =
         |outcome: &Outcome| outcome.0.each_ref().map(|translator| values(&translator.generator)).concat();
@@ -74,7 +74,8 @@ fn the_device_learns_what_the_cpu_learns() {
         assert!(apart < 0.001, "{name}: {apart} of the weights went another way");
         let (losses, levels) = losses_and_levels_apart(&of_cpu, &of_device);
         assert!(losses < 1e-5 && levels < 0.01, "{name}: {losses} {levels}");
-        // Where rounding decides on which side of a corner a value lies, one step turns a little, and those after it more.
+        // Where rounding decides on which side of a corner a value lies, one step turns a little, and those
+        // after it more.
         let (of_cpu, of_device) = both(6);
         let (losses, levels) = losses_and_levels_apart(&of_cpu, &of_device);
         assert!(losses < 5e-3 && levels < 1.0, "{name}: {losses} {levels} after six steps");

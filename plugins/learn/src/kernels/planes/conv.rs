@@ -1,7 +1,7 @@
 //! Convolution and transposed convolution of maps, and their gradients.
 //!
-//! Maps are (maps, channels, height, width); weights (outputs, inputs, kernel, kernel), those of a transposed convolution
-//! (inputs, outputs, kernel, kernel), as in PyTorch and ONNX.
+//! Maps are (maps, channels, height, width); weights (outputs, inputs, kernel, kernel), those of a transposed
+//! convolution (inputs, outputs, kernel, kernel), as in PyTorch and ONNX.
 
 use super::super::product::{View, multiply};
 use super::window::{Size, Window, fold, unfold};

@@ -1,7 +1,7 @@
 //! Normalisation over the pixels of maps, followed by a leaky ReLU, in one pass each.
 //!
-//! Over all maps of a batch (batch normalisation, Ioffe & Szegedy 2015) or over each for itself (instance normalisation,
-//! Ulyanov, Vedaldi & Lempitsky 2016). A plane is one channel of one map.
+//! Over all maps of a batch (batch normalisation, Ioffe & Szegedy 2015) or over each for itself (instance
+//! normalisation, Ulyanov, Vedaldi & Lempitsky 2016). A plane is one channel of one map.
 
 use multiversion::multiversion;
 
@@ -100,7 +100,8 @@ pub fn forward(
     out
 }
 
-/// Gradients of `x`, gain and bias, from that of the result. `fixed` moments were given and took no part in the gradient.
+/// Gradients of `x`, gain and bias, from that of the result. `fixed` moments were given and took no part in
+/// the gradient.
 pub fn backward(
     x: &[f32],
     gradient: &[f32],

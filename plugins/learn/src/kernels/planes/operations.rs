@@ -23,8 +23,8 @@ pub trait PlaneKernels: Backend {
         window: Window,
     ) -> FloatTensor<Self>;
 
-    /// Transposed convolution without a bias: the gradient of a convolution with `window` (of zero borders) from maps of
-    /// `side` (height, width); `weights` are (inputs, outputs, kernel, kernel).
+    /// Transposed convolution without a bias: the gradient of a convolution with `window` (of zero borders)
+    /// from maps of `side` (height, width); `weights` are (inputs, outputs, kernel, kernel).
     fn maps_transposed(
         x: FloatTensor<Self>,
         weights: FloatTensor<Self>,
@@ -32,8 +32,9 @@ pub trait PlaneKernels: Backend {
         side: (usize, usize),
     ) -> FloatTensor<Self>;
 
-    /// Normalisation with the maps' own moments, or with `fixed` ones of each channel, then a ReLU that multiplies what is
-    /// negative by `slope` (0: the plain one, 1: none). Also gives the moments that were used.
+    /// Normalisation with the maps' own moments, or with `fixed` ones of each channel, then a ReLU that
+    /// multiplies what is negative by `slope` (0: the plain one, 1: none). Also gives the moments that were
+    /// used.
     fn maps_norm(
         x: FloatTensor<Self>,
         gain: FloatTensor<Self>,

@@ -1,7 +1,7 @@
 //! A square window that slides over maps, and the maps unfolded into the columns that it sees.
 //!
-//! A convolution is then one matrix product, its two gradients two more, and a transposed convolution is the gradient of one
-//! (Chellapilla, Puri & Simard 2006; Dumoulin & Visin 2016).
+//! A convolution is then one matrix product, its two gradients two more, and a transposed convolution is the
+//! gradient of one (Chellapilla, Puri & Simard 2006; Dumoulin & Visin 2016).
 
 use std::ops::Range;
 
@@ -75,9 +75,9 @@ impl Window {
         start..end
     }
 
-    /// Shows for each row of the columns and each line of places: where the line begins among the columns, its line of the
-    /// map, the horizontal tap, and the places at which it lies within the map. Plain loops, since lines are short: an
-    /// iterator took as long as the copying.
+    /// Shows for each row of the columns and each line of places: where the line begins among the columns,
+    /// its line of the map, the horizontal tap, and the places at which it lies within the map. Plain loops,
+    /// since lines are short: an iterator took as long as the copying.
     fn for_each_line(
         self,
         (channels, height, width): Size,
@@ -101,8 +101,8 @@ impl Window {
     }
 }
 
-/// Writes what the window sees at each place into `columns`: a row for each channel, line and column of the window (in this
-/// order), a column for each place.
+/// Writes what the window sees at each place into `columns`: a row for each channel, line and column of the
+/// window (in this order), a column for each place.
 pub fn unfold(map: &[f32], size: Size, window: Window, columns: &mut [f32]) {
     let width = size.2;
     let across = window.places(width);

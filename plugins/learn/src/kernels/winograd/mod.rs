@@ -1,11 +1,14 @@
-//! The convolutions of `conv` with 25 products for nine pixels instead of 81 (Winograd's F(3x3, 3x3); Lavin & Gray 2016).
+//! The convolutions of `conv` with 25 products for nine pixels instead of 81 (Winograd's F(3x3, 3x3); Lavin &
+//! Gray 2016).
 //!
-//! Maps are cut into tiles of 3x3 pixels. What a tile sees (5x5 pixels) and the kernel are taken to 25 points each, where a
-//! convolution is a product; products are summed over all inputs before they are taken back. At each point this is a product
-//! of matrices, of tiles x inputs and inputs x outputs. The gradient of the kernels is the same with matrices turned.
+//! Maps are cut into tiles of 3x3 pixels. What a tile sees (5x5 pixels) and the kernel are taken to 25 points
+//! each, where a convolution is a product; products are summed over all inputs before they are taken back. At
+//! each point this is a product of matrices, of tiles x inputs and inputs x outputs. The gradient of the
+//! kernels is the same with matrices turned.
 //!
-//! Results are as exact as those of `conv` but for a few units of the last digit. Tiles of 4x4 would need a tenth fewer
-//! products in the shipped network (5x5 pixels are not divided by them) and lose a digit; tiles of 2x2 need four tenths more.
+//! Results are as exact as those of `conv` but for a few units of the last digit. Tiles of 4x4 would need a
+//! tenth fewer products in the shipped network (5x5 pixels are not divided by them) and lose a digit; tiles
+//! of 2x2 need four tenths more.
 
 mod points;
 mod tiles;

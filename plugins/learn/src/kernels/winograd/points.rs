@@ -1,8 +1,8 @@
 //! From pixels and kernels to points, and back.
 //!
-//! The points are 0, 1, -1, 2 and infinity along both axes. Each transform is a linear map along the lines and then the same
-//! along the columns, of a vector of channels at a time. Vectors are pulp's: what the compiler makes of arrays of this many
-//! numbers takes longer than the products.
+//! The points are 0, 1, -1, 2 and infinity along both axes. Each transform is a linear map along the lines
+//! and then the same along the columns, of a vector of channels at a time. Vectors are pulp's: what the
+//! compiler makes of arrays of this many numbers takes longer than the products.
 
 use pulp::Simd;
 

@@ -8,8 +8,8 @@ use super::super::grid::Grid;
 use super::super::product::View;
 use super::points::{Along, IN, Kernel, KernelTurned, Made, OUT, POINTS, Square, twice};
 
-/// Tiles that are at the points at a time: few enough to stay in the caches, and enough to be worth the way of the kernels
-/// through them. Steps take 2 to 5 % longer with twice as many.
+/// Tiles that are at the points at a time: few enough to stay in the caches, and enough to be worth the way
+/// of the kernels through them. Steps take 2 to 5 % longer with twice as many.
 const CHUNK: usize = 48;
 
 /// Some tiles of a batch in a row.
@@ -97,7 +97,8 @@ impl Chunk {
     }
 }
 
-/// From one point to the next. Not a power of two, so that a tile's points do not all want the same places in the caches.
+/// From one point to the next. Not a power of two, so that a tile's points do not all want the same places in
+/// the caches.
 const fn stride(channels: usize) -> usize {
     CHUNK * channels + 16
 }

@@ -55,7 +55,8 @@ pub struct Pass<G: Gpu> {
     gradients: Vec<G::Memory>,
     /// Of each step that is an affine one.
     affines: Vec<Option<G::Memory>>,
-    /// Means and variances that steps normalise with, one after the other, instead of those of their batches; may be none.
+    /// Means and variances that steps normalise with, one after the other, instead of those of their batches;
+    /// may be none.
     fixed: Vec<G::Memory>,
     /// What each batch draws its random numbers from.
     seeds: G::Memory,
@@ -136,7 +137,8 @@ impl<G: Gpu> Pass<G> {
         self.batch.maps = maps.min(self.most);
     }
 
-    /// Sets the moments that channels are normalised with from now on, in the order of the layers; without any, their own.
+    /// Sets the moments that channels are normalised with from now on, in the order of the layers; without
+    /// any, their own.
     pub fn fix(&mut self, gpu: &mut G, moments: &[Moments]) -> Result<(), CudaError> {
         self.fixed.clear();
         for Moments { mean, variance } in moments {

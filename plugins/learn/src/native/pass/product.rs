@@ -9,7 +9,8 @@ use crate::native::{at, each, flag, from, n};
 
 /// Rows and columns of a product that a thread computes.
 const TILE: usize = 4;
-/// Threads that a large device has at work: products are cut into as many. The networks of tests are cut into some parts as well.
+/// Threads that a large device has at work: products are cut into as many. The networks of tests are cut into
+/// some parts as well.
 const THREADS: usize = if cfg!(test) { 1 << 9 } else { 1 << 17 };
 
 /// A product: what becomes of the rows of each side.
@@ -122,7 +123,8 @@ impl<G: Gpu> Pass<G> {
     }
 }
 
-/// Numbers at most in the parts of a convolution and its gradients, for so many rows of each side before and after it.
+/// Numbers at most in the parts of a convolution and its gradients, for so many rows of each side before and
+/// after it.
 pub(super) fn most_in_parts(sides: usize, weights: &Weights, rows: (usize, usize)) -> usize {
     let products = [tiles(sides, rows.0, weights.inputs), tiles(sides, rows.1, weights.outputs)];
     let tiles = products.into_iter().chain([tiles_of_weights(sides, weights)]).max().unwrap_or(0);

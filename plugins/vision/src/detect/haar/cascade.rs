@@ -9,8 +9,8 @@ const THRESHOLD_MARGIN: f32 = 1e-5;
 /// Largest window side: OpenCV's own are at most 150, and sums over larger ones could pass 32 bits.
 pub const LARGEST_WINDOW: usize = 1024;
 
-/// One weighted rectangle of a feature, in window coordinates. A tilted one hangs at (x, y) by its top corner, `width`
-/// runs down to the right and `height` down to the left.
+/// One weighted rectangle of a feature, in window coordinates. A tilted one hangs at (x, y) by its top
+/// corner, `width` runs down to the right and `height` down to the left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WeightedRect {
     /// Left edge.
@@ -35,8 +35,8 @@ pub struct Feature {
 }
 
 impl Feature {
-    /// The corners of each rectangle, column and row in the window's integral image; its sum is that of the first, less
-    /// those of the second and third, and that of the last.
+    /// The corners of each rectangle, column and row in the window's integral image; its sum is that of the
+    /// first, less those of the second and third, and that of the last.
     pub fn corners(&self) -> Vec<[(usize, usize); 4]> {
         let corners = |rect: &WeightedRect| {
             let (x, y, w, h) = (rect.x, rect.y, rect.width, rect.height);

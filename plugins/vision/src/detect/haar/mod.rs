@@ -1,5 +1,6 @@
-//! Our own Haar cascade detector, after OpenCV's `CascadeClassifier`: the same parameters mean the same, and the answers
-//! are the same. A frame flows one way: luma → [`pyramid`] → [`scan`] → [`group`]; on a device, all of it is in [`cuda`].
+//! Our own Haar cascade detector, after OpenCV's `CascadeClassifier`: the same parameters mean the same, and
+//! the answers are the same. A frame flows one way: luma → [`pyramid`] → [`scan`] → [`group`]; on a device,
+//! all of it is in [`cuda`].
 
 pub mod cascade;
 pub mod cuda;
@@ -147,8 +148,9 @@ fn answers(
     faces.truncate(config.max_detections);
 }
 
-/// A cascade gives no probability. The number of raw windows that agreed grows with certainty: `n / (n + 2)` is 0.6 at
-/// 3 neighbours, 0.71 at 5 and nears 1, so that trackers and thresholds have something to order faces by.
+/// A cascade gives no probability. The number of raw windows that agreed grows with certainty: `n / (n + 2)`
+/// is 0.6 at 3 neighbours, 0.71 at 5 and nears 1, so that trackers and thresholds have something to order
+/// faces by.
 pub fn confidence(neighbors: u32) -> f32 {
     let count = neighbors.max(1) as f32;
     count / (count + 2.0)

@@ -140,8 +140,8 @@ impl Level {
         } = self;
         let Scratch { mixed, pairs, line, last } = scratch;
         for (y, row) in rows.iter().enumerate() {
-            // Both directions are exact in 24 bits and rounded once, so their order is free: this way round, all but a
-            // reduced row's own pixels are mixed many at a time.
+            // Both directions are exact in 24 bits and rounded once, so their order is free: this way round,
+            // all but a reduced row's own pixels are mixed many at a time.
             let (upper, lower) = (image.row(row.first as usize), image.row(row.second as usize));
             mix_rows(upper, lower, row.weight as u16, mixed, pairs);
             reduce_row(pairs, columns, line);

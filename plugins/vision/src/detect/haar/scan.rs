@@ -1,7 +1,8 @@
 //! Asks the cascade about every window of a pyramid, many neighbouring windows at a time.
 //!
 //! The arithmetic is OpenCV's to the last bit: features in single precision, sums of a stage in double, the deviation
-//! from the integral image of squares. Like OpenCV, a row's next window is passed by when the first stage has refused one.
+//! from the integral image of squares. Like OpenCV, a row's next window is passed by when the first stage has
+//! refused one.
 
 use std::ops::Range;
 
@@ -200,9 +201,10 @@ fn scan_row(layout: &Layout, level: &Level, row: usize, count: usize, hits: &mut
     }
 }
 
-/// The windows to pass by: each that follows one which is asked and refused. Bit 0 of `skip` says so of the first one,
-/// and of the next group's first in the answer. In a run of refusals every second one is passed by, so that the carry of
-/// an addition to the run's first bit tells where it ends (as simdjson finds escaped characters, Langdale and Lemire 2019).
+/// The windows to pass by: each that follows one which is asked and refused. Bit 0 of `skip` says so of the
+/// first one, and of the next group's first in the answer. In a run of refusals every second one is passed
+/// by, so that the carry of an addition to the run's first bit tells where it ends (as simdjson finds escaped
+/// characters, Langdale and Lemire 2019).
 #[inline(always)]
 fn after_refusals(refused: u32, skip: u32) -> (u32, u32) {
     const EVEN: u32 = 0x5555_5555;

@@ -1,6 +1,6 @@
-//! MTCNN (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016): a
-//! small network proposes windows at every scale, two larger ones refine what the one before has left; five landmarks.
-//! Thresholds, suppression and geometry are those of the Python package `mtcnn` 1.0.0.
+//! MTCNN (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks",
+//! 2016): a small network proposes windows at every scale, two larger ones refine what the one before has
+//! left; five landmarks. Thresholds, suppression and geometry are those of the Python package `mtcnn` 1.0.0.
 //!
 //! A frame flows one way: [`reduce`] → [`propose`] → [`refine`] twice.
 
@@ -23,8 +23,8 @@ const MIN_SIZE: u32 = 20;
 /// Least confidences of the first two networks; the third's is the detector's threshold.
 const THRESHOLDS: [f32; 2] = [0.6, 0.7];
 
-/// Overlap above which the weaker of two windows goes, after the second network (shared part of both) and after the third
-/// (part of the smaller).
+/// Overlap above which the weaker of two windows goes, after the second network (shared part of both) and
+/// after the third (part of the smaller).
 const OVERLAPS: [f32; 2] = [0.7, 0.7];
 
 /// Most windows that are refined: noise can propose tens of thousands, no crowd does.

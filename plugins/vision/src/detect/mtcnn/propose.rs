@@ -55,8 +55,8 @@ impl Proposer {
         Ok(Self { session, sampler, reducer, image, reduced, at_scale })
     }
 
-    /// Replaces `windows` with the windows that may hold a face of at least `min_size` frame pixels, the most confident
-    /// first.
+    /// Replaces `windows` with the windows that may hold a face of at least `min_size` frame pixels, the most
+    /// confident first.
     pub fn propose(
         &mut self,
         frame: &Frame<'_>,

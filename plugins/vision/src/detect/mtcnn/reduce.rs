@@ -1,5 +1,5 @@
-//! Reduces an image by averaging the area under each pixel, as TensorFlow's `ResizeMethod.AREA` does, which the proposing
-//! network's windows are sensitive to.
+//! Reduces an image by averaging the area under each pixel, as TensorFlow's `ResizeMethod.AREA` does, which
+//! the proposing network's windows are sensitive to.
 
 use multiversion::multiversion;
 

@@ -1,5 +1,5 @@
-//! The second and third network: all windows of a frame in one batch, each with a new confidence, moved sides and, from
-//! the third, landmarks.
+//! The second and third network: all windows of a frame in one batch, each with a new confidence, moved sides
+//! and, from the third, landmarks.
 
 use std::sync::Arc;
 

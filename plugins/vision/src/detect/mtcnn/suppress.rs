@@ -1,5 +1,5 @@
-//! The suppression of the package `mtcnn`: a window goes when it overlaps any more confident one, also one that goes itself,
-//! where greedy suppression asks only those that stay.
+//! The suppression of the package `mtcnn`: a window goes when it overlaps any more confident one, also one
+//! that goes itself, where greedy suppression asks only those that stay.
 
 use crate::{detect::nms, face::Detection, geometry::Rect};
 
@@ -15,8 +15,8 @@ pub enum Overlap {
     Smaller,
 }
 
-/// Sorts by falling confidence, drops what overlaps by more than `threshold`, and keeps at most `most`. Boxes that are
-/// not finite or empty are dropped first, and landmarks that are not finite are taken off.
+/// Sorts by falling confidence, drops what overlaps by more than `threshold`, and keeps at most `most`. Boxes
+/// that are not finite or empty are dropped first, and landmarks that are not finite are taken off.
 pub fn suppress(windows: &mut Vec<Detection>, threshold: f32, overlap: Overlap, most: usize) {
     nms::drop_impossible(windows);
     windows.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));

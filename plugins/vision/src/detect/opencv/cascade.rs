@@ -49,8 +49,8 @@ impl FaceDetector for OpenCvHaar {
         };
         let (rows, columns) = (frame.height() as i32, frame.width() as i32);
         let data = plane.data.as_ptr().cast_mut().cast::<c_void>();
-        // SAFETY: `Frame` has checked that the plane holds `rows` rows of `columns` bytes at this stride, and the matrix,
-        // which is only read, does not outlive it.
+        // SAFETY: `Frame` has checked that the plane holds `rows` rows of `columns` bytes at this stride, and
+        // the matrix, which is only read, does not outlive it.
         #[allow(unsafe_code)]
         let image =
             unsafe { Mat::new_rows_cols_with_data_unsafe(rows, columns, CV_8UC1, data, plane.stride) }?;

@@ -8,11 +8,13 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 pub use cascade::OpenCvHaar;
 pub use dnn::OpenCvSsd;
 
-/// How many threads OpenCV has, a negative number for its default, one a core. Held for reading while OpenCV computes: with
-/// TBB, `setNumThreads` takes away the very threads that other callers' work runs on, and the process dies.
+/// How many threads OpenCV has, a negative number for its default, one a core. Held for reading while OpenCV
+/// computes: with TBB, `setNumThreads` takes away the very threads that other callers' work runs on, and the
+/// process dies.
 static THREADS: RwLock<i32> = RwLock::new(-1);
 
-/// Gives OpenCV its threads, 0 for one a core. They are those of the process: the last detector that is opened decides.
+/// Gives OpenCV its threads, 0 for one a core. They are those of the process: the last detector that is
+/// opened decides.
 fn set_threads(threads: usize) -> opencv::Result<()> {
     // 0 would mean "no threads" to OpenCV.
     let wanted = i32::try_from(threads).ok().filter(|count| *count > 0).unwrap_or(-1);

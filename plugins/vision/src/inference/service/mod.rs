@@ -26,7 +26,8 @@ const QUEUE: usize = 32;
 /// CPU threads of a run that can be asked for. Each takes memory, and beyond the cores they only take turns.
 pub const MOST_THREADS: u32 = 256;
 
-/// Images of one run that can be asked for: more than any network here gains by, and their memory is taken beforehand.
+/// Images of one run that can be asked for: more than any network here gains by, and their memory is taken
+/// beforehand.
 pub const MOST_IMAGES: u32 = 1024;
 
 /// How to open a session. Equal device, threads and instance id on one file share one session.
@@ -41,8 +42,8 @@ pub struct SessionOptions {
     /// Most images in one run when requests of several users are run together; 0 and 1 run each request by itself. A
     /// larger request is never split. The first user of a session decides.
     pub batch_size: usize,
-    /// How long a request may wait for others until the batch is full. Zero never waits: a run takes the requests that
-    /// came while the one before it ran. The first user of a session decides.
+    /// How long a request may wait for others until the batch is full. Zero never waits: a run takes the
+    /// requests that came while the one before it ran. The first user of a session decides.
     pub batch_timeout: Duration,
 }
 
@@ -101,13 +102,15 @@ impl Drop for KeepOpen {
 
 /// A loaded model that several users run, from any thread.
 ///
-/// The network belongs to a worker thread. Requests reach it through a bounded queue; when that is full, requesters wait.
-/// What is in line when a run begins is run together, up to [`SessionOptions::batch_size`], and each requester gets its
-/// part of every output. A requester waits for its answer, so that the answers of one source come in order.
+/// The network belongs to a worker thread. Requests reach it through a bounded queue; when that is full,
+/// requesters wait. What is in line when a run begins is run together, up to [`SessionOptions::batch_size`],
+/// and each requester gets its part of every output. A requester waits for its answer, so that the answers of
+/// one source come in order.
 ///
-/// On the CPU a request that finds nobody in line runs in its own thread, which spares the switch to the worker and back:
-/// measured at 5 to 30 % of a small network's run (`benches/inference.rs`). CUDA keeps handles and memory for each thread that
-/// ever ran a session (ONNX Runtime's `PerThreadContext`), so there the worker runs everything.
+/// On the CPU a request that finds nobody in line runs in its own thread, which spares the switch to the
+/// worker and back: measured at 5 to 30 % of a small network's run (`benches/inference.rs`). CUDA keeps
+/// handles and memory for each thread that ever ran a session (ONNX Runtime's `PerThreadContext`), so there
+/// the worker runs everything.
 pub struct SharedSession {
     path: PathBuf,
     inputs: Vec<TensorInfo>,
@@ -126,8 +129,8 @@ pub struct SharedSession {
 }
 
 impl SharedSession {
-    /// The session of this file and these options: the one in use if there is one, else newly loaded. One whose worker has
-    /// failed for good is replaced.
+    /// The session of this file and these options: the one in use if there is one, else newly loaded. One
+    /// whose worker has failed for good is replaced.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Arc<Self>, InferenceError> {
         let SessionOptions { device, threads, ref instance_id, .. } = *options;
         let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -233,8 +236,8 @@ impl SharedSession {
         self.instruments.failed(reason)
     }
 
-    /// Runs the model's only input, `shape` outermost first with the number of images in front, waits for the answer and
-    /// hands the outputs for these images, in the model's order, to `read`.
+    /// Runs the model's only input, `shape` outermost first with the number of images in front, waits for the
+    /// answer and hands the outputs for these images, in the model's order, to `read`.
     ///
     /// The values are lent, not copied: `input` is as before when this returns.
     pub fn run<R>(

@@ -1,5 +1,5 @@
-//! The Haar detector on a CUDA device: pyramid, integral images, cascade and grouping stay there; the frame goes in, faces
-//! come out. Answers are those of the CPU.
+//! The Haar detector on a CUDA device: pyramid, integral images, cascade and grouping stay there; the frame
+//! goes in, faces come out. Answers are those of the CPU.
 
 #[cfg(test)]
 mod emulated;

@@ -1,5 +1,5 @@
-//! What is sent to the device, what is launched there, and what is read back. Everything here is 4-byte words, laid out
-//! as the structures in `haar.cu`.
+//! What is sent to the device, what is launched there, and what is read back. Everything here is 4-byte
+//! words, laid out as the structures in `haar.cu`.
 
 use ferroflow_cuda::{Argument, CudaError, Gpu};
 
@@ -32,8 +32,8 @@ pub const KERNELS: [&str; 12] = [
 /// windows go in the first few.
 const GATHER_AFTER: [usize; 4] = [3, 6, 10, 16];
 
-/// The first of the stages whose trees are asked side by side, all that are between two gatherings: what is asked in vain costs
-/// less than hundreds of trees one after the other.
+/// The first of the stages whose trees are asked side by side, all that are between two gatherings: what is
+/// asked in vain costs less than hundreds of trees one after the other.
 const LATE: usize = 10;
 
 /// Answers of late trees that there is room for, enough for some thousand windows; what is beyond is asked without.
