@@ -196,6 +196,26 @@ fn after_a_pause_frames_come_at_their_time() {
 }
 
 #[test]
+fn a_paused_source_that_begins_again_is_no_dead_one() {
+    ferroflow::stream::init().unwrap();
+    let uri = format!("file://{}", common::asset("speech.mp4").display());
+    let chain = format!(
+        "fersource name=cam uri={uri} retry-delay=1 max-retry-delay=1 max-restarts=1 ! fakesink name=out sync=false"
+    );
+    let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let source = pipeline.by_name("cam").unwrap();
+    let restarts = || source.property::<u64>("restarts");
+    assert!(wait_until(Duration::from_secs(60), || restarts() >= 1));
+    pipeline.set_state(gst::State::Paused).unwrap();
+    let before = restarts();
+    assert!(wait_until(Duration::from_secs(60), || restarts() >= before + 4));
+    let error = pipeline.bus().unwrap().pop_filtered(&[gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(error.is_none(), "{error:?}");
+}
+
+#[test]
 fn time_does_not_go_back_when_a_file_begins_again() {
     ferroflow::stream::init().unwrap();
     let uri = format!("file://{}", common::asset("speech.mp4").display());

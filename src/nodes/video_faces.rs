@@ -119,7 +119,7 @@ struct Harvested {
 
 impl Stage for VideoFaces {
     const NAME: &'static str = "video-faces";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     const INPUTS: &'static [Port] = &[];
     const OUTPUT: PortType = PortType::Faces;
     const PATHS: &'static [&'static str] = &["path"];

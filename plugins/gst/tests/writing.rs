@@ -141,6 +141,36 @@ fn what_is_played_again_from_its_beginning_is_written_again() {
 }
 
 #[test]
+fn who_hears_that_nothing_can_be_written_again_may_ask_the_element() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta location={}", below.join("faces.jsonl").display()), &frame);
+    let writer = harness.find_element("fermeta").unwrap().downcast::<gstferroflow::writer::Meta>().unwrap();
+    let bus = gst::Bus::new();
+    let asked = writer.clone();
+    let (send, told) = std::sync::mpsc::channel();
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            asked.abandon();
+            send.send((error.error().to_string(), asked.property::<Option<String>>("location"))).unwrap();
+        }
+        gst::BusSyncReply::Drop
+    });
+    writer.set_bus(Some(&bus));
+    harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+    harness.push_event(gst::event::Eos::new());
+    fs::remove_dir_all(&below).unwrap();
+    harness.push_event(gst::event::FlushStart::new());
+    harness.push_event(gst::event::FlushStop::new(true));
+    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    assert_eq!(harness.push(frame.buffer_owned().unwrap()), Err(gst::FlowError::Error));
+    let (error, location) = told.try_recv().unwrap();
+    assert!(error.contains("cannot be written") && location.is_some(), "{error}");
+}
+
+#[test]
 fn what_failed_stays_a_part_though_an_end_of_the_stream_comes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.jsonl");

@@ -8,6 +8,7 @@ mod attribute;
 mod builder;
 mod convolutions;
 mod extend;
+mod external;
 mod metadata;
 mod newer;
 pub mod precision;
@@ -20,6 +21,7 @@ pub use attribute::{float, int, ints, text};
 pub use builder::{GraphBuilder, Side};
 pub use convolutions::{Convolution, LastConvolutions, last_convolutions};
 pub use extend::{Dense, ExtendError, made, with_layers, with_output, with_outputs};
+pub use external::external_files;
 pub use metadata::metadata;
 pub use newer::of_newer_set;
 pub use proto::{

@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use crate::{
+    align::Crop,
     frame::{Frame, FrameError},
-    geometry::Rect,
     inference::{ImageNetwork, InferenceError, Output, SessionOptions, listed},
     model::{ModelError, ModelFile, card::Task},
     sample::{ImageSpec, Sampler},
@@ -130,9 +130,8 @@ impl FaceEmbedder {
     pub fn embed(&mut self, pictures: &[Frame<'_>]) -> Result<Vec<f32>, EmbeddingError> {
         let mut features = Vec::with_capacity(pictures.len() * self.dimensions);
         let draw = |sampler: &mut Sampler, spec: &ImageSpec, at: usize, image: &mut [f32]| {
-            let frame = &pictures[at];
-            let all = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
-            sampler.sample(frame, all, spec, image);
+            // As a classifier behind the network will: what a head learns from is what it is shown.
+            sampler.sample_crop(&pictures[at], &Crop::whole(&pictures[at]), spec, image);
         };
         let dimensions = self.dimensions;
         self.network.run(pictures.len(), draw, |count, outputs| {

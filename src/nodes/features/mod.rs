@@ -72,7 +72,7 @@ pub struct Features {
 
 impl Stage for Features {
     const NAME: &'static str = "features";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::faces("Faces to be asked about.")];
     const OUTPUT: PortType = PortType::Faces;
 

@@ -107,7 +107,7 @@ fn pictures() -> usize {
 
 impl Stage for Fidelity {
     const NAME: &'static str = "fidelity";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[
         Port::faces("Real faces of both classes, of the size that the network was trained with."),
         Port::one("model", PortType::Model, "What `cyclegan` has trained."),

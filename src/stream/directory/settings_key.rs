@@ -5,7 +5,7 @@ use std::fs::File;
 use anyhow::Context;
 
 /// Raised when the same video and settings give another result.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The key of everything but the content: elements, models, and the version of this program.
 pub fn settings_key(launch: &str, models: &[std::path::PathBuf]) -> anyhow::Result<String> {

@@ -43,7 +43,7 @@ pub struct Plan {
 /// What the supervisor tells of itself.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Frames handed on.
+    /// Frames received.
     pub frames: AtomicU64,
     /// Frames dropped because downstream was late.
     pub dropped: AtomicU64,
@@ -239,6 +239,8 @@ fn frame_sink(
             return Err(gst::FlowError::NotNegotiated);
         };
         *lock(&last_frame) = Instant::now();
+        // Also while nobody takes it: the source is alive.
+        counters.frames.fetch_add(1, Ordering::Relaxed);
         if counters.is_paused.load(Ordering::SeqCst) {
             offset = None;
             counters.dropped.fetch_add(1, Ordering::Relaxed);
@@ -250,11 +252,11 @@ fn frame_sink(
             buffer.pts().map(|pts| segment.and_then(|segment| segment.to_running_time(pts)).unwrap_or(pts));
         let mut end = lock(&end_of_frames);
         let now = outlet.current_running_time().unwrap_or_default().max(*end);
-        let (first, base) = *offset.get_or_insert((time.unwrap_or_default(), now));
-        let pts = match time {
-            Some(time) => base.saturating_add(time.saturating_sub(first)),
-            None => now,
-        };
+        // A frame without a time begins nothing that others could lie behind.
+        let pts = time.map_or(now, |time| {
+            let (first, base) = *offset.get_or_insert((time, now));
+            base.saturating_add(time.saturating_sub(first))
+        });
         *end = (*end).max(pts.saturating_add(buffer.duration().unwrap_or_default()));
         drop(end);
         let frame = buffer.make_mut();
@@ -263,7 +265,6 @@ fn frame_sink(
         if outlet.current_level_buffers() >= max_buffers {
             counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        counters.frames.fetch_add(1, Ordering::Relaxed);
         let frame = gst::Sample::builder().buffer(&buffer).caps(&caps).build();
         // While downstream flushes or stops there is nobody to hand frames to; the supervisor ends this life.
         outlet.push_sample(&frame)

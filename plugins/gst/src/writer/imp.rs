@@ -152,6 +152,20 @@ impl Meta {
         })
     }
 
+    /// Opens what is written to once more: frames come after the end. Who hears of a failure on the bus may ask the
+    /// element something at once, so that nothing is locked while it is told.
+    fn begin_again(&self) -> Result<(), gst::FlowError> {
+        let settings = lock(&self.settings).clone();
+        let outlet = self.open(&settings).map_err(|error| {
+            self.post_error_message(error);
+            gst::FlowError::Error
+        })?;
+        if let Some(state) = &mut *lock(&self.state) {
+            (state.outlet, state.record.frame, state.has_ended) = (outlet, 0, false);
+        }
+        Ok(())
+    }
+
     /// See [`super::Meta::abandon`].
     pub fn abandon(&self) {
         if let Some(state) = &mut *lock(&self.state) {
@@ -248,16 +262,12 @@ impl BaseTransformImpl for Meta {
     }
 
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let mut guard = lock(&self.state);
-        let State { format, skip_empty, outlet, info, reader, record, line, has_ended, .. } =
-            guard.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        if *has_ended {
-            *outlet = self.open(&lock(&self.settings)).map_err(|error| {
-                self.post_error_message(error);
-                gst::FlowError::Error
-            })?;
-            (record.frame, *has_ended) = (0, false);
+        if lock(&self.state).as_ref().is_some_and(|state| state.has_ended) {
+            self.begin_again()?;
         }
+        let mut guard = lock(&self.state);
+        let State { format, skip_empty, outlet, info, reader, record, line, .. } =
+            guard.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let info = info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         reader.read(buffer, FrameSize::of(info), &mut record.faces);
         record.pts = frame::stream_time(buffer, &self.obj().segment()).map(gst::ClockTime::nseconds);

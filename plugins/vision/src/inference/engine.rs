@@ -105,15 +105,32 @@ impl Engine {
                     return;
                 }
                 Ok(None) => {}
-                Err(error) => {
+                Err(error) if self.instruments.broken.get().is_some() => {
                     batch.drain(..).for_each(|request| request.answer(Err(error.clone())));
                     return;
                 }
+                // One stream's failure is not another's: each is asked by itself.
+                Err(error) => return self.serve_alone(batch, &error),
             }
         }
         for request in batch.drain(..) {
             let answer = self.run_alone(request.shape, &request.input);
             request.answer(answer);
+        }
+    }
+
+    /// Runs each request of a batch that failed by itself. Where none of them fails, the batch was what failed, of lack of
+    /// memory for one: then there are no more.
+    fn serve_alone(&mut self, batch: &mut Vec<Request>, error: &InferenceError) {
+        let mut is_well = true;
+        for request in batch.drain(..) {
+            let answer = self.run_alone(request.shape, &request.input);
+            is_well &= answer.is_ok();
+            request.answer(answer);
+        }
+        if is_well && self.joins {
+            tracing::error!("{error}; each request by itself is answered, and runs by itself from now on");
+            (self.joins, self.fills) = (false, false);
         }
     }
 

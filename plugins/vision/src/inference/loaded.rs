@@ -62,6 +62,9 @@ impl Loaded {
     }
 }
 
+/// ONNX Runtime's key for the folder with a network's weights, where they are not in its file.
+const WEIGHTS: &str = "session.model_external_initializers_file_folder_path";
+
 fn load_on(
     path: &Path,
     bytes: &[u8],
@@ -80,6 +83,10 @@ fn load_on(
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(threads)?
             .with_intra_op_spinning(false)?;
+        // Weights may lie beside the network, in files that it names; out of memory it has no place of its own.
+        if let Some(folder) = std::path::absolute(path).ok().as_deref().and_then(Path::parent) {
+            builder = builder.with_config_entry(WEIGHTS, folder.to_string_lossy())?;
+        }
         if let Device::Cuda(index) = device {
             builder = builder.with_execution_providers([runtime::cuda(index)])?;
         }
@@ -103,6 +110,19 @@ fn load_on(
 mod tests {
     use super::*;
     use crate::model::resolve_model;
+
+    #[test]
+    fn weights_beside_a_network_are_found_wherever_the_program_runs() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/net.onnx");
+        let files: Vec<_> = resolve_model(&path.to_string_lossy()).unwrap().files().collect();
+        assert_eq!(files, [path.clone(), path.with_file_name("net.bin")]);
+        let options = SessionOptions { device: Device::Cpu, threads: 1, ..SessionOptions::default() };
+        let mut loaded = Loaded::load(&path, &options).unwrap();
+        let mut outputs = Vec::new();
+        loaded.network.run([1, 1, 1, 2], &[1.0, 10.0], &mut outputs).unwrap();
+        let (_, values) = outputs[0].try_extract_tensor::<f32>().unwrap();
+        assert_eq!(values, [2.0, 30.0]);
+    }
 
     #[test]
     fn a_session_on_the_cpu_does_not_pass_for_one_on_cuda() {

@@ -23,10 +23,14 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// The file, and its card beside it where there is one: what its answers depend on.
+    /// The file, its card beside it where there is one, and files with weights that it names: what its answers depend on.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> + use<> {
         let card = Some(self.path.with_extension("toml")).filter(|card| card.is_file());
-        std::iter::once(self.path.clone()).chain(card)
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        // A file that cannot be read is told of when it is opened.
+        let weights = ferroflow_onnx::external_files(&fs::read(&self.path).unwrap_or_default());
+        let weights = weights.into_iter().map(move |name| folder.join(name));
+        std::iter::once(self.path.clone()).chain(card).chain(weights)
     }
 
     /// The card, or an error that shows what one looks like.

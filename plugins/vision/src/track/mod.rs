@@ -318,6 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn who_stays_keeps_an_identity_where_a_neighbour_leaves_and_another_comes() {
+        let mut tracker = tracker();
+        for _ in 0..5 {
+            assert_eq!(tracker.update(&[(at(0.0, 0.0), 0.9), (at(25.0, 0.0), 0.9)]), [Some(1), Some(2)]);
+        }
+        // The second has gone. Two pairs could be made of four that overlap, all wrong.
+        assert_eq!(tracker.update(&[(at(-25.0, 0.0), 0.9), (at(0.0, 0.0), 0.9)]), [Some(3), Some(1)]);
+    }
+
+    #[test]
     fn what_begins_anew_has_other_identities() {
         let mut tracker = tracker();
         assert_eq!(tracker.update(&[(at(0.0, 0.0), 0.9)]), [Some(1)]);

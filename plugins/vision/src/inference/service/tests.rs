@@ -28,6 +28,8 @@ enum Nature {
     Picky,
     /// Panics on values below zero.
     Fragile,
+    /// Fails on more than one image.
+    Narrow,
 }
 
 /// Reports each run's items and waits to be let go on.
@@ -43,6 +45,9 @@ impl Network for Fake {
         let _ = self.began.send(items);
         // A test that holds no run has dropped its end.
         let _ = self.go.recv();
+        if matches!(self.nature, Nature::Narrow) && items > 1 {
+            return Err("there is no room".into());
+        }
         if input.iter().any(|&value| value < 0.0) {
             match self.nature {
                 Nature::Picky => return Err("it does not like this".into()),
@@ -340,19 +345,37 @@ fn outputs_whose_cells_lie_between_each_other_are_answered_one_by_one() {
 }
 
 #[test]
-fn a_failure_reaches_all_who_wait_and_names_model_and_device() {
+fn a_failure_is_that_of_the_request_that_fails_and_names_model_and_device() {
     let bench = bench(Nature::Picky, Device::Cuda(1), 8, Duration::ZERO);
     bench.warm(2);
     let answers = thread::scope(|scope| {
         let handles = bench.line(scope, &[(1, 2, 1.0), (1, 2, -1.0), (1, 2, 2.0)]);
-        bench.release(2);
+        bench.release(4);
         join(handles)
     });
     let error = Err("the model `fake` failed while running on cuda:1: it does not like this".to_owned());
-    assert_eq!(answers, [Ok(vec![2.0, 1.0]), error.clone(), error]);
+    assert_eq!(answers, [Ok(vec![2.0, 1.0]), error, Ok(vec![4.0, 2.0])]);
     bench.release(1);
     assert_eq!(ask(&bench.session, 1, 2, 3.0), Ok(vec![6.0, 3.0]), "the next request is answered");
     assert!(bench.session.works());
+}
+
+#[test]
+fn a_device_that_has_no_room_for_a_batch_is_asked_about_each_request_by_itself() {
+    let bench = bench(Nature::Narrow, Device::Cuda(0), 8, Duration::ZERO);
+    bench.warm(2);
+    let ask_three = || {
+        thread::scope(|scope| {
+            let handles = bench.line(scope, &[(1, 2, 1.0), (1, 2, 2.0), (1, 2, 3.0)]);
+            bench.release(4);
+            join(handles)
+        })
+    };
+    let answers = [Ok(vec![2.0, 1.0]), Ok(vec![4.0, 2.0]), Ok(vec![6.0, 3.0])];
+    assert_eq!(ask_three(), answers);
+    assert_eq!(bench.runs(), [2, 1, 1]);
+    assert_eq!(ask_three(), answers);
+    assert_eq!(bench.runs(), [1, 1], "there are no more batches");
 }
 
 #[test]
