@@ -14,9 +14,9 @@ use common::{
 };
 use ferroflow::batch::data::Table;
 use ferroflow_onnx::{GraphBuilder, Side, ints};
-use ferroflow_vision::model::{
-    card::{Align, Task},
-    resolve_model,
+use ferroflow_vision::{
+    align::Alignment,
+    model::{card::Task, resolve_model},
 };
 
 /// Sides of the backbone's input, and of what it answers.
@@ -161,7 +161,7 @@ fn a_head_over_a_backbone_is_trained_once_its_features_are_there_and_judged_as_o
     let card = resolve_model(name(&house.path("head/classifier.onnx"))).unwrap().card.unwrap();
     assert_eq!((card.task, card.labels.len()), (Task::Expression, 7));
     assert_eq!((card.input.width, card.input.scale), (SIDE, 0.01));
-    assert_eq!((card.input.crop_padding, card.input.align), (0.0, Align::Level));
+    assert_eq!((card.input.crop_padding, card.input.align), (0.0, Alignment::Level));
     // Made anew it is the same to the byte.
     let file = fs::read(house.path("head/classifier.onnx")).unwrap();
     house.succeed_graph(&graph, &["--force=seen", "--force=head"]);

@@ -173,7 +173,7 @@ impl Witnesses {
 
 /// What networks must tell apart of the classes, of 0 to 1, when they agree with hardly more labels than one
 /// class has rows.
-const LEAST_INSIGHT: f64 = 0.2;
+const LEAST_ACCURACY: f64 = 0.2;
 
 /// Refuses networks that know less of the labels than whoever always says the most frequent one: they would
 /// make all rows of that class.
@@ -184,7 +184,7 @@ fn check_networks(judged: &Judged<'_>, given: &[u8], classes: &[String]) -> anyh
     // agreeing with fewer need not mean to know nothing.
     let (all, of_class) = (given.len() as f64, most as f64);
     let chance = 2.0 * (of_class * (1.0 - of_class / all)).sqrt();
-    if agree as f64 <= of_class + chance && judged.insight() < LEAST_INSIGHT {
+    if agree as f64 <= of_class + chance && judged.adjusted_balanced_accuracy() < LEAST_ACCURACY {
         bail!(
             "the networks of `cross-validate` agree with {:.1} % of the labels, and to call all rows {} would with {:.1} %: \
              they have learnt nothing that labels could be judged by; give them more `epochs` or more rows",

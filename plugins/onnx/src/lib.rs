@@ -10,10 +10,10 @@ mod convolutions;
 mod extend;
 mod external;
 mod metadata;
-mod newer;
+mod opset;
 pub mod precision;
+mod prelu;
 mod proto;
-mod rectifiers;
 mod replace;
 mod wire;
 
@@ -23,10 +23,10 @@ pub use convolutions::{Convolution, LastConvolutions, last_convolutions};
 pub use extend::{Dense, ExtendError, made, with_layers, with_output, with_outputs};
 pub use external::external_files;
 pub use metadata::metadata;
-pub use newer::of_newer_set;
+pub use opset::upgraded;
+pub use prelu::without_prelu;
 pub use proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry, TensorProto,
     TensorShape, TensorType, TypeProto, ValueInfoProto,
 };
-pub use rectifiers::without_prelu;
 pub use replace::with_weights;

@@ -5,12 +5,13 @@
 //! 0,15,30 photo.jpg ...`
 
 use ferroflow_vision::{
+    align::Alignment,
     detect::{self, DetectorConfig},
     expression::ExpressionClassifier,
     frame::{Frame, PixelFormat, Plane, YuvEncoding},
     geometry::Point,
     inference::SessionOptions,
-    model::{self, card::Align},
+    model,
 };
 use opencv::{
     core::{BORDER_CONSTANT, Mat, Scalar, Size},
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut detector = detect::open(&DetectorConfig::new(detector.parse()?))?;
     let mut model = model::resolve_model(model)?;
     let mut classifiers = Vec::new();
-    for align in [Align::None, Align::Level, Align::ArcFace] {
+    for align in [Alignment::None, Alignment::Level, Alignment::ArcFace] {
         if let Some(card) = &mut model.card {
             card.input.align = align;
         }

@@ -1,14 +1,17 @@
 //! Where a face is cut out of its frame: a square around its box, turned level or laid onto a template by its
 //! landmarks.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     face::Detection,
     frame::Frame,
     geometry::{Point, Rect},
 };
 
-/// How a classifier wants its faces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a classifier wants its faces; in cards `none`, `level`, `arcface`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Alignment {
     /// As they stand in the frame.
     #[default]

@@ -1,7 +1,7 @@
 //! Faces in frames: detection, expression, tracking and smoothing.
 //!
 //! Nothing here knows GStreamer; OpenCV is an optional second back-end (feature `opencv`). A frame flows one way:
-//! [`frame::Frame`] → [`detect`] → [`expression`] → [`track`] → [`smooth`] → [`record`].
+//! [`frame::Frame`] → [`detect`] → [`track`] → [`expression`] → [`smooth`] → [`record`].
 //! [`translation`] gives faces in a frame another expression, [`embedding`] features by which
 //! faces are compared, [`activations`] shows what goes on inside a network. Pictures of data sets are looked
 //! at by [`faceness`].

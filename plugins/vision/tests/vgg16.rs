@@ -14,10 +14,8 @@ use ferroflow_vision::{
     frame::Frame,
     import::vgg16::{self, Means, Options},
     inference::SessionOptions,
-    model::{
-        card::{Color, Task},
-        resolve_model,
-    },
+    model::{card::Task, resolve_model},
+    sample::ColorOrder,
 };
 use hdf5::types::VarLenUnicode;
 use safetensors::{Dtype, tensor::TensorView};
@@ -299,7 +297,7 @@ fn the_card_says_how_pixels_are_fed_and_values_inside_have_the_names_of_layers()
     let file = import(&house.h5(&blocks(), None));
     let keras = card(&file);
     assert_eq!((keras.task, keras.input.width, keras.input.height), (Task::Embedding, 48, 48));
-    assert_eq!((keras.input.color, keras.input.scale), (Color::Bgr, 1.0));
+    assert_eq!((keras.input.color, keras.input.scale), (ColorOrder::Bgr, 1.0));
     assert_eq!(keras.input.mean, [103.939, 116.779, 123.68]);
     let pixels = picture(48);
     for (layer, numbers) in
@@ -311,11 +309,11 @@ fn the_card_says_how_pixels_are_fed_and_values_inside_have_the_names_of_layers()
     assert_eq!(card(&import(&house.h5(&keras_vggface(), None))).input.mean, [93.5940, 104.7624, 129.1863]);
     let torch = house.safetensors(&torchvision());
     let input = card(&import(&torch)).input;
-    assert_eq!((input.color, input.mean), (Color::Rgb, vec![0.485, 0.456, 0.406]));
+    assert_eq!((input.color, input.mean), (ColorOrder::Rgb, vec![0.485, 0.456, 0.406]));
     assert_eq!((input.scale, input.std), (1.0 / 255.0, vec![0.229, 0.224, 0.225]));
     let asked = Options { size: Some(224), means: Some(Means::VggFace) };
     let input = card(&vgg16::import(&torch, &asked).unwrap()).input;
-    assert_eq!((input.width, input.color), (224, Color::Bgr));
+    assert_eq!((input.width, input.color), (224, ColorOrder::Bgr));
 }
 
 #[test]

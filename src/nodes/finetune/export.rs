@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use ferroflow_learn::head::Head;
 use ferroflow_vision::{
+    align::Alignment,
     embedding::FaceEmbedder,
     inference::{Device, SessionOptions},
     model::{
-        card::{self, Align, Card, Input, Task},
+        card::{self, Card, Input, Task},
         resolve_model,
     },
 };
@@ -32,7 +33,7 @@ pub fn onnx(backbone: &Backbone, head: &Head, classes: &[String]) -> anyhow::Res
         labels: classes.to_vec(),
         // The graph does it.
         softmax: false,
-        input: Input { crop_padding: 0.0, align: Align::Level, ..backbone.card.input.clone() },
+        input: Input { crop_padding: 0.0, align: Alignment::Level, ..backbone.card.input.clone() },
     };
     let metadata = [(card::METADATA, toml::to_string(&card)?)];
     head.behind(&backbone.bytes, backbone.layer.as_deref(), &metadata)

@@ -166,7 +166,7 @@ impl Stage for Quantize {
         let precision = self.precision();
         let convert = || {
             // Backbones that go round are older than what layers of whole numbers need.
-            let newer = ferroflow_onnx::of_newer_set(&file)?;
+            let newer = ferroflow_onnx::upgraded(&file)?;
             let file = newer.as_deref().unwrap_or(&file);
             let ranges =
                 calibrate::ranges(before.model(), file, precision, self.percentile, &calibrated, context)?;

@@ -3,7 +3,7 @@ use std::sync::{LazyLock, Mutex};
 use ferroflow_vision::{
     face::{Detection, Face},
     geometry::Rect,
-    track::{CutFinder, Tracker, TrackerConfig},
+    track::{SceneCutDetector, Tracker, TrackerConfig},
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
@@ -40,7 +40,7 @@ struct State {
     /// Which stream the frames are of.
     stream: Option<String>,
     /// Looks for cuts, where that is wanted.
-    cuts: Option<CutFinder>,
+    cuts: Option<SceneCutDetector>,
     keep_untracked: bool,
     info: Option<VideoInfo>,
     reader: FaceReader,
@@ -120,7 +120,7 @@ impl BaseTransformImpl for Track {
         let tracker = Tracker::new(settings.config)
             .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let (info, reader, faces, detections) = Default::default();
-        let (keep_untracked, cuts) = (settings.keep_untracked, settings.cuts.then(CutFinder::default));
+        let (keep_untracked, cuts) = (settings.keep_untracked, settings.cuts.then(SceneCutDetector::default));
         *lock(&self.state) = Some(State {
             tracker,
             time: None,
@@ -145,7 +145,7 @@ impl BaseTransformImpl for Track {
         if let Some(state) = &mut *lock(&self.state) {
             let size = |info: &VideoInfo| (info.width(), info.height());
             if state.info.as_ref().is_some_and(|before| size(before) != size(&info)) {
-                state.tracker.begin_anew();
+                state.tracker.reset();
             }
             state.info = Some(info);
         }
@@ -164,7 +164,7 @@ impl BaseTransformImpl for Track {
                 _ => false,
             };
             if is_another {
-                state.tracker.begin_anew();
+                state.tracker.reset();
                 state.time = None;
             }
         }
@@ -181,14 +181,14 @@ impl BaseTransformImpl for Track {
         let (before, interval) = time.unwrap_or_default();
         let now = frame::time(buffer, info, before);
         if time.is_some() && !(0.0..GAP.max(10.0 * interval)).contains(&(now - before)) {
-            tracker.begin_anew();
+            tracker.reset();
         }
         // A frame that cannot be looked at is the next element's to complain about.
-        let is_cut = |cuts: &mut CutFinder| {
+        let is_cut = |cuts: &mut SceneCutDetector| {
             frame::with_frame(buffer, info, |frame| cuts.is_cut(frame)).unwrap_or_default()
         };
         if cuts.as_mut().is_some_and(is_cut) {
-            tracker.begin_anew();
+            tracker.reset();
         }
         *time = Some((now, if time.is_some() { (now - before).max(0.0) } else { 0.0 }));
         if meta::is_skipped(buffer) {

@@ -4,11 +4,11 @@
 //! often training was killed and went on.
 
 mod augment;
+mod cuda;
 mod examples;
 mod export;
 mod learner;
 mod loader;
-mod native;
 mod network;
 mod prediction;
 mod settings;
@@ -93,7 +93,7 @@ pub struct Trained {
 /// A CUDA device begins with the same weights and sees the same faces, varied and mixed alike, and the same
 /// dropout as the CPU, but rounds otherwise; the fewer shards, the less it has to be told. So that a result
 /// says where it comes from, checkpoints of a CUDA device and of the CPU are not taken for each other's. The
-/// kernels (`native`) have been seen to do what the CPU's do on the host; no device has run them yet.
+/// kernels (`cuda`) have been seen to do what the CPU's do on the host; no device has run them yet.
 ///
 /// # Errors
 /// If the examples do not fit each other, there are fewer than two faces for each shard, the faces are too small,
@@ -151,7 +151,7 @@ pub fn train(
 /// Trains on a device that is there.
 pub(crate) fn teach(training: &Training<'_>, device: Device) -> Result<Outcome, LearnError> {
     match device {
-        Device::Cuda(index) => native::train(training, index),
+        Device::Cuda(index) => cuda::train(training, index),
         Device::Cpu | Device::Auto => training.run(),
     }
 }

@@ -7,12 +7,12 @@
 
 mod buffer;
 mod canvas;
+mod cuda;
 mod discriminator;
 mod export;
 mod generator;
 mod layers;
 mod losses;
-mod native;
 mod pair;
 mod settings;
 mod step;
@@ -95,7 +95,7 @@ pub struct Trained {
 /// otherwise: its networks are others in their last digits at first, and in more as training goes on. The
 /// same training gives the same bytes each time on one model of device. So that a result says where it comes
 /// from, checkpoints of a CUDA device and of the CPU are not taken for each other's; those of one CUDA device
-/// do for another. Its kernels (`native`) have been seen to do what the CPU's do on the host; no device has
+/// do for another. Its kernels (`cuda`) have been seen to do what the CPU's do on the host; no device has
 /// run them yet (`make gpu-check` does).
 ///
 /// # Errors
@@ -137,7 +137,7 @@ pub fn train(
         cancelled: run.cancelled,
     };
     let (translators, history) = match device {
-        Device::Cuda(index) => native::train(&training, index),
+        Device::Cuda(index) => cuda::train(&training, index),
         Device::Cpu | Device::Auto => training.run(),
     }?;
     Ok(Trained { translators, history })

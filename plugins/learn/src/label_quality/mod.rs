@@ -87,7 +87,7 @@ impl<'a> Judged<'a> {
     /// How much more of the classes is told apart than by chance: 0 where one class is said of all rows or
     /// any of each, 1 where the likeliest class is the label of every row (balanced accuracy, adjusted for
     /// chance).
-    pub fn insight(&self) -> f64 {
+    pub fn adjusted_balanced_accuracy(&self) -> f64 {
         let (mut right, counts) = (vec![0usize; self.classes], self.counts());
         for (label, row) in self.rows() {
             right[label] += usize::from(greatest(row) == label);
@@ -128,7 +128,7 @@ mod tests {
         let insight = |labels: &[u8], said: &[u8]| {
             let rows: Vec<f32> =
                 said.iter().flat_map(|said| [0, 1, 2].map(|class| f32::from(class == *said))).collect();
-            Judged::new(labels, &rows, 3).unwrap().insight()
+            Judged::new(labels, &rows, 3).unwrap().adjusted_balanced_accuracy()
         };
         assert_eq!(insight(&[0, 0, 0, 1], &[0, 0, 0, 0]), 0.0);
         assert_eq!(insight(&[0, 0, 0, 1], &[0, 0, 0, 1]), 1.0);

@@ -68,7 +68,7 @@ impl FaceDetector for Scrfd {
             width: fit.width,
             height: fit.height,
             color: ColorOrder::Rgb,
-            layout: TensorLayout::Chw,
+            layout: TensorLayout::Nchw,
             scale: 1.0,
             mean: [127.5; 3],
             std: [128.0; 3],

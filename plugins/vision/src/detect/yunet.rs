@@ -66,7 +66,7 @@ impl FaceDetector for YuNet {
             width,
             height,
             color: ColorOrder::Bgr,
-            layout: TensorLayout::Chw,
+            layout: TensorLayout::Nchw,
             scale: 1.0,
             mean: [0.0; 3],
             std: [1.0; 3],

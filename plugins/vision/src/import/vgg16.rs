@@ -14,7 +14,11 @@ use super::{
     ImportError, h5, reorder,
     weights::{self, Entry, Weights},
 };
-use crate::model::card::{self, Align, Card, Color, Input, Layout, Task};
+use crate::{
+    align::Alignment,
+    model::card::{self, Card, Input, Task},
+    sample::{ColorOrder, TensorLayout},
+};
 
 /// Channels that the convolutions of each block give.
 const BLOCKS: [&[usize]; 5] = [&[64; 2], &[128; 2], &[256; 3], &[512; 3], &[512; 3]];
@@ -59,20 +63,20 @@ impl Means {
     /// The input of a network that was trained so.
     fn input(self, size: usize) -> Input {
         let (color, scale, mean, std) = match self {
-            Self::ImageNet => (Color::Bgr, 1.0, [103.939, 116.779, 123.68], [1.0; 3]),
-            Self::VggFace => (Color::Bgr, 1.0, [93.5940, 104.7624, 129.1863], [1.0; 3]),
-            Self::Torchvision => (Color::Rgb, 1.0 / 255.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            Self::ImageNet => (ColorOrder::Bgr, 1.0, [103.939, 116.779, 123.68], [1.0; 3]),
+            Self::VggFace => (ColorOrder::Bgr, 1.0, [93.5940, 104.7624, 129.1863], [1.0; 3]),
+            Self::Torchvision => (ColorOrder::Rgb, 1.0 / 255.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         };
         Input {
             width: size,
             height: size,
             color,
-            layout: Layout::Nchw,
+            layout: TensorLayout::Nchw,
             scale,
             mean: mean.to_vec(),
             std: std.to_vec(),
             crop_padding: 0.0,
-            align: Align::Level,
+            align: Alignment::Level,
         }
     }
 }

@@ -42,42 +42,6 @@ pub enum Task {
     Embedding,
 }
 
-/// Colour of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Color {
-    /// Luma.
-    Gray,
-    /// Red first.
-    Rgb,
-    /// Blue first.
-    Bgr,
-}
-
-/// Order of the input's axes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Channels before height and width.
-    #[default]
-    Nchw,
-    /// Channels last.
-    Nhwc,
-}
-
-/// How a face is turned before it is cut out, where its landmarks are known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Align {
-    /// Not at all.
-    #[default]
-    None,
-    /// Eyes level.
-    Level,
-    /// Onto ArcFace's template.
-    ArcFace,
-}
-
 /// How the input is made: `value = (pixel·scale - mean) / std`, pixel 0 to 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,10 +51,10 @@ pub struct Input {
     /// Pixels down; 0 for a detector that takes any size.
     pub height: usize,
     /// Colour order.
-    pub color: Color,
+    pub color: ColorOrder,
     /// Order of axes.
     #[serde(default)]
-    pub layout: Layout,
+    pub layout: TensorLayout,
     /// Factor on pixels.
     #[serde(default = "one")]
     pub scale: f32,
@@ -105,7 +69,7 @@ pub struct Input {
     pub crop_padding: f32,
     /// How the face is turned; detectors without landmarks leave it upright.
     #[serde(default)]
-    pub align: Align,
+    pub align: Alignment,
 }
 
 impl Input {
@@ -114,13 +78,13 @@ impl Input {
         Self {
             width,
             height,
-            color: Color::Gray,
-            layout: Layout::Nchw,
+            color: ColorOrder::Gray,
+            layout: TensorLayout::Nchw,
             scale: one(),
             mean: zeros(),
             std: ones(),
             crop_padding: 0.0,
-            align: Align::Level,
+            align: Alignment::Level,
         }
     }
 }
@@ -203,11 +167,7 @@ impl Card {
 
     /// How faces are turned.
     pub fn alignment(&self) -> Alignment {
-        match self.input.align {
-            Align::None => Alignment::None,
-            Align::Level => Alignment::Level,
-            Align::ArcFace => Alignment::ArcFace,
-        }
+        self.input.align
     }
 
     /// The input as the sampler takes it.
@@ -219,15 +179,8 @@ impl Card {
         ImageSpec {
             width: self.input.width,
             height: self.input.height,
-            color: match self.input.color {
-                Color::Gray => ColorOrder::Gray,
-                Color::Rgb => ColorOrder::Rgb,
-                Color::Bgr => ColorOrder::Bgr,
-            },
-            layout: match self.input.layout {
-                Layout::Nchw => TensorLayout::Chw,
-                Layout::Nhwc => TensorLayout::Hwc,
-            },
+            color: self.input.color,
+            layout: self.input.layout,
             scale: self.input.scale,
             mean: each(&self.input.mean, 0.0),
             std: each(&self.input.std, 1.0),

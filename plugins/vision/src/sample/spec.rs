@@ -1,9 +1,12 @@
 //! What an image is in a network's input tensor, and where its pixels lie there.
 
+use serde::{Deserialize, Serialize};
+
 use super::lines;
 
-/// Colour order of a tensor's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Colour order of a tensor's channels; in cards `gray`, `rgb`, `bgr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ColorOrder {
     /// One channel of luma (BT.601 weights).
     Gray,
@@ -20,13 +23,15 @@ impl ColorOrder {
     }
 }
 
-/// Where a pixel's channels lie in a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a pixel's channels lie in a tensor of images; in cards `nchw`, `nhwc`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TensorLayout {
     /// Channel after channel: channels × height × width.
-    Chw,
+    #[default]
+    Nchw,
     /// Pixel after pixel: height × width × channels.
-    Hwc,
+    Nhwc,
 }
 
 /// Shape, colour and value range of one image in an input tensor: `value = (pixel·scale - mean) / std`, pixel
@@ -56,7 +61,7 @@ impl ImageSpec {
             width,
             height,
             color: ColorOrder::Gray,
-            layout: TensorLayout::Chw,
+            layout: TensorLayout::Nchw,
             scale: 1.0,
             mean: [0.0; 3],
             std: [1.0; 3],
@@ -71,8 +76,8 @@ impl ImageSpec {
     /// Mirrors an image, left to right.
     pub fn mirror(&self, image: &mut [f32]) {
         match self.layout {
-            TensorLayout::Chw => image.chunks_exact_mut(self.width.max(1)).for_each(<[f32]>::reverse),
-            TensorLayout::Hwc => {
+            TensorLayout::Nchw => image.chunks_exact_mut(self.width.max(1)).for_each(<[f32]>::reverse),
+            TensorLayout::Nhwc => {
                 let channels = self.color.channels();
                 for row in image.chunks_exact_mut((self.width * channels).max(1)) {
                     // Pixels change places, and their channels back.
@@ -93,11 +98,11 @@ impl ImageSpec {
         for (index, (line, (mean, std))) in channels.iter().zip(self.mean.iter().zip(&self.std)).enumerate() {
             let (factor, shift) = (self.scale / std, mean / std);
             match self.layout {
-                TensorLayout::Chw => {
+                TensorLayout::Nchw => {
                     let start = (index * self.height + y) * self.width;
                     lines::normalise(line, factor, shift, output.get_mut(start..).unwrap_or_default());
                 }
-                TensorLayout::Hwc => {
+                TensorLayout::Nhwc => {
                     let start = y * self.width * channels.len() + index;
                     let row = output.get_mut(start..).unwrap_or_default();
                     let normalised = line.iter().map(|pixel| pixel * factor - shift);
@@ -114,8 +119,8 @@ impl ImageSpec {
     pub const fn shape(&self, batch: usize) -> [usize; 4] {
         let channels = self.color.channels();
         match self.layout {
-            TensorLayout::Chw => [batch, channels, self.height, self.width],
-            TensorLayout::Hwc => [batch, self.height, self.width, channels],
+            TensorLayout::Nchw => [batch, channels, self.height, self.width],
+            TensorLayout::Nhwc => [batch, self.height, self.width, channels],
         }
     }
 

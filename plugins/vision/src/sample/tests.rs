@@ -6,7 +6,7 @@ use super::*;
 use crate::frame::YuvEncoding;
 
 fn spec(width: usize, height: usize, color: ColorOrder) -> ImageSpec {
-    ImageSpec { width, height, color, layout: TensorLayout::Chw, scale: 1.0, mean: [0.0; 3], std: [1.0; 3] }
+    ImageSpec { width, height, color, layout: TensorLayout::Nchw, scale: 1.0, mean: [0.0; 3], std: [1.0; 3] }
 }
 
 /// A pixel between four samples of each plane, asked for one by one: taps across and down, of the first plane
@@ -91,7 +91,7 @@ fn colour_orders_and_layouts_place_the_channels() {
     let mut sampler = Sampler::default();
     sampler.sample(&frame, part, &spec(2, 1, ColorOrder::Bgr), &mut output);
     assert_eq!(output, [30.0, 60.0, 20.0, 50.0, 10.0, 40.0]);
-    let interleaved = ImageSpec { layout: TensorLayout::Hwc, ..spec(2, 1, ColorOrder::Rgb) };
+    let interleaved = ImageSpec { layout: TensorLayout::Nhwc, ..spec(2, 1, ColorOrder::Rgb) };
     sampler.sample(&frame, part, &interleaved, &mut output);
     assert_eq!(output, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
 }

@@ -19,14 +19,14 @@ const LEAST_DEVIATION: f32 = 2.0;
 
 /// Looks for cuts, frame by frame. Correlation does not see brightness and contrast, so that a flash is no cut.
 #[derive(Debug, Default)]
-pub struct CutFinder {
+pub struct SceneCutDetector {
     sampler: Sampler,
     now: Vec<f32>,
     /// The last frame that showed something; empty before.
     before: Vec<f32>,
 }
 
-impl CutFinder {
+impl SceneCutDetector {
     /// Whether a scene begins with this frame.
     pub fn is_cut(&mut self, frame: &Frame<'_>) -> bool {
         self.now.resize(THUMBNAIL.len(), 0.0);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn another_scene_is_a_cut_and_motion_a_flash_or_a_lost_frame_is_none() {
-        let mut finder = CutFinder::default();
+        let mut finder = SceneCutDetector::default();
         let mut is_cut = |pixels: Vec<u8>| finder.is_cut(&Frame::gray(&pixels, 160, 90).unwrap());
         assert!(!is_cut(picture(0, 0, 1.0, 0.0)), "the first frame");
         assert!(!is_cut(picture(0, 4, 1.0, 0.0)), "motion");
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn noise_of_a_dim_scene_is_no_cut() {
         let (width, height) = (960, 540);
-        let mut finder = CutFinder::default();
+        let mut finder = SceneCutDetector::default();
         let mut state = 7u32;
         for frame in 0..20 {
             let mut noise = || {

@@ -7,7 +7,7 @@ mod assign;
 mod cut;
 mod kalman;
 
-pub use cut::CutFinder;
+pub use cut::SceneCutDetector;
 
 use thiserror::Error;
 
@@ -136,7 +136,7 @@ impl Tracker {
     }
 
     /// Forgets all tracks: what comes next is another picture. Identities are never given twice.
-    pub fn begin_anew(&mut self) {
+    pub fn reset(&mut self) {
         self.tracks.clear();
     }
 
@@ -153,11 +153,6 @@ impl Tracker {
             }
         }
         &self.predictions
-    }
-
-    /// True while the track may come back; what others keep for a track that may not can be dropped.
-    pub fn is_live(&self, id: u64) -> bool {
-        self.tracks.iter().any(|track| track.id == Some(id))
     }
 
     /// Moves every track on by a frame, as if it were not found in it.
@@ -239,6 +234,10 @@ mod tests {
         Tracker::new(TrackerConfig::default()).unwrap()
     }
 
+    fn remembers(tracker: &Tracker, id: u64) -> bool {
+        tracker.tracks.iter().any(|track| track.id == Some(id))
+    }
+
     fn at(x: f32, y: f32) -> Rect {
         Rect::new(x, y, 40.0, 50.0)
     }
@@ -256,7 +255,7 @@ mod tests {
         for _ in 0..40 {
             tracker.update(&[]);
         }
-        assert!(!tracker.is_live(1));
+        assert!(!remembers(&tracker, 1));
         assert_eq!(tracker.update(&[(at(60.0, 0.0), 0.9)]), [Some(2)]);
     }
 
@@ -306,7 +305,7 @@ mod tests {
         let mut tracker = Tracker::new(TrackerConfig { max_lost: 10, ..TrackerConfig::default() }).unwrap();
         tracker.update(&[(at(0.0, 0.0), 0.9)]);
         let mut frames = 0;
-        while tracker.is_live(1) {
+        while remembers(&tracker, 1) {
             for _ in 0..4 {
                 tracker.skip();
             }
@@ -331,7 +330,7 @@ mod tests {
     fn what_begins_anew_has_other_identities() {
         let mut tracker = tracker();
         assert_eq!(tracker.update(&[(at(0.0, 0.0), 0.9)]), [Some(1)]);
-        tracker.begin_anew();
+        tracker.reset();
         assert_eq!(tracker.update(&[(at(0.0, 0.0), 0.9)]), [Some(2)]);
     }
 

@@ -96,7 +96,7 @@ fn spec(width: usize, height: usize) -> ImageSpec {
         width,
         height,
         color: ColorOrder::Rgb,
-        layout: TensorLayout::Chw,
+        layout: TensorLayout::Nchw,
         scale: 1.0,
         mean: [127.5; 3],
         std: [128.0; 3],

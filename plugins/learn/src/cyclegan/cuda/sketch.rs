@@ -4,10 +4,10 @@ use burn::backend::Flex;
 use burn::module::Param;
 use burn::tensor::Tensor;
 
+use crate::cuda::{Plan, Shape, Value};
 use crate::cyclegan::canvas::Canvas;
 use crate::cyclegan::layers::NormedWeights;
 use crate::kernels::planes::window::Window;
-use crate::native::{Plan, Shape, Value};
 
 /// The plan of a network on gray faces of so many lines and pixels in a line, given what draws it.
 pub fn plan((height, width): (usize, usize), draw: impl FnOnce(&mut Plan, Value) -> Value) -> Plan {

@@ -28,17 +28,17 @@ use super::pair::Pair;
 use super::settings::Settings;
 use super::train::Training;
 use crate::checkpoint::damaged;
+use crate::cuda::{Batch, Pass, Wanted, failed};
 use crate::error::LearnError;
-use crate::native::{Batch, Pass, Wanted, failed};
 use crate::random::Random;
 
 /// All kernels of a step.
-const SOURCE: &str = concat!(include_str!("../../native/layers.cu"), include_str!("kernels.cu"));
+const SOURCE: &str = concat!(include_str!("../../cuda/layers.cu"), include_str!("kernels.cu"));
 /// Those that are a CycleGAN's own.
 const KERNELS: [&str; 6] = ["pick", "compare", "cycle_back", "generated_back", "verdicts_back", "adam"];
 
 fn kernels() -> Vec<&'static str> {
-    crate::native::KERNELS.into_iter().chain(KERNELS).collect()
+    crate::cuda::KERNELS.into_iter().chain(KERNELS).collect()
 }
 
 /// Trains on device `index`.

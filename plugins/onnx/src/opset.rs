@@ -68,7 +68,7 @@ const SAME: [&str; 32] = [
 ///
 /// # Errors
 /// If the bytes are no ONNX file.
-pub fn of_newer_set(file: &[u8]) -> Result<Option<Vec<u8>>, ExtendError> {
+pub fn upgraded(file: &[u8]) -> Result<Option<Vec<u8>>, ExtendError> {
     let model = wire::parse(file).map_err(ExtendError)?;
     let is_old = wire::opset(&model).is_some_and(|version| (OLDEST..NEWER).contains(&version));
     let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_means_the_same_is_declared_newer_and_dropout_is_taken_out() {
-        let file = of_newer_set(&network("Dropout", 1, 11)).unwrap().unwrap();
+        let file = upgraded(&network("Dropout", 1, 11)).unwrap().unwrap();
         let model = ModelProto::decode(&*file).unwrap();
         assert_eq!(wire::opset(&model), Some(13));
         let kinds: Vec<_> = model.graph.unwrap().node.into_iter().map(|node| node.op_type).collect();
@@ -166,10 +166,10 @@ mod tests {
 
     #[test]
     fn what_would_mean_something_else_is_left_alone() {
-        assert_eq!(of_newer_set(&network("Relu", 0, 11)), Ok(None), "a softmax over all faces");
-        assert_eq!(of_newer_set(&network("Squeeze", 1, 11)), Ok(None), "its axes became an input");
-        assert_eq!(of_newer_set(&network("Relu", 1, 9)), Ok(None), "too old");
-        assert_eq!(of_newer_set(&network("Relu", 1, 13)), Ok(None), "new enough");
-        assert!(of_newer_set(b"no network").is_err());
+        assert_eq!(upgraded(&network("Relu", 0, 11)), Ok(None), "a softmax over all faces");
+        assert_eq!(upgraded(&network("Squeeze", 1, 11)), Ok(None), "its axes became an input");
+        assert_eq!(upgraded(&network("Relu", 1, 9)), Ok(None), "too old");
+        assert_eq!(upgraded(&network("Relu", 1, 13)), Ok(None), "new enough");
+        assert!(upgraded(b"no network").is_err());
     }
 }

@@ -19,24 +19,24 @@ use super::prediction::{BATCH, Predictor};
 use super::step::Outcome;
 use super::training::Training;
 use crate::checkpoint::damaged;
+use crate::cuda::{
+    self, Batch, Network, Pass, Plan, Shape, Wanted, at, each, failed, flag, floats, from_bytes, n, read,
+    real, to_bytes,
+};
 use crate::error::LearnError;
 use crate::kernels::grid::Grid;
 use crate::kernels::planes::norm::Over;
 use crate::kernels::planes::window::Window;
-use crate::native::{
-    self, Batch, Network, Pass, Plan, Shape, Wanted, at, each, failed, flag, floats, from_bytes, n, read,
-    real, to_bytes,
-};
 
 /// All kernels of a step.
-const SOURCE: &str = concat!(include_str!("../../native/layers.cu"), include_str!("kernels.cu"));
+const SOURCE: &str = concat!(include_str!("../../cuda/layers.cu"), include_str!("kernels.cu"));
 /// Those that are a classifier's own.
 const KERNELS: [&str; 2] = ["loss", "descend"];
 /// Of Burn's momentum.
 const DAMPENING: f64 = 0.1;
 
 fn kernels() -> Vec<&'static str> {
-    native::KERNELS.into_iter().chain(KERNELS).collect()
+    cuda::KERNELS.into_iter().chain(KERNELS).collect()
 }
 
 /// Trains on device `index`.

@@ -3,11 +3,11 @@
 use ferroflow_cuda::{CudaError, Gpu};
 
 use super::{Batch, Pass, Wanted};
+use crate::cuda::network::Network;
+use crate::cuda::plan::{Affine, Shape};
+use crate::cuda::{at, each, flag, from, n, real};
 use crate::kernels::norm::EPSILON;
 use crate::kernels::planes::norm::Over;
-use crate::native::network::Network;
-use crate::native::plan::{Affine, Shape};
-use crate::native::{at, each, flag, from, n, real};
 
 /// Rows at least that a thread adds up.
 const LEAST: usize = 16;

@@ -4,10 +4,10 @@ use ferroflow_cuda::{CudaError, Gpu};
 
 use super::{DeviceLearner, packed};
 use crate::classifier::prediction::Predictor;
+use crate::cuda::{failed, read};
 use crate::error::LearnError;
 use crate::kernels::grid::Grid;
 use crate::kernels::norm::Moments;
-use crate::native::{failed, read};
 
 /// A learner whose mean weights, if there are any, stand in the place of those that learn.
 pub struct DevicePredictor<'p, 'a, G: Gpu>(&'p mut DeviceLearner<'a, G>);

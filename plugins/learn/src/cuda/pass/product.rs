@@ -3,9 +3,9 @@
 use ferroflow_cuda::{Argument, CudaError, Gpu};
 
 use super::Pass;
-use crate::native::network::Network;
-use crate::native::plan::{Convolution, Weights};
-use crate::native::{at, each, flag, from, n};
+use crate::cuda::network::Network;
+use crate::cuda::plan::{Convolution, Weights};
+use crate::cuda::{at, each, flag, from, n};
 
 /// Rows and columns of a product that a thread computes.
 const TILE: usize = 4;

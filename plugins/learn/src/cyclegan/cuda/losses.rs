@@ -3,9 +3,9 @@
 use bytemuck::cast_slice;
 use ferroflow_cuda::{CudaError, Gpu};
 
+use crate::cuda::{Pass, at, each, flag, floats, n, read, real};
 use crate::cyclegan::losses::Direction;
 use crate::cyclegan::settings::Settings;
-use crate::native::{Pass, at, each, flag, floats, n, read, real};
 use crate::ssim::{self, WINDOW};
 
 /// What losses of faces of one size need.

@@ -3,8 +3,8 @@
 use bytemuck::cast_slice;
 use ferroflow_cuda::{CudaError, Gpu};
 
+use crate::cuda::{Network, at, each, floats, read, real};
 use crate::cyclegan::step::{BETAS, EPSILON};
-use crate::native::{Network, at, each, floats, read, real};
 
 /// How networks have descended so far.
 pub struct Descent<G: Gpu> {

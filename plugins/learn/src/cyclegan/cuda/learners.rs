@@ -6,8 +6,8 @@ use ferroflow_cuda::{CudaError, Gpu};
 
 use super::descent::Descent;
 use crate::checkpoint::damaged;
+use crate::cuda::{Network, Plan, failed, from_bytes, to_bytes};
 use crate::error::LearnError;
-use crate::native::{Network, Plan, failed, from_bytes, to_bytes};
 
 /// Networks of one kind, of both directions, and how they descend.
 pub struct Learners<G: Gpu> {
