@@ -16,6 +16,7 @@ use gst::{glib, prelude::*};
 mod backoff;
 mod event;
 mod imp;
+mod restamp;
 mod supervisor;
 
 pub use event::Event;

@@ -10,7 +10,7 @@ use std::{
 
 use gst::{glib, prelude::*};
 
-use super::{backoff::Backoff, event::Event};
+use super::{backoff::Backoff, event::Event, restamp::Restamper};
 use crate::{address::without_credentials, lock::lock, message::describe};
 
 /// How long `rtspsrc` waits for packets over UDP before it asks for TCP, at most: its own default.
@@ -97,7 +97,7 @@ pub fn supervise(
     let end_of_frames = Arc::<Mutex<gst::ClockTime>>::default();
     while !stop.is_raised() {
         let before = counters.frames.load(Ordering::Relaxed);
-        let end = live(plan, outlet, counters, &end_of_frames, stop, tell)
+        let end = run_once(plan, outlet, counters, &end_of_frames, stop, tell)
             .unwrap_or_else(|error| End::Failed(error.to_string()));
         let End::Failed(reason) = end else { return };
         if counters.frames.load(Ordering::Relaxed) > before {
@@ -117,7 +117,7 @@ pub fn supervise(
 }
 
 /// One life: builds the pipeline, plays it, watches it, takes it down.
-fn live(
+fn run_once(
     plan: &Plan,
     outlet: &gst_app::AppSrc,
     counters: &Arc<Counters>,
@@ -143,7 +143,7 @@ fn live(
         None
     });
     let last_frame = Arc::new(Mutex::new(Instant::now()));
-    let sink = frame_sink(plan, outlet, counters, &last_frame, end_of_frames);
+    let sink = frame_sink(plan, outlet, counters, &last_frame, Restamper::new(Arc::clone(end_of_frames)));
     // All three pass on as it is what our elements take, what was not filmed on its side, and what has square pixels.
     let convert = gst::ElementFactory::make("videoconvert").build()?;
     let upright =
@@ -216,21 +216,16 @@ fn first_error(bus: &gst::Bus) -> Option<String> {
     }
 }
 
-/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on. The first
-/// frame of a life, or after a pause, has the time at which it arrives, and the others lie behind it as they
-/// do in the source. What is read faster than it plays, as a file is, runs ahead of the clock: then the first
-/// frame of the next life comes where the last one ended.
+/// The end of the source's pipeline: stamps each frame with the outer running time and hands it on.
 fn frame_sink(
     plan: &Plan,
     outlet: &gst_app::AppSrc,
     counters: &Arc<Counters>,
     last_frame: &Arc<Mutex<Instant>>,
-    end_of_frames: &Arc<Mutex<gst::ClockTime>>,
+    mut stamps: Restamper,
 ) -> gst_app::AppSink {
-    let (outlet, counters) = (outlet.clone(), Arc::clone(counters));
-    let (last_frame, end_of_frames) = (Arc::clone(last_frame), Arc::clone(end_of_frames));
+    let (outlet, counters, last_frame) = (outlet.clone(), Arc::clone(counters), Arc::clone(last_frame));
     let max_buffers = plan.max_buffers;
-    let mut offset: Option<(gst::ClockTime, gst::ClockTime)> = None;
     let deliver = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let (mut buffer, Some(caps)) =
@@ -242,7 +237,7 @@ fn frame_sink(
         // Also while nobody takes it: the source is alive.
         counters.frames.fetch_add(1, Ordering::Relaxed);
         if counters.is_paused.load(Ordering::SeqCst) {
-            offset = None;
+            stamps.pause();
             counters.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -250,15 +245,8 @@ fn frame_sink(
         let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
         let time =
             buffer.pts().map(|pts| segment.and_then(|segment| segment.to_running_time(pts)).unwrap_or(pts));
-        let mut end = lock(&end_of_frames);
-        let now = outlet.current_running_time().unwrap_or_default().max(*end);
-        // A frame without a time begins nothing that others could lie behind.
-        let pts = time.map_or(now, |time| {
-            let (first, base) = *offset.get_or_insert((time, now));
-            base.saturating_add(time.saturating_sub(first))
-        });
-        *end = (*end).max(pts.saturating_add(buffer.duration().unwrap_or_default()));
-        drop(end);
+        let now = outlet.current_running_time().unwrap_or_default();
+        let pts = stamps.stamp(time, now, buffer.duration());
         let frame = buffer.make_mut();
         frame.set_pts(pts);
         frame.set_dts(gst::ClockTime::NONE);
