@@ -94,6 +94,8 @@ pub struct PipelineStats {
     /// Of the lives before.
     earlier: Mutex<Counts>,
     latency: Mutex<Latency>,
+    /// The metric of all latencies.
+    latency_seconds: metrics::Histogram,
     last: Mutex<Option<Summary>>,
 }
 
@@ -110,7 +112,8 @@ impl PipelineStats {
         let latency = Mutex::new(Latency { entered: VecDeque::with_capacity(IN_FLIGHT), microseconds });
         let (elements, late, started) = (Mutex::default(), Mutex::default(), Instant::now());
         let (stream, earlier, last) = (stream.to_owned(), Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { stream, started, elements, late, earlier, latency, last }))
+        let latency_seconds = metrics::histogram!("ferroflow_latency_seconds", "stream" => stream.clone());
+        Some(Arc::new(Self { stream, started, elements, late, earlier, latency, latency_seconds, last }))
     }
 
     /// Begins to count an element.
@@ -168,7 +171,7 @@ impl PipelineStats {
         let elapsed = entered.1.elapsed();
         latency.microseconds.saturating_record(elapsed.as_micros() as u64);
         drop(latency);
-        metrics::histogram!("ferroflow_latency_seconds", "stream" => self.stream.clone()).record(elapsed);
+        self.latency_seconds.record(elapsed);
     }
 
     /// Looks at the depth of every queue. Called several times a second.

@@ -43,16 +43,16 @@ impl PixelFormat {
         Self::Packed { pixel_stride, red, green, blue }
     }
 
-    /// The planes of a frame of this size: bytes a row that carry pixels, and number of rows.
-    pub fn plane_sizes(self, width: usize, height: usize) -> Vec<(usize, usize)> {
+    /// The planes of a frame of this size: bytes a row that carry pixels, and number of rows; 0 of planes that the format lacks.
+    pub const fn plane_sizes(self, width: usize, height: usize) -> [(usize, usize); 3] {
         let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
         match self {
             Self::I420 | Self::Yv12 => {
-                vec![(width, height), (half_width, half_height), (half_width, half_height)]
+                [(width, height), (half_width, half_height), (half_width, half_height)]
             }
-            Self::Nv12 | Self::Nv21 => vec![(width, height), (2 * half_width, half_height)],
-            Self::Gray8 => vec![(width, height)],
-            Self::Packed { pixel_stride, .. } => vec![(width * pixel_stride, height)],
+            Self::Nv12 | Self::Nv21 => [(width, height), (2 * half_width, half_height), (0, 0)],
+            Self::Gray8 => [(width, height), (0, 0), (0, 0)],
+            Self::Packed { pixel_stride, .. } => [(width * pixel_stride, height), (0, 0), (0, 0)],
         }
     }
 }
@@ -80,11 +80,29 @@ pub(crate) struct YuvCoefficients {
 }
 
 impl YuvEncoding {
+    /// The weights of red and blue in luma.
+    const fn weights(self) -> (f32, f32) {
+        if self.bt709 { (0.2126, 0.0722) } else { (0.299, 0.114) }
+    }
+
+    /// What luma lies above zero, and how much full luma and chroma are enlarged by.
+    const fn range(self) -> (f32, f32, f32) {
+        if self.full_range { (0.0, 1.0, 1.0) } else { (16.0, 255.0 / 219.0, 255.0 / 224.0) }
+    }
+
+    /// A colour of red, green and blue, 0 to 255, as luma, Cb and Cr.
+    pub fn from_rgb(self, rgb: [u8; 3]) -> [u8; 3] {
+        let [red, green, blue] = rgb.map(f32::from);
+        let ((kr, kb), (offset, gain, chroma_gain)) = (self.weights(), self.range());
+        let luma = kr * red + (1.0 - kr - kb) * green + kb * blue;
+        let chroma = |difference: f32, weight: f32| 128.0 + difference / (2.0 * (1.0 - weight)) / chroma_gain;
+        [luma / gain + offset, chroma(blue - luma, kb), chroma(red - luma, kr)]
+            .map(|value| value.round() as u8)
+    }
+
     pub(crate) fn coefficients(self) -> YuvCoefficients {
-        let (kr, kb) = if self.bt709 { (0.2126, 0.0722) } else { (0.299, 0.114) };
+        let ((kr, kb), (offset, gain, chroma_gain)) = (self.weights(), self.range());
         let kg = 1.0 - kr - kb;
-        let (offset, gain, chroma_gain) =
-            if self.full_range { (0.0, 1.0, 1.0) } else { (16.0, 255.0 / 219.0, 255.0 / 224.0) };
         YuvCoefficients {
             offset,
             gain,
@@ -168,7 +186,8 @@ impl<'a> Frame<'a> {
             return Err(FrameError::Empty { width, height });
         }
         let mut checked = [Plane::default(); 3];
-        for (index, (row_bytes, rows)) in format.plane_sizes(width, height).into_iter().enumerate() {
+        let sizes = format.plane_sizes(width, height).into_iter().enumerate();
+        for (index, (row_bytes, rows)) in sizes.filter(|(_, (_, rows))| *rows > 0) {
             let plane = planes.get(index).copied().unwrap_or_default();
             let expected = plane.stride.max(row_bytes).saturating_mul(rows - 1).saturating_add(row_bytes);
             if plane.data.len() < expected || (plane.stride < row_bytes && rows > 1) {
@@ -201,6 +220,11 @@ impl<'a> Frame<'a> {
         Self::new(PixelFormat::Gray8, width, height, &[plane], YuvEncoding::default())
     }
 
+    /// The matrix and range of its luma and chroma.
+    pub const fn encoding(&self) -> YuvEncoding {
+        self.encoding
+    }
+
     /// Memory layout.
     pub fn format(&self) -> PixelFormat {
         self.format
@@ -218,10 +242,6 @@ impl<'a> Frame<'a> {
 
     pub(crate) fn planes(&self) -> &[Plane<'a>; 3] {
         &self.planes
-    }
-
-    pub(crate) fn encoding(&self) -> YuvEncoding {
-        self.encoding
     }
 
     /// The plane that serves as gray image as it is, if the format has one. Luma of limited range is left so.
@@ -295,9 +315,38 @@ impl<'a> FrameMut<'a> {
         Frame { format: self.format, width: self.width, height: self.height, planes, encoding: self.encoding }
     }
 
+    /// Its planes, in the order of its format.
+    pub fn planes_mut(&mut self) -> &mut [PlaneMut<'a>; 3] {
+        &mut self.planes
+    }
+
     /// Row `y` of the first plane, which carries the brightness, and all that follows it; empty past the end.
     pub(crate) fn first_row_mut(&mut self, y: usize) -> &mut [u8] {
         let [plane, ..] = &mut self.planes;
         plane.data.get_mut(y * plane.stride..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_colour_goes_to_luma_and_chroma_and_back(
+            rgb in prop::array::uniform3(0u8..=255), bt709 in any::<bool>(), full_range in any::<bool>(),
+        ) {
+            let encoding = YuvEncoding { bt709, full_range };
+            let [y, cb, cr] = encoding.from_rgb(rgb).map(f32::from);
+            let YuvCoefficients { offset, gain, cr_r, cb_g, cr_g, cb_b } = encoding.coefficients();
+            let (luma, cb, cr) = (gain * (y - offset), cb - 128.0, cr - 128.0);
+            let back = [luma + cr_r * cr, luma - cb_g * cb - cr_g * cr, luma + cb_b * cb];
+            for (before, after) in rgb.into_iter().zip(back) {
+                // What rounding to whole numbers takes.
+                prop_assert!((f32::from(before) - after).abs() < 2.5, "{rgb:?} {back:?}");
+            }
+        }
     }
 }

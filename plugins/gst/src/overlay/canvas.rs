@@ -1,22 +1,29 @@
 //! Blends rectangles and glyphs into raw frames of any of our formats, where they lie.
 
-use ferroflow_vision::frame::PixelFormat;
+use ferroflow_vision::frame::{FrameMut, PixelFormat, PlaneMut, YuvEncoding};
 
 /// A colour as red, green and blue, 0 to 255.
 pub type Color = [u8; 3];
 
-/// The planes of one mapped frame, to be drawn into.
-pub struct Canvas<'a> {
-    /// Memory layout.
-    pub format: PixelFormat,
-    /// Luma 0 to 255 rather than 16 to 235.
-    pub full_range: bool,
+/// A frame to be drawn into.
+pub struct Canvas<'a, 'f> {
+    format: PixelFormat,
+    encoding: YuvEncoding,
     /// Frame width in pixels.
     pub width: i32,
     /// Frame height in pixels.
     pub height: i32,
-    /// Rows of each plane and the bytes from one to the next.
-    pub planes: Vec<(&'a mut [u8], usize)>,
+    planes: &'a mut [PlaneMut<'f>; 3],
+}
+
+impl<'a, 'f> Canvas<'a, 'f> {
+    /// Over a whole frame.
+    pub fn new(frame: &'a mut FrameMut<'f>) -> Self {
+        let seen = frame.as_frame();
+        let (format, encoding) = (seen.format(), seen.encoding());
+        let (width, height) = (seen.width() as i32, seen.height() as i32);
+        Self { format, encoding, width, height, planes: frame.planes_mut() }
+    }
 }
 
 /// How much of a pixel is covered, 0 to 255, by position inside a mask.
@@ -26,7 +33,7 @@ fn mix(pixel: &mut u8, color: u8, alpha: u32) {
     *pixel = ((u32::from(*pixel) * (255 - alpha) + u32::from(color) * alpha + 127) / 255) as u8;
 }
 
-impl Canvas<'_> {
+impl Canvas<'_, '_> {
     /// Fills a rectangle, of which the part inside the frame is drawn. `alpha` 255 covers, 0 leaves as it is.
     pub fn fill(&mut self, x: i32, y: i32, width: i32, height: i32, color: Color, alpha: u8) {
         self.blend(x, y, width, height, color, &|_, _| alpha);
@@ -49,7 +56,7 @@ impl Canvas<'_> {
         }
         let inside = |px: i32, py: i32| u32::from(coverage(px - x, py - y));
         if let PixelFormat::Packed { pixel_stride, red, green, blue } = self.format {
-            let Some((data, stride)) = self.planes.first_mut() else { return };
+            let [PlaneMut { data, stride }, ..] = self.planes;
             for py in y0..y1 {
                 let row = data.get_mut(py as usize * *stride..).unwrap_or_default();
                 let pixels = row.chunks_exact_mut(pixel_stride).skip(x0 as usize);
@@ -62,13 +69,16 @@ impl Canvas<'_> {
             }
             return;
         }
-        let [luma, cb, cr] = self.yuv(color);
-        if let Some((data, stride)) = self.planes.first_mut() {
-            for py in y0..y1 {
-                let row = data.get_mut(py as usize * *stride + x0 as usize..).unwrap_or_default();
-                for (px, pixel) in (x0..x1).zip(row) {
-                    mix(pixel, luma, inside(px, py));
-                }
+        let encoding = match self.format {
+            PixelFormat::Gray8 => YuvEncoding { bt709: false, full_range: true },
+            _ => self.encoding,
+        };
+        let [luma, cb, cr] = encoding.from_rgb(color);
+        let [PlaneMut { data, stride }, chroma @ ..] = self.planes;
+        for py in y0..y1 {
+            let row = data.get_mut(py as usize * *stride + x0 as usize..).unwrap_or_default();
+            for (px, pixel) in (x0..x1).zip(row) {
+                mix(pixel, luma, inside(px, py));
             }
         }
         // A chroma sample belongs to 2x2 pixels: their mean coverage, of which those outside the mask have none.
@@ -83,7 +93,7 @@ impl Canvas<'_> {
         };
         let interleaved = matches!(self.format, PixelFormat::Nv12 | PixelFormat::Nv21);
         let step = if interleaved { 2 } else { 1 };
-        for (index, (data, stride)) in self.planes.iter_mut().enumerate().skip(1) {
+        for (PlaneMut { data, stride }, color) in chroma.iter_mut().zip([first, second]) {
             for cy in y0 / 2..(y1 + 1) / 2 {
                 let start = cy as usize * *stride + (x0 / 2) as usize * step;
                 let row = data.get_mut(start..).unwrap_or_default();
@@ -94,24 +104,11 @@ impl Canvas<'_> {
                             mix(a, first, alpha);
                             mix(b, second, alpha);
                         }
-                        [a] => mix(a, if index == 1 { first } else { second }, alpha),
+                        [a] => mix(a, color, alpha),
                         _ => {}
                     }
                 }
             }
         }
-    }
-
-    /// BT.601, which at 8 bits and for a label's colour is close enough to BT.709.
-    fn yuv(&self, [r, g, b]: Color) -> [u8; 3] {
-        let [r, g, b] = [f32::from(r), f32::from(g), f32::from(b)];
-        let luma = 0.299 * r + 0.587 * g + 0.114 * b;
-        let (luma_gain, luma_offset, chroma_gain) = if self.full_range || self.format == PixelFormat::Gray8 {
-            (1.0, 0.0, 1.0)
-        } else {
-            (219.0 / 255.0, 16.0, 224.0 / 255.0)
-        };
-        let chroma = |difference: f32, range: f32| (128.0 + difference / range * chroma_gain).round() as u8;
-        [(luma * luma_gain + luma_offset).round() as u8, chroma(b - luma, 1.772), chroma(r - luma, 1.402)]
     }
 }

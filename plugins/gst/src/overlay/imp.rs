@@ -7,7 +7,7 @@ use std::{
 use ferroflow_vision::face::Face;
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
-use gst_video::{VideoFrameRef, VideoInfo, prelude::*};
+use gst_video::VideoInfo;
 
 use super::{
     canvas::Canvas,
@@ -149,35 +149,23 @@ impl BaseTransformImpl for Overlay {
         let State { info, reader, faces, text, title, rate } =
             state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         reader.read(buffer, FrameSize::of(info), faces);
-        let format = frame::pixel_format(info.format()).ok_or(gst::FlowError::NotNegotiated)?;
-        let Ok(mut mapped) = VideoFrameRef::from_buffer_ref_writable(buffer, info) else {
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Format,
-                ("a buffer cannot be mapped to be drawn into")
-            );
+        let drawn = frame::with_frame_mut(buffer, info, |frame| {
+            let mut canvas = Canvas::new(frame);
+            for face in faces.iter() {
+                let parts = Parts { labels: settings.labels, scores: settings.scores };
+                panel::draw(&mut canvas, text, face, parts, title);
+            }
+            let fps = rate.tick();
+            if settings.fps && !fps.is_empty() {
+                let row = text.line_height();
+                let width = text.width(fps);
+                canvas.fill(0, 0, width + row / 2, row + 2, [16, 18, 24], 150);
+                text.draw(&mut canvas, row / 4, 1, fps, [255, 255, 255]);
+            }
+        });
+        if let Err(error) = drawn {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             return Err(gst::FlowError::Error);
-        };
-        let strides: Vec<usize> =
-            mapped.plane_stride().iter().map(|&stride| usize::try_from(stride).unwrap_or(0)).collect();
-        let planes = mapped.planes_data_mut().into_iter().zip(strides).filter(|(data, _)| !data.is_empty());
-        let mut canvas = Canvas {
-            format,
-            full_range: frame::encoding(info).full_range,
-            width: info.width() as i32,
-            height: info.height() as i32,
-            planes: planes.collect(),
-        };
-        for face in faces.iter() {
-            let parts = Parts { labels: settings.labels, scores: settings.scores };
-            panel::draw(&mut canvas, text, face, parts, title);
-        }
-        let fps = rate.tick();
-        if settings.fps && !fps.is_empty() {
-            let row = text.line_height();
-            let width = text.width(fps);
-            canvas.fill(0, 0, width + row / 2, row + 2, [16, 18, 24], 150);
-            text.draw(&mut canvas, row / 4, 1, fps, [255, 255, 255]);
         }
         Ok(gst::FlowSuccess::Ok)
     }

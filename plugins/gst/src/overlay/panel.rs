@@ -27,7 +27,7 @@ pub struct Parts {
 }
 
 /// Draws one face. `title` is scratch space.
-pub fn draw(canvas: &mut Canvas<'_>, text: &mut Text, face: &Face, parts: Parts, title: &mut String) {
+pub fn draw(canvas: &mut Canvas<'_, '_>, text: &mut Text, face: &Face, parts: Parts, title: &mut String) {
     let emotion = face.smoothed.as_ref().or(face.emotion.as_ref());
     let color = emotion.map_or(OTHER_COLOR, |emotion| expression_color(emotion.label()));
     let bounds = face.detection.box_in_frame.clamped(canvas.width as f32, canvas.height as f32);
@@ -62,7 +62,7 @@ pub fn draw(canvas: &mut Canvas<'_>, text: &mut Text, face: &Face, parts: Parts,
 
 /// A panel of bars to the right of the box where there is room, else to its left, else below.
 fn draw_scores(
-    canvas: &mut Canvas<'_>,
+    canvas: &mut Canvas<'_, '_>,
     text: &mut Text,
     emotion: &Emotion,
     (x, y, width, height): (i32, i32, i32, i32),

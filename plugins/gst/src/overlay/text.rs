@@ -43,7 +43,7 @@ impl Text {
     }
 
     /// Writes `text` with its upper left corner at `x`, `y`.
-    pub fn draw(&mut self, canvas: &mut Canvas<'_>, x: i32, y: i32, text: &str, color: Color) {
+    pub fn draw(&mut self, canvas: &mut Canvas<'_, '_>, x: i32, y: i32, text: &str, color: Color) {
         let baseline = y + (self.size * 0.78).round() as i32;
         let mut pen = x as f32;
         for character in text.chars() {
