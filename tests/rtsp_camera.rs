@@ -134,14 +134,21 @@ impl Drop for Watch {
     }
 }
 
+/// A port that nobody listens at.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 #[test]
 fn a_camera_that_comes_late_dies_and_comes_back_with_another_picture_is_followed() {
-    let watch = Watch::of("rtsp://127.0.0.1:18554/cam");
+    let port = free_port();
+    let watch = Watch::of(&format!("rtsp://127.0.0.1:{port}/cam"));
     std::thread::sleep(Duration::from_millis(800));
     assert!(watch.is_alive() && watch.frames() == 0 && watch.restarts() >= 1);
 
     let never = Arc::<AtomicBool>::default();
-    let camera = Camera::start(18554, 320, 240, &never);
+    let camera = Camera::start(port, 320, 240, &never);
     assert!(watch.goes_on(10), "{} frames", watch.frames());
     assert_eq!(watch.last_size(), Some((320, 240)));
 
@@ -150,7 +157,7 @@ fn a_camera_that_comes_late_dies_and_comes_back_with_another_picture_is_followed
     assert!(wait_until(Duration::from_secs(10), || watch.restarts() > before));
     assert!(watch.is_alive());
 
-    let _camera = Camera::start(18554, 480, 272, &never);
+    let _camera = Camera::start(port, 480, 272, &never);
     assert!(
         wait_until(Duration::from_secs(20), || watch.last_size() == Some((480, 272))),
         "{:?}",
@@ -162,8 +169,9 @@ fn a_camera_that_comes_late_dies_and_comes_back_with_another_picture_is_followed
 #[test]
 fn a_camera_that_freezes_is_restarted() {
     let freeze = Arc::<AtomicBool>::default();
-    let _camera = Camera::start(18555, 320, 240, &freeze);
-    let watch = Watch::of("rtsp://127.0.0.1:18555/cam");
+    let port = free_port();
+    let _camera = Camera::start(port, 320, 240, &freeze);
+    let watch = Watch::of(&format!("rtsp://127.0.0.1:{port}/cam"));
     assert!(watch.goes_on(10), "{} frames", watch.frames());
     let before = watch.restarts();
     freeze.store(true, Ordering::SeqCst);
@@ -175,8 +183,9 @@ fn a_camera_that_freezes_is_restarted() {
 #[test]
 fn after_a_pause_frames_come_at_their_time() {
     let never = Arc::<AtomicBool>::default();
-    let _camera = Camera::start(18556, 320, 240, &never);
-    let watch = Watch::of("rtsp://127.0.0.1:18556/cam");
+    let port = free_port();
+    let _camera = Camera::start(port, 320, 240, &never);
+    let watch = Watch::of(&format!("rtsp://127.0.0.1:{port}/cam"));
     assert!(watch.goes_on(10), "{} frames", watch.frames());
     watch.pipeline.set_state(gst::State::Paused).unwrap();
     std::thread::sleep(Duration::from_secs(3));

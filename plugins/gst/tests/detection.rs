@@ -36,6 +36,8 @@ fn every_detector_finds_most_of_sixteen_faces() {
     let frame = sheet("I420", 960, 960);
     for (chain, least) in [
         ("ferfacedetect detector=yunet", 15),
+        ("ferfacedetect detector=scrfd", 15),
+        ("ferfacedetect detector=mtcnn", 14),
         ("ferfacedetect detector=haar", 12),
         ("ferfacedetect detector=ssd threshold=0.2", 8),
     ] {
@@ -143,6 +145,7 @@ fn faces_of_one_identity_have_each_their_own_expression() {
 fn expressions_are_a_distribution_over_the_seven_classes() {
     let frame = sheet("RGB", 960, 960);
     let found = faces(&through("ferfacedetect ! ferexpression", &frame), frame.caps().unwrap());
+    assert!(found.len() >= 14, "{} faces", found.len());
     for face in found {
         let emotion = face.emotion.unwrap();
         assert_eq!(emotion.labels.to_vec(), ferroflow_vision::face::EXPRESSIONS);
@@ -156,7 +159,7 @@ fn frames_of_odd_sizes_pass() {
     for format in ["I420", "NV12", "RGB", "BGRx", "GRAY8"] {
         for (width, height) in [(1, 1), (4097, 33), (3, 500), (17, 1)] {
             let frame = pattern(format, width, height);
-            for detector in ["yunet", "ssd", "haar"] {
+            for detector in ["yunet", "scrfd", "mtcnn", "ssd", "haar"] {
                 let chain = format!(
                     "ferfacedetect detector={detector} ! fertrack ! ferexpression ! fersmooth ! feroverlay"
                 );

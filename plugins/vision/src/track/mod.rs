@@ -345,7 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_are_unique_within_a_frame_and_do_not_depend_on_the_order(
+        fn ids_are_unique_within_a_frame_and_as_many_in_any_order(
             frames in prop::collection::vec(
                 prop::collection::vec((0f32..500.0, 0f32..500.0, 5f32..80.0, 0f32..1.0), 0..8), 1..12),
         ) {
