@@ -1,7 +1,8 @@
 //! The last convolutions of a network, in blocks as VGG has them: 3x3, ReLU, and after some a maximum over 2x2.
 
 use crate::{
-    extend::{ExtendError, parse, refuse},
+    error::OnnxError,
+    extend::{parse, refuse},
     proto::{AttributeProto, GraphProto, NodeProto, TensorProto},
 };
 
@@ -40,7 +41,7 @@ pub struct LastConvolutions {
 /// If the bytes are no ONNX file, no convolution is of the block or it takes the network's input, or what follows is
 /// anything else than convolutions of 3x3 with ReLU and maxima of 2x2 in one line to the network's only output, with
 /// weights that lie in the file and that nothing else uses.
-pub fn last_convolutions(file: &[u8], block: &str) -> Result<LastConvolutions, ExtendError> {
+pub fn last_convolutions(file: &[u8], block: &str) -> Result<LastConvolutions, OnnxError> {
     let graph = parse(file)?.graph.unwrap_or_default();
     let is_of_block =
         |node: &&NodeProto| is_convolution(node) && names(node).any(|name| block_of(name) == Some(block));
@@ -65,7 +66,7 @@ pub fn last_convolutions(file: &[u8], block: &str) -> Result<LastConvolutions, E
     let mut value = from.as_str();
     let mut convolutions: Vec<Convolution> = Vec::new();
     while let Some(node) = next(&graph, value)? {
-        let made = |node: &NodeProto| -> Result<(), ExtendError> {
+        let made = |node: &NodeProto| -> Result<(), OnnxError> {
             let name = node.output.first().map_or("", String::as_str);
             refuse(format!(
                 "behind `{value}` comes `{name}`, a {}, where a convolution of 3x3 with a ReLU, or a maximum over 2x2 behind one, is needed",
@@ -117,7 +118,7 @@ fn block_of(name: &str) -> Option<&str> {
 }
 
 /// The only node that takes a value, where it is made inside; none for the network's only output.
-fn next<'a>(graph: &'a GraphProto, value: &str) -> Result<Option<&'a NodeProto>, ExtendError> {
+fn next<'a>(graph: &'a GraphProto, value: &str) -> Result<Option<&'a NodeProto>, OnnxError> {
     let takes = |node: &&NodeProto| node.input.iter().any(|input| input == value);
     let takers: Vec<&NodeProto> = graph.node.iter().filter(takes).collect();
     let is_output = graph.output.iter().any(|output| output.name == value);
@@ -132,7 +133,7 @@ fn next<'a>(graph: &'a GraphProto, value: &str) -> Result<Option<&'a NodeProto>,
 }
 
 /// A convolution as it is needed.
-fn read(graph: &GraphProto, node: &NodeProto) -> Result<Convolution, ExtendError> {
+fn read(graph: &GraphProto, node: &NodeProto) -> Result<Convolution, OnnxError> {
     let name = node.output.first().map_or("", String::as_str);
     let [_, kernel_name, bias_name] = node.input.as_slice() else {
         return refuse(format!("the convolution `{name}` needs a kernel and a bias"));
@@ -171,7 +172,7 @@ fn read(graph: &GraphProto, node: &NodeProto) -> Result<Convolution, ExtendError
 }
 
 /// An initialiser that one node uses.
-fn constant<'a>(graph: &'a GraphProto, name: &str) -> Result<&'a TensorProto, ExtendError> {
+fn constant<'a>(graph: &'a GraphProto, name: &str) -> Result<&'a TensorProto, OnnxError> {
     let uses = graph.node.iter().flat_map(|node| &node.input).filter(|input| *input == name).count();
     match graph.initializer.iter().find(|tensor| tensor.name == name) {
         Some(tensor) if uses == 1 => Ok(tensor),

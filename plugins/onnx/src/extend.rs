@@ -8,6 +8,7 @@ use prost::Message;
 
 use crate::{
     attribute::int,
+    error::OnnxError,
     proto::{
         AttributeProto, Dimension, FLOAT, GraphProto, ModelProto, NodeProto, TENSOR, TensorProto,
         TensorShape, TensorType, TypeProto, ValueInfoProto,
@@ -20,11 +21,6 @@ const OUTPUT: u32 = 12;
 
 /// The first version of the standard operators whose `Gemm` adds a row to every row.
 const LEAST_OPSET: i64 = 7;
-
-/// Why a network cannot go on as asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ExtendError(pub(crate) String);
 
 /// A dense layer, `y = x * weights + bias`.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +47,7 @@ impl Dense<'_> {
 ///
 /// # Errors
 /// If the bytes are no ONNX file, or no node makes the value.
-pub fn with_output(file: &[u8], value: &str) -> Result<Vec<u8>, ExtendError> {
+pub fn with_output(file: &[u8], value: &str) -> Result<Vec<u8>, OnnxError> {
     with_outputs(file, &[value])
 }
 
@@ -59,7 +55,7 @@ pub fn with_output(file: &[u8], value: &str) -> Result<Vec<u8>, ExtendError> {
 ///
 /// # Errors
 /// If the bytes are no ONNX file.
-pub fn made(file: &[u8]) -> Result<HashSet<String>, ExtendError> {
+pub fn made(file: &[u8]) -> Result<HashSet<String>, OnnxError> {
     let nodes = parse(file)?.graph.unwrap_or_default().node;
     Ok(nodes.into_iter().flat_map(|node| node.output).filter(|name| !name.is_empty()).collect())
 }
@@ -68,7 +64,7 @@ pub fn made(file: &[u8]) -> Result<HashSet<String>, ExtendError> {
 ///
 /// # Errors
 /// If the bytes are no ONNX file, or no node makes one of the values.
-pub fn with_outputs(file: &[u8], values: &[&str]) -> Result<Vec<u8>, ExtendError> {
+pub fn with_outputs(file: &[u8], values: &[&str]) -> Result<Vec<u8>, OnnxError> {
     let graph = parse(file)?.graph.unwrap_or_default();
     let mut output = Vec::with_capacity(values.len());
     for value in values {
@@ -94,7 +90,7 @@ pub fn with_layers(
     value: Option<&str>,
     layers: &[Dense<'_>],
     metadata: &[(&str, String)],
-) -> Result<Vec<u8>, ExtendError> {
+) -> Result<Vec<u8>, OnnxError> {
     let model = parse(file)?;
     match wire::opset(&model) {
         Some(version) if version >= LEAST_OPSET => {}
@@ -132,16 +128,16 @@ pub fn with_layers(
     rewritten(file, &more, metadata)
 }
 
-pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T, ExtendError> {
-    Err(ExtendError(reason.into()))
+pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T, OnnxError> {
+    Err(OnnxError(reason.into()))
 }
 
-pub(crate) fn parse(file: &[u8]) -> Result<ModelProto, ExtendError> {
-    wire::parse(file).map_err(ExtendError)
+pub(crate) fn parse(file: &[u8]) -> Result<ModelProto, OnnxError> {
+    wire::parse(file).map_err(OnnxError)
 }
 
 /// The name of a value if a node of the graph makes it.
-fn made_inside<'a>(graph: &GraphProto, value: &'a str) -> Result<&'a str, ExtendError> {
+fn made_inside<'a>(graph: &GraphProto, value: &'a str) -> Result<&'a str, OnnxError> {
     let made = || graph.node.iter().flat_map(|node| &node.output).filter(|name| !name.is_empty());
     if made().any(|name| name == value) {
         return Ok(value);
@@ -152,7 +148,7 @@ fn made_inside<'a>(graph: &GraphProto, value: &'a str) -> Result<&'a str, Extend
 }
 
 /// The side of the only input that counts faces.
-fn batch(graph: &GraphProto) -> Result<Dimension, ExtendError> {
+fn batch(graph: &GraphProto) -> Result<Dimension, OnnxError> {
     // Older files list their weights among the inputs.
     let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let inputs: Vec<_> = graph.input.iter().filter(|input| !is_constant(&input.name)).collect();
@@ -170,7 +166,7 @@ fn batch(graph: &GraphProto) -> Result<Dimension, ExtendError> {
 }
 
 /// The only output, with its shape where the file tells it.
-fn only_output(graph: &GraphProto) -> Result<(&str, Option<&[Dimension]>), ExtendError> {
+fn only_output(graph: &GraphProto) -> Result<(&str, Option<&[Dimension]>), OnnxError> {
     let [output] = graph.output.as_slice() else {
         let names: Vec<_> = graph.output.iter().map(|output| output.name.as_str()).collect();
         return refuse(format!(
@@ -195,7 +191,7 @@ fn shape(value: &ValueInfoProto) -> Option<&[Dimension]> {
 }
 
 /// How many classes the last layer has, if all layers fit.
-fn check_layers(layers: &[Dense<'_>], shape: Option<&[Dimension]>) -> Result<usize, ExtendError> {
+fn check_layers(layers: &[Dense<'_>], shape: Option<&[Dimension]>) -> Result<usize, OnnxError> {
     let given = |dim: &Dimension| dim.dim_value.and_then(|side| usize::try_from(side).ok());
     // Where a side is free it shows only when the network runs.
     let features = shape.and_then(|dims| dims.get(1..)?.iter().map(given).product::<Option<usize>>());
@@ -248,8 +244,8 @@ fn named(name: &str, tensor: TensorType) -> ValueInfoProto {
 }
 
 /// The file with `more` behind its graph in place of the outputs, and these metadata.
-fn rewritten(file: &[u8], more: &GraphProto, metadata: &[(&str, String)]) -> Result<Vec<u8>, ExtendError> {
-    wire::rewritten(file, |part| part.tag != OUTPUT, &more.encode_to_vec(), metadata, 0).map_err(ExtendError)
+fn rewritten(file: &[u8], more: &GraphProto, metadata: &[(&str, String)]) -> Result<Vec<u8>, OnnxError> {
+    wire::rewritten(file, |part| part.tag != OUTPUT, &more.encode_to_vec(), metadata, 0).map_err(OnnxError)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use prost::Message;
 
-use crate::{proto::StringEntry, wire};
-
-/// The field of `GraphProto` that holds constants.
-const INITIALIZER: u32 = 5;
+use crate::{
+    proto::StringEntry,
+    wire::{self, INITIALIZER},
+};
 
 /// Where a constant lies, if not in the file.
 #[derive(Clone, PartialEq, Message)]
@@ -41,14 +41,10 @@ mod tests {
         for name in ["a", "b"] {
             let mut constant = TensorProto { name: name.into(), ..TensorProto::default() }.encode_to_vec();
             constant.extend(place.encode_to_vec());
-            prost::encoding::encode_key(INITIALIZER, prost::encoding::WireType::LengthDelimited, &mut graph);
-            prost::encoding::encode_varint(constant.len() as u64, &mut graph);
-            graph.extend(constant);
+            wire::append(INITIALIZER, &constant, &mut graph);
         }
         let mut model = ModelProto::default().encode_to_vec();
-        prost::encoding::encode_key(7, prost::encoding::WireType::LengthDelimited, &mut model);
-        prost::encoding::encode_varint(graph.len() as u64, &mut model);
-        model.extend(graph);
+        wire::append(7, &graph, &mut model);
         assert_eq!(external_files(&model), ["net.bin"]);
         assert!(external_files(b"no network").is_empty());
     }

@@ -7,6 +7,7 @@
 mod attribute;
 mod builder;
 mod convolutions;
+mod error;
 mod extend;
 mod external;
 mod metadata;
@@ -20,7 +21,8 @@ mod wire;
 pub use attribute::{float, int, ints, text};
 pub use builder::{GraphBuilder, Side};
 pub use convolutions::{Convolution, LastConvolutions, last_convolutions};
-pub use extend::{Dense, ExtendError, made, with_layers, with_output, with_outputs};
+pub use error::OnnxError;
+pub use extend::{Dense, made, with_layers, with_output, with_outputs};
 pub use external::external_files;
 pub use metadata::metadata;
 pub use opset::upgraded;

@@ -5,22 +5,13 @@
 
 use std::collections::HashSet;
 
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint},
-};
+use prost::Message;
 
 use crate::{
-    extend::ExtendError,
+    error::OnnxError,
     proto::{ModelProto, NodeProto, OperatorSetId},
-    wire,
+    wire::{self, OPSET},
 };
-
-/// The field of `ModelProto` that holds the graph, that of `GraphProto` that holds nodes, and that of
-/// `ModelProto` that holds versions of operators.
-const GRAPH: u32 = 7;
-const NODE: u32 = 1;
-const OPSET: u32 = 8;
 
 /// The set that files are declared to be of.
 const NEWER: i64 = 13;
@@ -68,8 +59,8 @@ const SAME: [&str; 32] = [
 ///
 /// # Errors
 /// If the bytes are no ONNX file.
-pub fn upgraded(file: &[u8]) -> Result<Option<Vec<u8>>, ExtendError> {
-    let model = wire::parse(file).map_err(ExtendError)?;
+pub fn upgraded(file: &[u8]) -> Result<Option<Vec<u8>>, OnnxError> {
+    let model = wire::parse(file).map_err(OnnxError)?;
     let is_old = wire::opset(&model).is_some_and(|version| (OLDEST..NEWER).contains(&version));
     let nodes = model.graph.map(|graph| graph.node).unwrap_or_default();
     let tables = nodes.iter().filter(|node| node.op_type == "Gemm").flat_map(|node| &node.output).collect();
@@ -78,32 +69,8 @@ pub fn upgraded(file: &[u8]) -> Result<Option<Vec<u8>>, ExtendError> {
     if !is_old || model.opset_import.len() != 1 || !nodes.iter().all(can_stay) {
         return Ok(None);
     }
-    let mut out = Vec::with_capacity(file.len() + 64);
-    for field in wire::fields(file).map_err(ExtendError)? {
-        match field.tag {
-            OPSET => {}
-            GRAPH => {
-                let mut graph = Vec::with_capacity(field.body.len());
-                let parts = wire::fields(field.body).map_err(ExtendError)?;
-                let mut nodes = nodes.iter();
-                for part in parts {
-                    let node = (part.tag == NODE).then(|| nodes.next()).flatten();
-                    match node.and_then(|node| newer(node, &tables, &taken)).flatten() {
-                        Some(other) => {
-                            encode_key(NODE, WireType::LengthDelimited, &mut graph);
-                            encode_varint(other.encoded_len() as u64, &mut graph);
-                            graph.extend(other.encode_to_vec());
-                        }
-                        None => graph.extend_from_slice(part.whole),
-                    }
-                }
-                encode_key(GRAPH, WireType::LengthDelimited, &mut out);
-                encode_varint(graph.len() as u64, &mut out);
-                out.extend(graph);
-            }
-            _ => out.extend_from_slice(field.whole),
-        }
-    }
+    let others = |node: &NodeProto| newer(node, &tables, &taken).flatten().map(|other| vec![other]);
+    let (mut out, _) = wire::with_nodes(file, |field| field.tag != OPSET, others).map_err(OnnxError)?;
     let set = OperatorSetId { domain: String::new(), version: NEWER };
     out.extend(ModelProto { opset_import: vec![set], ..ModelProto::default() }.encode_to_vec());
     Ok(Some(out))

@@ -4,22 +4,13 @@
 //! positive part, and the negative part times the slope, are four operators of plain vectors: what they give
 //! is the same to the last bit (but infinity, which becomes no number, and the sign of a zero).
 
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint},
-};
+use prost::Message;
 
 use crate::{
-    extend::ExtendError,
+    error::OnnxError,
     proto::{ModelProto, NodeProto},
-    wire,
+    wire::{self, OPSET},
 };
-
-/// The field of `ModelProto` that holds the graph, and that of `GraphProto` that holds nodes.
-const GRAPH: u32 = 7;
-const NODE: u32 = 1;
-/// The field of `ModelProto` that holds versions of operators.
-const OPSET: u32 = 8;
 
 /// The first version of the standard operators in which shapes are made to fit each other without being told so.
 const LEAST_OPSET: i64 = 7;
@@ -29,41 +20,17 @@ const LEAST_OPSET: i64 = 7;
 ///
 /// # Errors
 /// If the bytes are no ONNX file.
-pub fn without_prelu(file: &[u8]) -> Result<Option<Vec<u8>>, ExtendError> {
-    let fields = wire::fields(file).map_err(ExtendError)?;
+pub fn without_prelu(file: &[u8]) -> Result<Option<Vec<u8>>, OnnxError> {
+    let fields = wire::fields(file).map_err(OnnxError)?;
     let mut versions = Vec::new();
     for field in fields.iter().filter(|field| field.tag == OPSET) {
         versions.extend_from_slice(field.whole);
     }
     let versions = ModelProto::decode(&*versions).unwrap_or_default();
-    let mut found = false;
-    let mut out = Vec::with_capacity(file.len() + 4096);
-    for field in fields {
-        if field.tag != GRAPH {
-            out.extend_from_slice(field.whole);
-            continue;
-        }
-        let mut graph = Vec::with_capacity(field.body.len() + 4096);
-        for part in wire::fields(field.body).map_err(ExtendError)? {
-            let node = (part.tag == NODE).then(|| NodeProto::decode(part.body).unwrap_or_default());
-            match node.as_ref().and_then(parts) {
-                Some(nodes) => {
-                    found = true;
-                    for node in nodes {
-                        encode_key(NODE, WireType::LengthDelimited, &mut graph);
-                        encode_varint(node.encoded_len() as u64, &mut graph);
-                        graph.extend(node.encode_to_vec());
-                    }
-                }
-                None => graph.extend_from_slice(part.whole),
-            }
-        }
-        encode_key(GRAPH, WireType::LengthDelimited, &mut out);
-        encode_varint(graph.len() as u64, &mut out);
-        out.extend(graph);
-    }
     let is_new = wire::opset(&versions).is_some_and(|version| version >= LEAST_OPSET);
-    Ok((found && is_new).then_some(out))
+    let others = |node: &NodeProto| parts(node).map(Vec::from);
+    let (other, replaced) = wire::with_nodes(file, |_| true, others).map_err(OnnxError)?;
+    Ok((is_new && replaced > 0).then_some(other))
 }
 
 /// The nodes that do what a parametric rectifier does.

@@ -3,19 +3,17 @@
 use prost::Message;
 
 use crate::{
-    extend::{ExtendError, parse, refuse},
+    error::OnnxError,
+    extend::{parse, refuse},
     proto::{FLOAT, GraphProto, TensorProto},
-    wire::{self, Field},
+    wire::{self, Field, INITIALIZER},
 };
-
-/// The field of `GraphProto` that holds initialisers.
-const INITIALIZER: u32 = 5;
 
 /// The network with these values in place of the initialisers of these names.
 ///
 /// # Errors
 /// If the bytes are no ONNX file, an initialiser is not there or not of floats, or has another number of values.
-pub fn with_weights(file: &[u8], weights: &[(&str, &[f32])]) -> Result<Vec<u8>, ExtendError> {
+pub fn with_weights(file: &[u8], weights: &[(&str, &[f32])]) -> Result<Vec<u8>, OnnxError> {
     let graph = parse(file)?.graph.unwrap_or_default();
     let new = weights.iter().map(|(name, values)| {
         match graph.initializer.iter().find(|tensor| tensor.name == *name) {
@@ -29,10 +27,10 @@ pub fn with_weights(file: &[u8], weights: &[(&str, &[f32])]) -> Result<Vec<u8>, 
             && TensorProto::decode(part.body)
                 .is_ok_and(|tensor| weights.iter().any(|(name, _)| *name == tensor.name))
     };
-    wire::rewritten(file, |part| !is_replaced(part), &more.encode_to_vec(), &[], 0).map_err(ExtendError)
+    wire::rewritten(file, |part| !is_replaced(part), &more.encode_to_vec(), &[], 0).map_err(OnnxError)
 }
 
-fn replaced(tensor: &TensorProto, values: &[f32]) -> Result<TensorProto, ExtendError> {
+fn replaced(tensor: &TensorProto, values: &[f32]) -> Result<TensorProto, OnnxError> {
     let TensorProto { name, dims, data_type, .. } = tensor;
     if *data_type != FLOAT {
         return refuse(format!(

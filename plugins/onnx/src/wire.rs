@@ -7,12 +7,17 @@ use prost::{
     encoding::{DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field},
 };
 
-use crate::proto::{ModelProto, StringEntry};
+use crate::proto::{ModelProto, NodeProto, StringEntry};
 
-/// Fields of `ModelProto` that are not copied as they lie.
+/// Fields of `ModelProto`.
 const IR_VERSION: u32 = 1;
 const GRAPH: u32 = 7;
+pub(crate) const OPSET: u32 = 8;
 const METADATA: u32 = 14;
+
+/// Fields of `GraphProto`: nodes, and constants.
+pub(crate) const NODE: u32 = 1;
+pub(crate) const INITIALIZER: u32 = 5;
 
 /// A field of a message as it lies in the file.
 pub(crate) struct Field<'a> {
@@ -92,9 +97,7 @@ pub(crate) fn rewritten(
                     graph.extend_from_slice(part.whole);
                 }
                 graph.extend_from_slice(more);
-                encode_key(GRAPH, WireType::LengthDelimited, &mut out);
-                encode_varint(graph.len() as u64, &mut out);
-                out.extend(graph);
+                append(GRAPH, &graph, &mut out);
             }
             METADATA if is_replaced() => {}
             IR_VERSION if ir_version < least_ir_version => {}
@@ -112,6 +115,42 @@ pub(crate) fn rewritten(
     };
     out.extend(rest.encode_to_vec());
     Ok(out)
+}
+
+/// The file with other nodes in place of those for which `others` gives some, and how many these were; of its own fields
+/// those that are to be kept.
+pub(crate) fn with_nodes(
+    file: &[u8],
+    is_kept: impl Fn(&Field<'_>) -> bool,
+    others: impl Fn(&NodeProto) -> Option<Vec<NodeProto>>,
+) -> Result<(Vec<u8>, usize), String> {
+    let (mut out, mut replaced) = (Vec::with_capacity(file.len() + 4096), 0);
+    for field in fields(file)?.iter().filter(|field| is_kept(field)) {
+        if field.tag != GRAPH {
+            out.extend_from_slice(field.whole);
+            continue;
+        }
+        let mut graph = Vec::with_capacity(field.body.len() + 4096);
+        for part in fields(field.body)? {
+            let node = (part.tag == NODE).then(|| NodeProto::decode(part.body).unwrap_or_default());
+            match node.as_ref().and_then(&others) {
+                Some(nodes) => {
+                    replaced += 1;
+                    nodes.iter().for_each(|node| append(NODE, &node.encode_to_vec(), &mut graph));
+                }
+                None => graph.extend_from_slice(part.whole),
+            }
+        }
+        append(GRAPH, &graph, &mut out);
+    }
+    Ok((out, replaced))
+}
+
+/// Appends a field with this value.
+pub(crate) fn append(tag: u32, body: &[u8], out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(body.len() as u64, out);
+    out.extend_from_slice(body);
 }
 
 /// The word, or one with a number behind it, so that the file nowhere has what is made of it; not even in a

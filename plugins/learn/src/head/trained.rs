@@ -138,7 +138,7 @@ impl Head {
         output: Option<&str>,
         metadata: &[(&str, String)],
     ) -> Result<Vec<u8>, LearnError> {
-        let failed = |error: ferroflow_onnx::ExtendError| LearnError::Export(error.to_string());
+        let failed = |error: ferroflow_onnx::OnnxError| LearnError::Export(error.to_string());
         let layers = self.folded();
         let dense = layers
             .each_ref()

@@ -4,18 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
-use super::PrecisionError;
+use super::OnnxError;
 use crate::{
     proto::{
         AttributeProto, FLOAT, GraphProto, NodeProto, SUBGRAPH, SUBGRAPHS, TENSOR, TensorProto,
         ValueInfoProto,
     },
-    wire,
+    wire::{self, INITIALIZER, NODE},
 };
 
 /// Fields of `GraphProto` that are not, or not all, copied as they lie.
-const NODE: u32 = 1;
-const INITIALIZER: u32 = 5;
 const INPUT: u32 = 11;
 /// Types of inner values, which follow from the graph.
 const VALUE_INFO: u32 = 13;
@@ -107,19 +105,19 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Reads a file with operators of at least this set. New names get this word, or one like it.
-    pub fn open(file: &'a [u8], least_opset: i64, word: &str) -> Result<Self, PrecisionError> {
-        let model = wire::parse(file).map_err(PrecisionError)?;
+    pub fn open(file: &'a [u8], least_opset: i64, word: &str) -> Result<Self, OnnxError> {
+        let model = wire::parse(file).map_err(OnnxError)?;
         match wire::opset(&model) {
             Some(version) if version >= least_opset => {}
             version => {
                 let found = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-                return Err(PrecisionError(format!(
+                return Err(OnnxError(format!(
                     "operator set {least_opset} or newer is needed, found {found}: export the network again with a newer one"
                 )));
             }
         }
         let graph = model.graph.unwrap_or_default();
-        let fields = wire::graph_fields(file).map_err(PrecisionError)?;
+        let fields = wire::graph_fields(file).map_err(OnnxError)?;
         let raw = fields.iter().filter(|field| field.tag == NODE).map(|field| field.whole);
         let nodes: Vec<Node<'_>> =
             graph.node.into_iter().zip(raw).map(|(proto, raw)| Node { proto, raw: Some(raw) }).collect();
@@ -199,7 +197,7 @@ impl<'a> Draft<'a> {
 
     /// The file with its nodes as they are now and these metadata. Constants of floats that nobody takes any
     /// more are left out.
-    pub fn write(mut self, metadata: &[(&str, String)]) -> Result<Vec<u8>, PrecisionError> {
+    pub fn write(mut self, metadata: &[(&str, String)]) -> Result<Vec<u8>, OnnxError> {
         let mut taken: HashSet<String> =
             self.nodes.iter().flat_map(|node| node.proto.input.clone()).collect();
         taken.extend(self.kept.iter().cloned());
@@ -226,7 +224,7 @@ impl<'a> Draft<'a> {
         }
         let initializer = std::mem::take(&mut self.added);
         more.extend(GraphProto { initializer, ..GraphProto::default() }.encode_to_vec());
-        wire::rewritten(self.file, is_kept, &more, metadata, LEAST_IR_VERSION).map_err(PrecisionError)
+        wire::rewritten(self.file, is_kept, &more, metadata, LEAST_IR_VERSION).map_err(OnnxError)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Converted, PrecisionError, Ranges,
+    Converted, OnnxError, Ranges,
     draft::{Draft, Node},
     fold, int8,
 };
@@ -77,19 +77,19 @@ fn chosen(draft: &Draft<'_>, ranges: &Ranges) -> Vec<bool> {
     chosen
 }
 
-fn open(file: &[u8]) -> Result<Draft<'_>, PrecisionError> {
+fn open(file: &[u8]) -> Result<Draft<'_>, OnnxError> {
     let mut draft = Draft::open(file, LEAST_OPSET, "half")?;
     fold::normalisations(&mut draft);
     Ok(draft)
 }
 
 /// The error for networks without anything to convert.
-fn nothing(draft: &Draft<'_>) -> PrecisionError {
+fn nothing(draft: &Draft<'_>) -> OnnxError {
     int8::nothing(draft, "half precision")
 }
 
 /// Tensors that would be in half precision.
-pub(super) fn tensors(file: &[u8]) -> Result<Vec<String>, PrecisionError> {
+pub(super) fn tensors(file: &[u8]) -> Result<Vec<String>, OnnxError> {
     let draft = open(file)?;
     let (mut names, mut known) = (Vec::new(), HashSet::new());
     for (node, _) in draft.nodes.iter().zip(chosen(&draft, &Ranges::new())).filter(|(_, chosen)| *chosen) {
@@ -106,7 +106,7 @@ pub(super) fn convert(
     file: &[u8],
     ranges: &Ranges,
     metadata: &[(&str, String)],
-) -> Result<Converted, PrecisionError> {
+) -> Result<Converted, OnnxError> {
     let mut draft = open(file)?;
     let chosen = chosen(&draft, ranges);
     let places = |is_chosen: bool| {

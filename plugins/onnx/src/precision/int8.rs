@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Converted, PrecisionError, Range, Ranges,
+    Converted, OnnxError, Range, Ranges,
     draft::{Draft, Node},
     fold,
 };
@@ -83,11 +83,11 @@ impl Layer {
 }
 
 /// The error for networks without anything to convert.
-pub(super) fn nothing(draft: &Draft<'_>, to: &str) -> PrecisionError {
+pub(super) fn nothing(draft: &Draft<'_>, to: &str) -> OnnxError {
     let mut ops: Vec<&str> = draft.nodes.iter().map(|node| node.proto.op_type.as_str()).collect();
     ops.sort_unstable();
     ops.dedup();
-    PrecisionError(format!(
+    OnnxError(format!(
         "there is nothing to convert to {to}: no Conv, Gemm or MatMul in it has constant weights of single precision (it has {})",
         ops.join(", ")
     ))
@@ -117,7 +117,7 @@ struct Plan {
     left: usize,
 }
 
-fn open(file: &[u8]) -> Result<Draft<'_>, PrecisionError> {
+fn open(file: &[u8]) -> Result<Draft<'_>, OnnxError> {
     let mut draft = Draft::open(file, LEAST_OPSET, "int8")?;
     fold::normalisations(&mut draft);
     Ok(draft)
@@ -142,7 +142,7 @@ fn outcome_of<'n>(draft: &'n Draft<'_>, node: &'n Node<'_>, takers: &Takers) -> 
 type Takers = std::collections::HashMap<String, Vec<usize>>;
 
 /// Tensors whose ranges are needed.
-pub(super) fn tensors(file: &[u8]) -> Result<Vec<String>, PrecisionError> {
+pub(super) fn tensors(file: &[u8]) -> Result<Vec<String>, OnnxError> {
     let draft = open(file)?;
     let takers = draft.takers();
     let (mut names, mut known) = (Vec::new(), HashSet::new());
@@ -200,13 +200,13 @@ pub(super) fn convert(
     ranges: &Ranges,
     reduce_range: bool,
     metadata: &[(&str, String)],
-) -> Result<Converted, PrecisionError> {
+) -> Result<Converted, OnnxError> {
     let mut draft = open(file)?;
     let Plan { layers, grids, left } = plan(&draft, ranges);
     if layers.is_empty() {
         return Err(match left {
             0 => nothing(&draft, "whole numbers"),
-            left => PrecisionError(format!("no range is known of what goes into its {left} layers")),
+            left => OnnxError(format!("no range is known of what goes into its {left} layers")),
         });
     }
     let levels = if reduce_range { REDUCED_LEVELS } else { LEVELS };

@@ -13,10 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-/// Why a network cannot be made one of fewer bits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PrecisionError(String);
+use crate::error::OnnxError;
 
 /// What a network computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +61,7 @@ impl Precision {
     ///
     /// # Errors
     /// As those of [`Precision::convert`].
-    pub fn tensors(self, file: &[u8]) -> Result<Vec<String>, PrecisionError> {
+    pub fn tensors(self, file: &[u8]) -> Result<Vec<String>, OnnxError> {
         match self {
             Self::Half => half::tensors(file),
             Self::Int8 { .. } => int8::tensors(file),
@@ -85,7 +82,7 @@ impl Precision {
         file: &[u8],
         ranges: &Ranges,
         metadata: &[(&str, String)],
-    ) -> Result<Converted, PrecisionError> {
+    ) -> Result<Converted, OnnxError> {
         match self {
             Self::Half => half::convert(file, ranges, metadata),
             Self::Int8 { reduce_range } => int8::convert(file, ranges, reduce_range, metadata),
