@@ -5,13 +5,7 @@ use std::path::PathBuf;
 use ferroflow_vision::model::ModelError;
 use gst::{prelude::*, subclass::prelude::*};
 
-use crate::{expression::Expression, facedetect::FaceDetect, translate::Translate};
-
-/// The private part of an element with a property `model`.
-pub trait UsesModels {
-    /// The files of the models that it would open as it is set now, with their cards.
-    fn model_files(&self) -> Result<Vec<PathBuf>, ModelError>;
-}
+use crate::{expression::Expression, facedetect::FaceDetect, session::UsesModels, translate::Translate};
 
 /// The files of the models that the element would open as it is set now, with their cards; nothing for
 /// elements without models and those that are not ours.

@@ -1,8 +1,11 @@
 //! What elements that ask a network have in common.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use ferroflow_vision::inference::{InferenceError, SessionOptions};
+use ferroflow_vision::{
+    inference::{InferenceError, SessionOptions},
+    model::ModelError,
+};
 
 /// The options of a session, of the element's properties; the batch timeout in milliseconds.
 pub fn options(
@@ -19,4 +22,10 @@ pub fn options(
         batch_size: batch_size as usize,
         batch_timeout: Duration::from_millis(batch_timeout.into()),
     })
+}
+
+/// The private part of an element with a property `model`.
+pub trait UsesModels {
+    /// The files of the models that it would open as it is set now, with their cards.
+    fn model_files(&self) -> Result<Vec<PathBuf>, ModelError>;
 }

@@ -18,8 +18,7 @@ use crate::{
     frame,
     lock::lock,
     meta::{self, FaceReader, FrameSize},
-    models::UsesModels,
-    session,
+    session::{self, UsesModels},
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

@@ -13,7 +13,12 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
 use gst_video::VideoInfo;
 
-use crate::{frame, lock::lock, meta, models::UsesModels, session};
+use crate::{
+    frame,
+    lock::lock,
+    meta,
+    session::{self, UsesModels},
+};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("ferfacedetect", gst::DebugColorFlags::empty(), Some("Face detection"))

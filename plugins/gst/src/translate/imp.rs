@@ -17,8 +17,7 @@ use crate::{
     frame,
     lock::lock,
     meta::{FaceReader, FrameSize},
-    models::UsesModels,
-    session,
+    session::{self, UsesModels},
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
