@@ -1,6 +1,6 @@
 //! Trains networks that judge rows they have not seen.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, bail};
 use arrow_array::{
@@ -220,11 +220,13 @@ impl CrossValidate {
 struct Bar<'a> {
     context: &'a Context<'a>,
     done: Mutex<Vec<usize>>,
+    /// Steps of all folds, as if they were of one size: they differ by a few.
+    all: OnceLock<usize>,
 }
 
 impl<'a> Bar<'a> {
     fn new(context: &'a Context<'a>, folds: usize) -> Self {
-        Self { context, done: Mutex::new(vec![0; folds]) }
+        Self { context, done: Mutex::new(vec![0; folds]), all: OnceLock::new() }
     }
 
     fn show(&self, progress: &Progress) {
@@ -233,7 +235,7 @@ impl<'a> Bar<'a> {
         if let Some(done) = done.get_mut(progress.fold) {
             *done = at.epoch * at.steps + at.step;
         }
-        let all = progress.folds * at.epochs * at.steps;
+        let all = *self.all.get_or_init(|| progress.folds * at.epochs * at.steps);
         self.context.progress.set_of(done.iter().sum(), all, "steps");
         if at.step == at.steps {
             let (fold, epoch, loss, accuracy) = (progress.fold + 1, at.epoch + 1, at.loss, at.accuracy);
