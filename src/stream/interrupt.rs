@@ -28,7 +28,7 @@ pub fn watch() -> anyhow::Result<Arc<AtomicBool>> {
             }
             return;
         }
-        eprintln!("\nfinishing what is under way; interrupt again to leave at once");
+        tracing::warn!("finishing what is under way; interrupt again to leave at once");
     })
     .context("no handler for Ctrl-C could be set")?;
     Ok(raised)

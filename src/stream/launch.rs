@@ -4,7 +4,7 @@ use gst::{glib, prelude::*};
 use thiserror::Error;
 
 use super::{
-    order,
+    order, overwritten,
     refused::{self, Refused},
 };
 use crate::graph::keys::nearest;
@@ -63,7 +63,10 @@ fn build(
     let element = parsed.map_err(|error| explain(&error, &context, description))?;
     match refused.first() {
         Some(refused) => Err(out_of_range(&element, refused)),
-        None => order::mistake(&element).map_or(Ok(element), Err),
+        None => {
+            let mistake = order::mistake(&element).or_else(|| overwritten::mistake(&element));
+            mistake.map_or(Ok(element), Err)
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     stats::{PipelineStats, Summary},
     tracer::Watched,
 };
-use crate::graph::StreamTable;
+use crate::{exit, graph::StreamTable};
 
 /// How often a stream looks at the interrupt flag and publishes its metrics.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -63,7 +63,9 @@ pub fn run<'a>(streams: Vec<Stream<'a>>, interrupted: &Arc<AtomicBool>) -> Vec<O
         }
         outcome
     };
-    std::thread::scope(|scope| {
+    let has_ended = Arc::<AtomicBool>::default();
+    leave_in_time(Arc::clone(interrupted), Arc::clone(&has_ended));
+    let outcomes = std::thread::scope(|scope| {
         let start = |stream: Stream<'a>| {
             let panicked = anyhow::anyhow!("stream `{}` panicked", stream.name);
             (scope.spawn(move || tell(run_stream(stream, interrupted))), panicked)
@@ -73,7 +75,29 @@ pub fn run<'a>(streams: Vec<Stream<'a>>, interrupted: &Arc<AtomicBool>) -> Vec<O
             thread.join().unwrap_or(Outcome { summary: None, result: Err(panicked) })
         };
         running.into_iter().map(end).collect()
-    })
+    });
+    has_ended.store(true, Ordering::SeqCst);
+    outcomes
+}
+
+/// Leaves the program where streams have not ended long after they were asked to: an element that waits for another
+/// program, such as the reader of a pipe, cannot be stopped.
+fn leave_in_time(interrupted: Arc<AtomicBool>, has_ended: Arc<AtomicBool>) {
+    let guard = move || {
+        let mut asked: Option<Instant> = None;
+        while !has_ended.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(200));
+            if interrupted.load(Ordering::SeqCst)
+                && asked.get_or_insert_with(Instant::now).elapsed() > 2 * PATIENCE
+            {
+                tracing::error!(
+                    "a stream cannot be stopped: it waits for another program; its output may be incomplete"
+                );
+                std::process::exit(exit::INTERRUPTED.into());
+            }
+        }
+    };
+    std::thread::spawn(guard);
 }
 
 fn run_stream(Stream { name, table, first_life }: Stream<'_>, interrupted: &AtomicBool) -> Outcome {

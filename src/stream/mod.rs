@@ -6,6 +6,7 @@ pub mod launch;
 pub mod length;
 pub mod live;
 mod order;
+mod overwritten;
 pub mod plan;
 mod refused;
 pub mod stats;

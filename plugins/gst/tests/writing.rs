@@ -171,6 +171,34 @@ fn who_hears_that_nothing_can_be_written_again_may_ask_the_element() {
 }
 
 #[test]
+fn each_line_is_in_the_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    let frame = sheet("RGB", 320, 320);
+    let mut harness = harness(&format!("fermeta location={}", path.display()), &frame);
+    let part = folder.path().join(format!("faces.jsonl.{}.part", std::process::id()));
+    for lines in 1..4 {
+        harness.push_and_pull(frame.buffer_owned().unwrap()).unwrap();
+        assert_eq!(fs::read_to_string(&part).unwrap().lines().count(), lines);
+    }
+}
+
+#[test]
+fn another_process_cannot_write_a_file_that_is_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    // As another process would hold it.
+    let other = fs::File::create(folder.path().join("faces.jsonl.1.part")).unwrap();
+    other.lock().unwrap();
+    let launch = format!("fermeta location={}", path.display());
+    let refused = common::refusal(&launch);
+    assert!(refused.contains("another process writes it: give each a location of its own"), "{refused}");
+    // What a process left that is gone keeps nobody.
+    drop(other);
+    harness(&launch, &sheet("RGB", 320, 320));
+}
+
+#[test]
 fn what_failed_stays_a_part_though_an_end_of_the_stream_comes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.jsonl");

@@ -53,8 +53,8 @@ pub fn run(
     drop(models_stay);
     progress.finish();
     entries.extend(found.unreadable.into_iter().map(|(path, reason)| {
-        tracing::error!("{}: cannot be looked into: {reason}", path.display());
-        Entry { path, outcome: Outcome::Failed { reason: format!("cannot be looked into: {reason}") } }
+        tracing::error!("{}: {reason}", path.display());
+        Entry { path, outcome: Outcome::Failed { reason } }
     }));
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     let summary = Summary {
@@ -109,9 +109,7 @@ pub fn plan(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, String)>> {
         let state = state(file).unwrap_or_else(|error| format!("cannot be read: {error:#}"));
         (file.relative.clone(), state)
     });
-    let unreadable =
-        found.unreadable.into_iter().map(|(path, reason)| (path, format!("cannot be looked into: {reason}")));
-    Ok(files.chain(unreadable).collect())
+    Ok(files.chain(found.unreadable).collect())
 }
 
 /// Refuses to write where a result would take the place of something else, such as the videos themselves.
@@ -255,16 +253,15 @@ impl Job<'_> {
             return Err(Failure::Video(anyhow!("the file is empty")));
         }
         let writer = ResultWriter::create(&target).map_err(Failure::Output)?;
-        let writer = Arc::new(Mutex::new(writer));
+        let writer = Arc::new(Mutex::new(Some(writer)));
         let bar = self.progress.video(&file.relative);
         let job = format!("job-{worker}");
         let processed = process::process(&file.path, self.settings, &job, &writer, &bar, self.interrupted);
         bar.finish_and_clear();
         let processed = processed?;
-        // The pipeline, which shared the writer, is gone.
-        let writer = Arc::into_inner(writer)
-            .and_then(|writer| writer.into_inner().ok())
-            .ok_or_else(|| Failure::Video(anyhow!("a bug: its results are still being written")))?;
+        let writer = writer.lock().ok().and_then(|mut writer| writer.take());
+        let writer =
+            writer.ok_or_else(|| Failure::Video(anyhow!("a bug: its results are still being written")))?;
         let counts = writer.counts();
         if counts.frames != processed.frames_decoded {
             return Err(Failure::Video(anyhow!(

@@ -76,6 +76,22 @@ pub trait Take: Send {
     }
 }
 
+/// Until it is taken out: an element that has been stopped may be let go of a little later.
+impl<T: Take> Take for Option<T> {
+    fn frame(
+        &mut self,
+        faces: &FrameFaces,
+        buffer: &gst::BufferRef,
+        info: &gst_video::VideoInfo,
+    ) -> anyhow::Result<()> {
+        self.as_mut().context("a bug: a frame comes after the end")?.frame(faces, buffer, info)
+    }
+
+    fn annotated(&self) -> Option<PathBuf> {
+        self.as_ref()?.annotated()
+    }
+}
+
 /// State that GStreamer's threads share with the one that waits.
 #[derive(Default)]
 struct Shared {
@@ -197,7 +213,26 @@ fn annotated_branch(path: &Path) -> anyhow::Result<gst::Bin> {
         .context("the annotated video needs x264enc and mp4mux")?;
     let sink = branch.by_name("annotated").context("the branch has no sink")?;
     sink.set_property("location", path);
+    if let Some(pad) = branch.static_pad("sink") {
+        takes_any_size(&pad);
+    }
     Ok(branch)
+}
+
+/// Says of a pad that it takes frames of any size, as it does: what is before it would else give it the size that the
+/// encoder likes best, and faces would be found, and told of, in that.
+fn takes_any_size(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        let Some(gst::QueryViewMut::Caps(query)) = info.query_mut().map(gst::QueryRef::view_mut) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let any = match query.filter_owned() {
+            Some(filter) => filter.intersect_with_mode(&frame::CAPS, gst::CapsIntersectMode::First),
+            None => frame::CAPS.clone(),
+        };
+        query.set_result(&any);
+        gst::PadProbeReturn::Handled
+    });
 }
 
 /// Links the decoder's first video pad to the queue and counts what comes out of it. A file without one is an error.

@@ -48,7 +48,7 @@ pub fn scan(inputs: &[PathBuf], output: &Path) -> Scan {
         found.files.into_iter().partition(|file| names.insert(file.relative.clone()));
     found.files = files;
     let reason = |file: Found| {
-        (file.path, "another input has a file of this path, and results would collide".to_owned())
+        (file.path, "left out: another input has a file of this path, and their results would have one place: give the folder above both".to_owned())
     };
     found.unreadable.extend(doubles.into_iter().map(reason));
     found
@@ -82,8 +82,10 @@ fn walk(input: &Path, output: &Path, found: &mut Scan) {
             Err(error) => {
                 let path = error.path().unwrap_or(input).to_owned();
                 let reason = match error.io_error() {
-                    Some(error) => error.to_string(),
-                    None => "a link that leads back to a directory above it".to_owned(),
+                    Some(error) => format!("cannot be looked into: {error}"),
+                    None => {
+                        "cannot be looked into: a link that leads back to a directory above it".to_owned()
+                    }
                 };
                 found.unreadable.push((path, reason));
             }

@@ -2,8 +2,8 @@
 //! pipeline of its own and hands the frames on; when that pipeline fails, ends or freezes, it is taken down and built
 //! again with back-off, while everything downstream goes on waiting. The first frame after each start is stamped with the
 //! running time at which it arrives, those after it lie as far behind it as in the source, and time never goes back across
-//! restarts. A file is read as fast as it can be, so that its times run ahead of the clock. A change of resolution reaches
-//! downstream as new caps.
+//! restarts. A file, or what comes by `http://`, is played at the pace of the clock, as a camera would film it. A change of
+//! resolution reaches downstream as new caps.
 //!
 //! When downstream cannot follow, the oldest waiting frame is dropped and counted.
 //!

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::lock::lock;
 
 /// Stamps the frames of one life of a source. The first frame, or the first after a pause, has the time at which it arrives, and the others
-/// lie behind it as they do in the source. What is read faster than it plays, as a file is, runs ahead of the clock: then the first
+/// lie behind it as they do in the source. What comes faster than it plays runs ahead of the clock: then the first
 /// frame of the next life comes where the last one ended.
 #[derive(Debug)]
 pub struct Restamper {

@@ -259,11 +259,17 @@ fn frame_sink(
     };
     let sink = gst_app::AppSink::builder()
         .caps(&crate::frame::square(&crate::frame::CAPS))
-        .sync(false)
+        .sync(is_recording(&plan.uri))
         .max_buffers(1)
         .enable_last_sample(false)
         .callbacks(gst_app::AppSinkCallbacks::builder().new_sample(deliver).build())
         .build();
     sink.set_property("qos", false);
     sink
+}
+
+/// Whether it is played at the pace of the clock, as a camera would film it: read as fast as it can be, most of it would be dropped.
+fn is_recording(uri: &str) -> bool {
+    let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["file", "http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     os::fd::BorrowedFd,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -38,8 +39,9 @@ impl Drop for Claim {
 pub enum Outlet {
     /// A regular file, renamed to its name when it is complete.
     File {
-        /// The temporary file.
-        writer: BufWriter<File>,
+        /// The temporary file. Each line is in it at once: who looks while a camera runs sees what there is, and a kill
+        /// loses none.
+        file: File,
         /// Its path.
         part: PathBuf,
         /// Its name once complete.
@@ -71,8 +73,11 @@ impl Outlet {
             let part = part_beside(path, count);
             match File::create_new(&part) {
                 Ok(file) => {
-                    let (writer, path) = (BufWriter::new(file), path.to_owned());
-                    return Ok(Self::File { writer, part, path, older, header: 0, claim });
+                    if let Err(error) = claim_part(&file, &part, path) {
+                        let _ = fs::remove_file(part);
+                        return Err(error);
+                    }
+                    return Ok(Self::File { file, part, path: path.to_owned(), older, header: 0, claim });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => older = Some(part),
                 Err(error) => return Err(error),
@@ -110,7 +115,7 @@ impl Outlet {
     /// Writes whole lines.
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
-            Self::File { writer, .. } => writer.write_all(lines),
+            Self::File { file, .. } => file.write_all(lines),
             Self::Stream(stream) => stream.write_all(lines).and_then(|()| stream.flush()),
             Self::Stdout(stream) => stream.write_all(lines).and_then(|()| stream.flush()),
         }
@@ -127,9 +132,7 @@ impl Outlet {
     /// Leaves a file under its temporary name, which it answers. One without any record is removed: a stream
     /// that fails at once, again and again, would leave as many.
     pub fn abandon(self) -> Option<PathBuf> {
-        let Self::File { mut writer, part, header, claim: _claim, .. } = self else { return None };
-        // The disk may be full, which has been told before.
-        let _ = writer.flush();
+        let Self::File { part, header, claim: _claim, .. } = self else { return None };
         if fs::metadata(&part).is_ok_and(|metadata| metadata.len() > header) {
             return Some(part);
         }
@@ -141,8 +144,7 @@ impl Outlet {
     /// another: of a camera that did not come, a recording of the day before.
     pub fn finish(self) -> io::Result<()> {
         match self {
-            Self::File { writer, part, path, header, claim: _claim, .. } => {
-                let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+            Self::File { file, part, path, header, claim: _claim, .. } => {
                 file.sync_all()?;
                 if file.metadata()?.len() <= header && path.exists() {
                     return fs::remove_file(part);
@@ -161,4 +163,30 @@ fn part_beside(path: &Path, count: u32) -> PathBuf {
     let process = std::process::id();
     name.push(if count == 0 { format!(".{process}.part") } else { format!(".{process}-{count}.part") });
     path.with_file_name(name)
+}
+
+/// Keeps other processes from writing the same file: each holds the lock of its part, and who comes later finds it held.
+fn claim_part(file: &File, part: &Path, path: &Path) -> io::Result<()> {
+    // Where files cannot be locked, nobody is kept.
+    let _ = file.try_lock();
+    let (Some(folder), Some(name), Some(own)) = (part.parent(), path.file_name(), part.file_name()) else {
+        return Ok(());
+    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let is_part = |other: &OsStr| {
+        let rest = other.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        other != own && rest.is_some_and(|rest| rest.starts_with(b".") && rest.ends_with(b".part"))
+    };
+    let began = |file: io::Result<fs::Metadata>| file.and_then(|file| file.created()).ok();
+    for other in fs::read_dir(folder)?.filter_map(Result::ok).filter(|other| is_part(&other.file_name())) {
+        let is_held = File::open(other.path())
+            .is_ok_and(|other| matches!(other.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
+        // Of two that begin at once, one goes on.
+        if is_held && (began(other.metadata()), other.file_name().as_os_str()) < (began(file.metadata()), own)
+        {
+            let reason = "another process writes it: give each a location of its own";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+        }
+    }
+    Ok(())
 }
