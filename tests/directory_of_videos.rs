@@ -128,11 +128,11 @@ fn videos_of_odd_sizes_can_be_annotated() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("2 done, 0 unchanged, 0 failed"), "{stdout}");
     assert!(out.path().join("odd.mkv/annotated.mp4").metadata().unwrap().len() > 10_000);
-    // What is told is told of the frames as they were decoded, whatever the encoder takes.
+    // What is told is told of the frames as they were decoded, made square, whatever the encoder takes.
     let plain = tempfile::tempdir().unwrap();
     assert_eq!(batch(input.path(), plain.path(), &[]).0, Some(0));
     let of = |out: &Path| fs::read_to_string(out.join("odd.mkv/faces.jsonl")).unwrap();
-    assert!(of(plain.path()).contains(r#""resolution":{"width":447,"height":317}"#));
+    assert!(of(plain.path()).contains(r#""resolution":{"width":423,"height":317}"#));
     assert!(of(plain.path()) == of(out.path()), "the same lines with and without a video that is drawn into");
 }
 
