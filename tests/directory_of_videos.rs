@@ -137,6 +137,20 @@ fn videos_of_odd_sizes_can_be_annotated() {
 }
 
 #[test]
+fn a_hole_in_a_video_is_told_of_and_the_rest_is_read() {
+    let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut bytes = fs::read(asset("speech.mp4")).unwrap();
+    let hole = bytes.len() * 45 / 100..bytes.len() * 60 / 100;
+    bytes[hole].fill(0);
+    fs::write(input.path().join("hole.mp4"), bytes).unwrap();
+    let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("of the 105 pictures in it could not be decoded"), "{stdout} {stderr}");
+    let read = lines(&out.path().join("hole.mp4"));
+    assert!((50..105).contains(&read), "{read} lines");
+}
+
+#[test]
 fn a_file_may_have_any_name() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

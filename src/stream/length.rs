@@ -14,11 +14,13 @@ use gst::prelude::*;
 pub struct Span {
     first: AtomicU64,
     last: AtomicU64,
+    /// Buffers that are shown.
+    buffers: AtomicU64,
 }
 
 impl Default for Span {
     fn default() -> Self {
-        Self { first: AtomicU64::new(u64::MAX), last: AtomicU64::new(0) }
+        Self { first: AtomicU64::new(u64::MAX), last: AtomicU64::new(0), buffers: AtomicU64::new(0) }
     }
 }
 
@@ -37,6 +39,7 @@ impl Span {
                 (before, before.saturating_add(length.nseconds()))
             }
         };
+        self.buffers.fetch_add(1, Ordering::SeqCst);
         self.first.fetch_min(first, Ordering::SeqCst);
         self.last.fetch_max(last, Ordering::SeqCst);
     }
@@ -154,6 +157,16 @@ impl Length {
         is_much(promised, found).then(|| {
             format!("cut short or damaged: it promises {promised:.1} s, and {found:.1} s could be read")
         })
+    }
+
+    /// What is to be said of a video some of whose pictures could not be decoded; a few at its beginning may lack what
+    /// they are made of.
+    pub fn undecoded(&self, frames: u64) -> Option<String> {
+        let pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = pictures.iter().map(|picture| picture.buffers.load(Ordering::SeqCst)).min()?;
+        let missing = held.saturating_sub(frames);
+        (missing > (held / 100).max(2))
+            .then(|| format!("damaged: {missing} of the {held} pictures in it could not be decoded"))
     }
 
     /// Refuses a video of which much is missing.

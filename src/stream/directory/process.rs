@@ -132,6 +132,9 @@ pub fn process<T: Take + 'static>(
         return Err(Failure::Video(anyhow!("no frame could be decoded")));
     }
     shared.length.check(duration, frames_decoded).map_err(Failure::Video)?;
+    if let Some(reason) = shared.length.undecoded(frames_decoded) {
+        tracing::warn!("{}: {reason}; the result has the others", input.display());
+    }
     let seconds = shared.length.decoded.seconds();
     Ok(Processed { frames_decoded, seconds, elapsed: started.elapsed() })
 }
