@@ -17,8 +17,14 @@ fn many_restarts_lose_no_memory() {
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()
     };
     ferroflow::stream::init().unwrap();
-    // A file ends after a few seconds' worth of frames, read at once: each end is a restart.
-    let uri = format!("file://{}", common::asset("speech.mp4").display());
+    // A file that ends after a few frames: each end is a restart.
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mp4");
+    common::launch(&format!(
+        "videotestsrc num-buffers=5 ! video/x-raw,framerate=100/1 ! x264enc ! mp4mux ! filesink location={}",
+        clip.display()
+    ));
+    let uri = format!("file://{}", clip.display());
     let chain = format!("fersource name=cam uri={uri} retry-delay=1 max-retry-delay=1 ! fakesink sync=false");
     let pipeline = gst::parse::launch(&chain).unwrap().downcast::<gst::Pipeline>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
