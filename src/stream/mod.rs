@@ -5,6 +5,7 @@ pub mod interrupt;
 pub mod launch;
 pub mod length;
 pub mod live;
+mod matroska;
 mod order;
 mod overwritten;
 pub mod plan;

@@ -23,6 +23,7 @@ use super::{Settings, chain::chain, upright::upright};
 use crate::stream::{
     launch,
     length::{Length, is_demuxer},
+    matroska,
     stats::PipelineStats,
     tracer::Watched,
 };
@@ -37,6 +38,9 @@ const PATIENCE: u32 = 300;
 /// Such ticks after which a demuxer that has stopped without any stream is given up: `decodebin` keeps to
 /// itself what it says while it is being added.
 const PATIENCE_WITH_NONE: u32 = 30;
+
+/// The share of its bytes that a file may not lack; behind the pictures lies an index.
+const LEAST_SHARE: f64 = 0.95;
 
 /// What went through.
 #[derive(Clone, Debug)]
@@ -117,7 +121,7 @@ pub fn process<T: Take + 'static>(
     let stats = PipelineStats::new(job);
     let _watched = stats.as_ref().map(|stats| Watched::new(&pipeline, stats));
     let outcome = play(&pipeline, &shared, bar, interrupted, PATIENCE);
-    let duration = pipeline.query_duration::<gst::ClockTime>();
+    let promised = pipeline.query_duration::<gst::ClockTime>();
     if let Some(stats) = &stats {
         stats.publish();
     }
@@ -131,7 +135,18 @@ pub fn process<T: Take + 'static>(
     if frames_decoded == 0 {
         return Err(Failure::Video(anyhow!("no frame could be decoded")));
     }
-    shared.length.check(duration, frames_decoded).map_err(Failure::Video)?;
+    // Where bytes are counted, times need not be believed.
+    let promised = match matroska::share(input) {
+        Some(share) if share < LEAST_SHARE => {
+            let percent = share * 100.0;
+            return Err(Failure::Video(anyhow!(
+                "cut short or damaged: it has {percent:.0} % of the bytes that it says it has ({frames_decoded} frames)"
+            )));
+        }
+        Some(_) => None,
+        None => promised,
+    };
+    shared.length.check(promised, frames_decoded).map_err(Failure::Video)?;
     if let Some(reason) = shared.length.undecoded(frames_decoded) {
         tracing::warn!("{}: {reason}; the result has the others", input.display());
     }
