@@ -239,13 +239,18 @@ fn times_that_begin_late_and_sound_that_ends_late_are_no_damage() {
     ));
     let whole = fs::read(&late).unwrap();
     fs::write(file("truncated.mkv"), &whole[..whole.len() / 3]).unwrap();
+    let mut zeroed = fs::read(file("sound.mkv")).unwrap();
+    let half = zeroed.len() / 2;
+    zeroed[half..].fill(0);
+    fs::write(file("zeroed.mkv"), zeroed).unwrap();
     let (code, stdout, stderr) = batch(input.path(), out.path(), &[]);
     assert_eq!(code, Some(3), "{stdout}{stderr}");
-    assert!(stdout.contains("2 done, 0 unchanged, 1 failed"), "{stdout}{stderr}");
+    assert!(stdout.contains("3 done, 0 unchanged, 1 failed"), "{stdout}{stderr}");
     assert!(
         stderr.contains("truncated.mkv: failed: cut short or damaged: it has 33 % of the bytes"),
         "{stderr}"
     );
+    assert!(stderr.contains("zeroed.mkv: all its bytes are there, yet cut short or damaged"), "{stderr}");
     let seconds =
         |name: &str| common::json(&out.path().join(name).join("done.json"))["seconds"].as_f64().unwrap();
     assert!((seconds("cut-out-of-a-recording.mkv") - 10.0).abs() < 0.05);

@@ -143,7 +143,13 @@ pub fn process<T: Take + 'static>(
                 "cut short or damaged: it has {percent:.0} % of the bytes that it says it has ({frames_decoded} frames)"
             )));
         }
-        Some(_) => None,
+        Some(_) => {
+            // A cut out of a recording promises the recording's length.
+            if let Some(reason) = shared.length.cut_short(promised) {
+                tracing::warn!("{}: all its bytes are there, yet {reason}", input.display());
+            }
+            None
+        }
         None => promised,
     };
     shared.length.check(promised, frames_decoded).map_err(Failure::Video)?;
