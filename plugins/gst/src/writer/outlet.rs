@@ -178,7 +178,9 @@ fn claim_part(file: &File, part: &Path, path: &Path) -> io::Result<()> {
         other != own && rest.is_some_and(|rest| rest.starts_with(b".") && rest.ends_with(b".part"))
     };
     let began = |file: io::Result<fs::Metadata>| file.and_then(|file| file.created()).ok();
-    for other in fs::read_dir(folder)?.filter_map(Result::ok).filter(|other| is_part(&other.file_name())) {
+    // A folder may be one to write into and not to list.
+    let others = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    for other in others.filter(|other| is_part(&other.file_name())) {
         let is_held = File::open(other.path())
             .is_ok_and(|other| matches!(other.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
         // Of two that begin at once, one goes on.
