@@ -150,18 +150,19 @@ impl Stage for Evaluate {
         let comparisons = compare(&all, &truths);
         let models: Vec<Measures> = all.iter().map(|measured| measured.measures(&faces.classes)).collect();
         write_table(&context.table(), &models, &faces.classes)?;
-        self.write_page(&faces, &all, &comparisons, context)?;
-        let facts = Facts::of(&Evaluation {
+        let found = Evaluation {
             title: self.title.clone(),
             split: self.split.clone(),
             faces: truths.len(),
             truth: self.truth(context).to_owned(),
             left_out: faces.rows_of(&self.split)?.len() - truths.len(),
             mirrored: self.mirrored,
-            classes: faces.classes,
+            classes: faces.classes.clone(),
             models,
             comparisons,
-        })?;
+        };
+        self.write_page(&faces, &all, &found, context)?;
+        let facts = Facts::of(&found)?;
         atomic::write(&context.out.join("evaluation.json"), &serde_json::to_vec_pretty(&facts)?)?;
         Ok(facts)
     }
@@ -193,7 +194,7 @@ impl Evaluate {
         &self,
         faces: &Faces,
         all: &[Measured],
-        comparisons: &[Comparison],
+        found: &Evaluation,
         context: &Context,
     ) -> anyhow::Result<()> {
         let worst: Vec<_> = all.iter().map(|measured| measured.worst(self.mistakes)).collect();
@@ -211,22 +212,19 @@ impl Evaluate {
             };
             worst.iter().map(one).collect()
         });
-        let models = all.iter().zip(mistakes).map(|(measured, mistakes)| Model {
-            measures: measured.measures(&faces.classes),
-            calibration: measured.calibration.clone(),
-            mistakes,
+        let models = all.iter().zip(&found.models).zip(mistakes).map(|((measured, measures), mistakes)| {
+            Model { measures: measures.clone(), calibration: measured.calibration.clone(), mistakes }
         });
         let page = evaluation::Evaluation {
-            title: self.title.clone(),
-            split: self.split.clone(),
-            faces: all.first().map_or(0, |measured| measured.confusion.total()),
-            is_by_majority: self.truth(context) == MAJORITY,
-            left_out: faces.rows_of(&self.split)?.len()
-                - all.first().map_or(0, |measured| measured.answers.len()),
-            mirrored: self.mirrored,
-            classes: faces.classes.clone(),
+            title: found.title.clone(),
+            split: found.split.clone(),
+            faces: found.faces,
+            is_by_majority: found.truth == MAJORITY,
+            left_out: found.left_out,
+            mirrored: found.mirrored,
+            classes: found.classes.clone(),
             models: models.collect(),
-            comparisons: comparisons.to_vec(),
+            comparisons: found.comparisons.clone(),
         };
         atomic::write(&context.out.join("index.html"), evaluation::page(&page)?.as_bytes())
     }
